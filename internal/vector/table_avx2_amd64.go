@@ -557,3 +557,48 @@ func sumSquares_avx2(sum *float64, x, mean *float32, rows, channels int)
 
 //go:noescape
 func sumProducts_avx2(sum *float64, x, dy, mean *float32, rows, channels int)
+
+var avx2Bytes = &ByteSet{
+	name:  "avx2",
+	lanes: 8,
+	rows: [][]func(*byteRowsCall){nil,
+		{nil, byteRows_avx2_1x1, byteRows_avx2_1x2, byteRows_avx2_1x3, byteRows_avx2_1x4, byteRows_avx2_1x5, byteRows_avx2_1x6, byteRows_avx2_1x7, byteRows_avx2_1x8},
+		{nil, byteRows_avx2_2x1, byteRows_avx2_2x2, byteRows_avx2_2x3, byteRows_avx2_2x4},
+	},
+}
+
+//go:noescape
+func byteRows_avx2_1x1(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx2_1x2(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx2_1x3(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx2_1x4(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx2_1x5(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx2_1x6(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx2_1x7(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx2_1x8(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx2_2x1(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx2_2x2(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx2_2x3(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx2_2x4(call *byteRowsCall)

@@ -706,6 +706,131 @@ func sumSquares_avx512(sum *float64, x, mean *float32, rows, channels int)
 //go:noescape
 func sumProducts_avx512(sum *float64, x, dy, mean *float32, rows, channels int)
 
+var avx512Bytes = &ByteSet{
+	name:  "avx512",
+	lanes: 16,
+	rows: [][]func(*byteRowsCall){nil,
+		{nil, byteRows_avx512_1x1, byteRows_avx512_1x2, byteRows_avx512_1x3, byteRows_avx512_1x4, byteRows_avx512_1x5, byteRows_avx512_1x6, byteRows_avx512_1x7, byteRows_avx512_1x8, byteRows_avx512_1x9, byteRows_avx512_1x10, byteRows_avx512_1x11, byteRows_avx512_1x12},
+		{nil, byteRows_avx512_2x1, byteRows_avx512_2x2, byteRows_avx512_2x3, byteRows_avx512_2x4, byteRows_avx512_2x5, byteRows_avx512_2x6, byteRows_avx512_2x7, byteRows_avx512_2x8, byteRows_avx512_2x9, byteRows_avx512_2x10, byteRows_avx512_2x11, byteRows_avx512_2x12},
+		{nil, byteRows_avx512_3x1, byteRows_avx512_3x2, byteRows_avx512_3x3, byteRows_avx512_3x4, byteRows_avx512_3x5, byteRows_avx512_3x6, byteRows_avx512_3x7, byteRows_avx512_3x8},
+		{nil, byteRows_avx512_4x1, byteRows_avx512_4x2, byteRows_avx512_4x3, byteRows_avx512_4x4, byteRows_avx512_4x5, byteRows_avx512_4x6},
+	},
+}
+
+//go:noescape
+func byteRows_avx512_1x1(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_1x2(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_1x3(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_1x4(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_1x5(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_1x6(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_1x7(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_1x8(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_1x9(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_1x10(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_1x11(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_1x12(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_2x1(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_2x2(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_2x3(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_2x4(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_2x5(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_2x6(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_2x7(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_2x8(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_2x9(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_2x10(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_2x11(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_2x12(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_3x1(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_3x2(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_3x3(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_3x4(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_3x5(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_3x6(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_3x7(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_3x8(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_4x1(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_4x2(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_4x3(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_4x4(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_4x5(call *byteRowsCall)
+
+//go:noescape
+func byteRows_avx512_4x6(call *byteRowsCall)
+
 // peaksTiles holds the tiles by rows of taps and by taps in a row.
 var peaksTiles = [][]func(*peaksCall){nil,
 	{nil, peaks_avx512_1x1, peaks_avx512_1x2, peaks_avx512_1x3, peaks_avx512_1x4, peaks_avx512_1x5, peaks_avx512_1x6, peaks_avx512_1x7, peaks_avx512_1x8, peaks_avx512_1x9, peaks_avx512_1x10, peaks_avx512_1x11, peaks_avx512_1x12},

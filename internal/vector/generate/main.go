@@ -48,10 +48,10 @@ func files() map[string][]byte {
 			all[unit.name+"_"+m.name+"_amd64.s"] = text
 			routines = append(routines, more...)
 		}
-		more := ""
+		more := byteTable(m)
 		if m.hasPeaks() {
 			all["peaks_"+m.name+"_amd64.s"], _ = assemble(m, writePeaks)
-			more = peaksTable()
+			more += peaksTable()
 		}
 		all["table_"+m.name+"_amd64.go"] = table(m, routines, more)
 	}
@@ -73,6 +73,7 @@ var units = []struct {
 	{"activations", []func(*code){writeActivations}},
 	{"channels", []func(*code){writeChannels, writeSums}},
 	{"scan", []func(*code){writeScan}},
+	{"bytes", []func(*code){writeByteRows}},
 	{"winograd", []func(*code){writeWinograd}},
 }
 

@@ -1,0 +1,169 @@
+package vector
+
+import (
+	"math"
+)
+
+// ByteEngine has the inner loops of networks of bytes, of package integer. Every engine gives the
+// same bits.
+type ByteEngine interface {
+	// Name is that of an Engine.
+	Name() string
+	// Lanes is the number of columns of a vector of a panel, and MaxWidth the largest width of
+	// a panel, in vectors.
+	Lanes() int
+	MaxWidth() int
+	// PackRows packs a panel of the columns of ByteRows: weights (columns, depth), with the depth
+	// a multiple of 4, and columns at most width·Lanes. Panel has PanelSize bytes.
+	PackRows(panel []uint8, weights []int8, depth, columns, width int)
+	PanelSize(depth, width int) int
+	Rows(*ByteRows)
+}
+
+// ByteResult maps an exact sum s of a column to a byte:
+//
+//	clamp(Zero + round(s·Scale), Low, High)
+//
+// in float32, rounded to the nearest integer, of two to the even one. Negative, if it is not nil,
+// replaces Scale where s is negative. With an addend a, (a − AddendZero)·AddendScale is added
+// before rounding.
+type ByteResult struct {
+	Scale, Negative []float32
+	Zero, Low, High uint8
+	AddendZero      uint8
+	AddendScale     float32
+}
+
+// ByteRows is a product of rows of bytes anywhere in memory with a panel of packed columns:
+//
+//	s[i, j] = Initial[j] + Σ X[XOffsets[i]+s·Stride+k] · B[s·Length+k, j]
+//
+// summed over s < Segments and k < Length, for each row i in order and each j < Columns. It is
+// written to Sums[YOffsets[i]+j], or, if that is nil, as a byte to Y[YOffsets[i]+j]. No scaled sum
+// may exceed 2³⁰.
+type ByteRows struct {
+	X                  []uint8
+	B                  []uint8 // a panel, see PackRows
+	Initial            []int32 // (Width·Lanes)
+	Width              int     // of the panel, in vectors
+	Columns            int     // more than (Width−1)·Lanes and at most Width·Lanes
+	Segments           int     // at least 1
+	Length, Stride     int     // of a segment in bytes, a multiple of 4, and from one to the next
+	YOffsets, XOffsets []int32 // of the rows
+	Y                  []uint8
+	Sums               []int32
+	Addend             []uint8 // with the offsets of Y, or nil; it may be Y
+	Result             ByteResult
+
+	call byteRowsCall // part of the struct so that it is not allocated at each call
+}
+
+// byteRowsCall is the argument of the assembly; the generator has the same offsets.
+type byteRowsCall struct {
+	x               *uint8
+	xOffsets        *int32
+	b               *uint8
+	initial         *int32
+	length          int // bytes
+	skip            int // bytes from the end of a segment to the next
+	segments        int
+	_               int // segments that are left, for the assembly
+	tiles           int // with as many rows, one after the other; counted down
+	at              int // bytes of offsets that are done, for the assembly; begins at 0
+	y               *uint8
+	yOffsets        *int32
+	sums            *int32
+	addend          *uint8
+	scale, negative *float32
+	mask            uint64
+	columns         int
+	zero            [2]int16
+	addendZero      int32
+	low, high       [4]uint8
+	addendScale     float32
+	_               int32
+	order           [16]uint8
+	_               [32]uint8 // a row of bytes, for the assembly
+}
+
+// byteOrder is the transpose of a 4×4 matrix.
+var byteOrder = [16]uint8{0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15}
+
+// PortableBytes is the engine in plain Go.
+type PortableBytes struct{}
+
+// portableByteLanes is the number of columns of a vector of PortableBytes.
+const portableByteLanes = 4
+
+// Name returns "portable".
+func (PortableBytes) Name() string { return "portable" }
+
+// Lanes returns the number of columns of a vector.
+func (PortableBytes) Lanes() int { return portableByteLanes }
+
+// MaxWidth returns the largest width of a panel.
+func (PortableBytes) MaxWidth() int { return 1 }
+
+// PanelSize returns the number of bytes of a panel.
+func (PortableBytes) PanelSize(depth, width int) int { return depth * width * portableByteLanes }
+
+// PackRows packs a panel: four bytes of each column are side by side.
+func (PortableBytes) PackRows(panel []uint8, weights []int8, depth, columns, width int) {
+	packBytes(panel, weights, depth, columns, width*portableByteLanes)
+}
+
+// packBytes writes the panel (depth/4, lanes, 4).
+func packBytes(panel []uint8, weights []int8, depth, columns, lanes int) {
+	clear(panel[:depth*lanes])
+	for j := range columns {
+		for k, w := range weights[j*depth:][:depth] {
+			panel[(k/4*lanes+j)*4+k%4] = uint8(w)
+		}
+	}
+}
+
+// Rows computes a product.
+func (PortableBytes) Rows(r *ByteRows) {
+	for i, at := range r.XOffsets {
+		sums := [portableByteLanes]int32(r.Initial)
+		b := r.B
+		for s := range r.Segments {
+			x := r.X[int(at)+s*r.Stride:][:r.Length]
+			for len(x) >= 4 {
+				w := (*[4 * portableByteLanes]uint8)(b)
+				x0, x1, x2, x3 := int32(x[0]), int32(x[1]), int32(x[2]), int32(x[3])
+				for j := range sums {
+					sums[j] += x0*int32(int8(w[4*j])) + x1*int32(int8(w[4*j+1])) + x2*int32(int8(w[4*j+2])) + x3*int32(int8(w[4*j+3]))
+				}
+				x, b = x[4:], b[4*portableByteLanes:]
+			}
+		}
+		to := int(r.YOffsets[i])
+		if r.Sums != nil {
+			copy(r.Sums[to:][:r.Columns], sums[:])
+			continue
+		}
+		for j, sum := range sums[:r.Columns] {
+			var a uint8
+			if r.Addend != nil {
+				a = r.Addend[to+j]
+			}
+			r.Y[to+j] = r.Result.byteOf(sum, j, a, r.Addend != nil)
+		}
+	}
+}
+
+// byteOf returns the byte of a sum.
+func (r *ByteResult) byteOf(sum int32, column int, addend uint8, add bool) uint8 {
+	scale := r.Scale[column]
+	if sum < 0 && r.Negative != nil {
+		scale = r.Negative[column]
+	}
+	// The conversions forbid the compiler to fuse a multiplication and an addition.
+	v := float32(float32(sum) * scale)
+	if add {
+		v = float32(v + float32(float32(int32(addend)-int32(r.AddendZero))*r.AddendScale))
+	}
+	y := int32(r.Zero) + int32(math.RoundToEven(float64(v)))
+	return uint8(min(max(y, int32(r.Low)), int32(r.High)))
+}

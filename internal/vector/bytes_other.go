@@ -1,0 +1,7 @@
+//go:build !amd64
+
+package vector
+
+// ByteEngineOf returns the engine for bytes with the instructions of an engine; here it is the
+// portable one.
+func ByteEngineOf(Engine[float32]) ByteEngine { return PortableBytes{} }

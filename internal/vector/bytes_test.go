@@ -1,0 +1,192 @@
+package vector
+
+import (
+	"fmt"
+	"math"
+	"testing"
+)
+
+// weights returns n signed bytes, in some calls only the extremes.
+func (f *fuzz) weights(n int) []int8 {
+	w := array[int8](f, n)
+	extremes := f.IntN(3) == 0
+	for i := range w {
+		if w[i] = int8(f.IntN(255) - 127); extremes {
+			w[i] = []int8{-128, -127, 0, 127}[f.IntN(4)]
+		}
+	}
+	return w
+}
+
+// activations returns n bytes, in some calls only the extremes.
+func (f *fuzz) activations(n int) []uint8 {
+	x := array[uint8](f, n)
+	extremes := f.IntN(3) == 0
+	for i := range x {
+		if x[i] = uint8(f.IntN(256)); extremes {
+			x[i] = []uint8{0, 255}[f.IntN(2)]
+		}
+	}
+	return x
+}
+
+// byteResult returns random parameters for sums of about the given size.
+func (f *fuzz) byteResult(columns, size int) ByteResult {
+	scales := func() []float32 {
+		s := array[float32](f, columns)
+		for i := range s {
+			if s[i] = float32(200*f.Float64()) / float32(size); f.IntN(5) == 0 {
+				s[i] = 0.5 // halves, which are rounded to the even number
+			}
+		}
+		return s
+	}
+	q := ByteResult{Scale: scales(), Zero: uint8(f.IntN(256)), Low: uint8(f.IntN(100)), High: uint8(100 + f.IntN(156)), AddendZero: uint8(f.IntN(256)), AddendScale: []float32{0.5, f.Float32()}[f.IntN(2)]}
+	if f.IntN(3) == 0 {
+		q.Zero, q.Low, q.High = 0, 0, 255
+	}
+	if f.IntN(3) == 0 {
+		q.Negative = scales()
+		for i := range q.Negative {
+			q.Negative[i] -= 0.25
+		}
+	}
+	return q
+}
+
+// result is the definition of ByteResult.
+func (q ByteResult) result(sum int64, column int, addend *uint8) uint8 {
+	scale := q.Scale[column]
+	if sum < 0 && q.Negative != nil {
+		scale = q.Negative[column]
+	}
+	// float64 holds products of two float32 exactly; one rounding to float32 follows.
+	v := float32(float64(float32(sum)) * float64(scale))
+	if addend != nil {
+		w := float32(float64(int(*addend)-int(q.AddendZero)) * float64(q.AddendScale))
+		v = float32(float64(v) + float64(w))
+	}
+	return uint8(min(max(float64(q.Zero)+math.RoundToEven(float64(v)), float64(q.Low)), float64(q.High)))
+}
+
+// Every engine gives the bytes and the sums of plain loops.
+func TestByteRows(t *testing.T) {
+	eachFuzz(t, 1500, func(f *fuzz) {
+		e := ByteEngineOf(f.engine)
+		width := 1 + f.IntN(e.MaxWidth())
+		columns := width * e.Lanes()
+		panel := columns
+		if f.IntN(3) > 0 {
+			columns -= f.IntN(e.Lanes())
+		}
+		rows, segments, length := f.IntN(30), 1+f.IntN(4), 4*(1+f.IntN(12))
+		depth := segments * length
+		if f.IntN(20) == 0 {
+			segments, length = 1, 4*f.IntN(600)+4
+			depth = length
+		}
+		stride := length + f.IntN(20)
+		weights := f.weights(columns * depth)
+		r := &ByteRows{Width: width, Columns: columns, Segments: segments, Length: length, Stride: stride, Result: f.byteResult(panel, 100*depth)}
+		r.B = array[uint8](f, e.PanelSize(depth, width))
+		e.PackRows(r.B, weights, depth, columns, width)
+		r.Initial = array[int32](f, panel)
+		for i := range r.Initial {
+			r.Initial[i] = int32(f.IntN(1<<20) - 1<<19)
+		}
+		r.XOffsets, r.YOffsets = array[int32](f, rows), array[int32](f, rows)
+		last := 0
+		for i, to := range f.Perm(rows) {
+			r.XOffsets[i] = int32(f.IntN(200))
+			last = max(last, int(r.XOffsets[i]))
+			r.YOffsets[i] = int32(to * (columns + 3))
+		}
+		if rows == 0 {
+			e.Rows(r)
+			return
+		}
+		r.X = f.activations(last + (segments-1)*stride + length)
+		size := (rows-1)*(columns+3) + columns
+		sums := f.IntN(4) == 0
+		var before []uint8
+		if sums {
+			r.Sums = array[int32](f, size)
+			clear(r.Sums)
+		} else {
+			r.Y = array[uint8](f, size)
+			for i := range r.Y {
+				r.Y[i] = uint8(i)
+			}
+			before = append(before, r.Y...)
+			if r.Result.Negative == nil && f.IntN(2) == 0 {
+				r.Addend = r.Y
+				if f.IntN(2) == 0 {
+					r.Addend = f.activations(size)
+					before = append(before[:0], r.Addend...)
+				}
+			}
+		}
+		want := make([]int64, size)
+		written := make([]bool, size)
+		for i := range rows {
+			for j := range columns {
+				sum := int64(r.Initial[j])
+				for s := range segments {
+					for k := range length {
+						sum += int64(r.X[int(r.XOffsets[i])+s*stride+k]) * int64(weights[j*depth+s*length+k])
+					}
+				}
+				at := int(r.YOffsets[i]) + j
+				want[at], written[at] = sum, true
+				if !sums {
+					var a *uint8
+					if r.Addend != nil {
+						a = &before[at]
+					}
+					want[at] = int64(r.Result.result(sum, j, a))
+				}
+			}
+		}
+		e.Rows(r)
+		for i, w := range want {
+			var got int64
+			switch {
+			case sums:
+				got = int64(r.Sums[i])
+			default:
+				if got = int64(r.Y[i]); !written[i] {
+					w = int64(uint8(i))
+				}
+			}
+			if got != w {
+				f.Fatalf("call %d: width %d, %d columns, %d rows, %d segments of %d: element %d: found %d, expected %d (sums %v, addend %v)", f.seed, width, columns, rows, segments, length, i, got, w, sums, r.Addend != nil)
+			}
+		}
+	})
+}
+
+func BenchmarkByteRows(b *testing.B) {
+	for _, engine := range Engines() {
+		e := ByteEngineOf(engine)
+		for width := 1; width <= e.MaxWidth(); width++ {
+			for _, depth := range []int{16, 64, 576, 2304} {
+				const rows = 96
+				columns := width * e.Lanes()
+				r := &ByteRows{
+					Width: width, Columns: columns, Segments: 1, Length: depth,
+					X: make([]uint8, rows*depth), Y: make([]uint8, rows*columns), B: make([]uint8, e.PanelSize(depth, width)), Initial: make([]int32, columns),
+					Result: ByteResult{Scale: make([]float32, columns), High: 255},
+				}
+				for i := range rows {
+					r.XOffsets, r.YOffsets = append(r.XOffsets, int32(i*depth)), append(r.YOffsets, int32(i*columns))
+				}
+				b.Run(fmt.Sprintf("%s/%d/%d", e.Name(), width, depth), func(b *testing.B) {
+					for b.Loop() {
+						e.Rows(r)
+					}
+					b.ReportMetric(2*float64(rows*depth*columns)*float64(b.N)/b.Elapsed().Seconds()/1e9, "Gop/s")
+				})
+			}
+		}
+	}
+}
