@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/likeness-go/likeness/internal/parallel"
+	"github.com/likeness-go/likeness/internal/vector"
 	"github.com/pkg/errors"
 )
 
@@ -118,6 +119,9 @@ func (s ConvShape) Validate() error {
 	if err := s.convolved().validate(); err != nil {
 		return errors.Wrap(err, "the result of the convolution")
 	}
+	if err := (Shape{s.Input.Height + p.Top + p.Bottom, s.Input.Width + p.Left + p.Right, s.Input.Channels}).validate(); err != nil {
+		return errors.Wrap(err, "the input with its padding")
+	}
 	return s.Pool.validate(s.convolved())
 }
 
@@ -168,13 +172,19 @@ type Conv struct {
 	shape      ConvShape
 	requantize Requantize
 	zero       uint8
-	weights    []int8
-	initial    []int32
+	input      halo
+	columns    []packed // of each group
+	windows    []int32  // the offset, in an image with its border, of the window of each pixel
+	results    []int32  // the offset of each pixel of an image of the result
 }
 
 // NewConv packs the weights of a convolution. The slices of its arguments must not be changed
 // afterwards.
 func NewConv(s ConvShape, w Weights, q Requantize) (*Conv, error) {
+	return newConv(vector.ByteEngineOf(vector.For[float32]()), s, w, q)
+}
+
+func newConv(e vector.ByteEngine, s ConvShape, w Weights, q Requantize) (*Conv, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
@@ -188,7 +198,31 @@ func NewConv(s ConvShape, w Weights, q Requantize) (*Conv, error) {
 	if q.Addend != nil && s.Pool.Size > 0 {
 		return nil, errors.New("an addend and a pool cannot be combined: use MaxPool after the convolution")
 	}
-	return &Conv{shape: s, requantize: q, zero: w.Zero, weights: w.Values, initial: initial}, nil
+	c := &Conv{shape: s, requantize: q, zero: w.Zero}
+	groups, out := s.groups(), s.convolved()
+	channels, filters := s.Input.Channels/groups, s.Filters/groups
+	c.input = newHalo(s, channels)
+	for i := range out.Height * out.Width {
+		row, column := i/out.Width, i%out.Width
+		c.windows = append(c.windows, int32(row*s.Stride*c.input.row+column*s.Stride*channels))
+		c.results = append(c.results, int32(i*s.Filters))
+	}
+	// The rows of a window are contiguous, with weights of zero behind them.
+	segment := ceilDiv(s.KernelWidth*channels, 4) * 4
+	ordered := make([]int8, filters*s.KernelHeight*segment)
+	for g := range groups {
+		for f := range filters {
+			from := w.Values[(g*filters+f)*s.patch():][:s.patch()]
+			for k := range s.KernelHeight {
+				to := ordered[(f*s.KernelHeight+k)*segment:]
+				for i := range s.KernelWidth * channels {
+					to[i] = from[(i%channels*s.KernelHeight+k)*s.KernelWidth+i/channels]
+				}
+			}
+		}
+		c.columns = append(c.columns, newPacked(e, ordered, s.KernelHeight*segment, initial[g*filters:][:filters], &q, g*filters))
+	}
+	return c, nil
 }
 
 // Shape returns the shape.
@@ -207,48 +241,259 @@ func (c *Conv) Forward(y, x, addend []uint8, batch int) {
 	}
 	to := y
 	if s.Pool.Size > 0 {
-		to = make([]uint8, batch*out.Size())
+		w := borrow(0)
+		defer w.release()
+		to = grow(&w.between, batch*out.Size())
 	}
-	parallel.For(batch*out.Height, func(i int) {
-		row := to[i*out.Width*out.Channels:][:out.Width*out.Channels]
-		var add []uint8
-		if c.requantize.Addend != nil {
-			add = addend[i*out.Width*out.Channels:][:out.Width*out.Channels]
-		}
-		c.row(row, x[i/out.Height*s.Input.Size():][:s.Input.Size()], add, i%out.Height)
-	})
+	d := c.division(batch)
+	divide(d.units(), func(w *workspace, i int) { c.part(w, to, x, addend, d.unit(i)) })
 	if s.Pool.Size > 0 {
 		maxPool(y, to, out, s.Pool, batch)
 	}
 }
 
-// row writes a row of the result, in plain loops.
-func (c *Conv) row(y, x, addend []uint8, row int) {
-	s := c.shape
-	in, channels, filters := s.Input, s.Input.Channels/s.groups(), s.Filters/s.groups()
-	width := s.convolved().Width
-	for column := range width {
-		for f := range s.Filters {
-			sum, weights, group := c.initial[f], c.weights[f*s.patch():], f/filters
-			for k := range s.KernelHeight {
-				for l := range s.KernelWidth {
-					h, v := row*s.Stride+k-s.Padding.Top, column*s.Stride+l-s.Padding.Left
-					inside := h >= 0 && h < in.Height && v >= 0 && v < in.Width
-					for ch := range channels {
-						a := c.zero
-						if inside {
-							a = x[(h*in.Width+v)*in.Channels+group*channels+ch]
-						}
-						sum += int32(a) * int32(weights[(ch*s.KernelHeight+k)*s.KernelWidth+l])
-					}
+// division divides the results of a batch: its groups of images, and the rows or the panels of
+// columns of each group.
+type division struct {
+	batch, images, height         int
+	groups, rowParts, columnParts int
+	panels                        int
+}
+
+// unit is a part of the results: rows [top, bottom) of one image, or all rows of several, and some
+// panels of a group of filters.
+type unit struct {
+	image, images, top, bottom int
+	group, first, last         int // panels
+}
+
+func (d division) units() int {
+	return ceilDiv(d.batch, d.images) * d.groups * d.rowParts * d.columnParts
+}
+
+func (d division) unit(i int) unit {
+	parts := d.rowParts * d.columnParts
+	images, group, part := i/(parts*d.groups), i/parts%d.groups, i%parts
+	row, column := part/d.columnParts, part%d.columnParts
+	return unit{
+		image: images * d.images, images: min(d.images, d.batch-images*d.images),
+		top: row * d.height / d.rowParts, bottom: (row + 1) * d.height / d.rowParts,
+		group: group, first: column * d.panels / d.columnParts, last: (column + 1) * d.panels / d.columnParts,
+	}
+}
+
+// fewPixels is the number of pixels of a unit below which the products are slow, and
+// enoughPixels that of large units.
+const (
+	fewPixels    = 96
+	enoughPixels = 512
+)
+
+// division returns the division of a batch. The results do not depend on it.
+func (c *Conv) division(batch int) division {
+	s, out, threads := c.shape, c.shape.convolved(), parallel.Threads()
+	pixels := out.Height * out.Width
+	d := division{batch: batch, images: 1, height: out.Height, groups: s.groups(), rowParts: 1, columnParts: 1, panels: len(c.columns[0].panels)}
+	if pixels < fewPixels && batch > 1 {
+		d.images = min(ceilDiv(fewPixels, pixels), ceilDiv(batch, threads))
+	}
+	if threads == 1 {
+		return d
+	}
+	units := ceilDiv(batch, d.images) * d.groups
+	if units >= 4*threads || units > 1 && units%threads == 0 && d.images > 1 {
+		return d
+	}
+	// Each thread reads a part of the weights if these are larger than the input.
+	const larger = 4
+	if d.panels%threads == 0 && pixels < enoughPixels && len(c.columns[0].data) > larger*s.Input.Size()/d.groups {
+		d.columnParts = threads
+		return d
+	}
+	d.rowParts = max(1, min(out.Height, 4*threads, max(threads, pixels/enoughPixels)))
+	d.rowParts = max(1, d.rowParts/threads*threads)
+	return d
+}
+
+// part writes a part of the results.
+func (c *Conv) part(w *workspace, y, x, addend []uint8, u unit) {
+	s, out := c.shape, c.shape.convolved()
+	in := c.input.window(w, x, s, c.zero, u)
+	first := u.image*out.Size() + u.group*s.Filters/s.groups()
+	y = y[first:]
+	r := &w.rows
+	*r = vector.ByteRows{X: in, Y: y, Segments: s.KernelHeight, Length: c.columns[0].depth / s.KernelHeight, Stride: c.input.row}
+	if c.requantize.Addend != nil {
+		r.Addend = addend[first:]
+	}
+	columns := &c.columns[u.group]
+	const manyWeights = 512 << 10
+	for image := range u.images {
+		r.X, r.Y = in[image*c.input.size():], y[image*out.Size():]
+		if r.Addend != nil {
+			r.Addend = addend[first+image*out.Size():]
+		}
+		windows, results := c.windows[u.top*out.Width:u.bottom*out.Width], c.results[u.top*out.Width:u.bottom*out.Width]
+		step := len(windows)
+		if len(columns.data) < manyWeights {
+			step = 192
+		}
+		for at := 0; at < len(windows); at += step {
+			r.XOffsets, r.YOffsets = windows[at:min(at+step, len(windows))], results[at:min(at+step, len(windows))]
+			columns.multiply(r, u.first, u.last)
+		}
+	}
+	if c.requantize.Table != nil {
+		left, right := columns.panels[u.first].left, columns.panels[u.last-1].left+columns.panels[u.last-1].columns
+		for image := range u.images {
+			for _, at := range c.results[u.top*out.Width : u.bottom*out.Width] {
+				pixel := y[image*out.Size()+int(at):][left:right]
+				lookup(pixel, pixel, c.requantize.Table)
+			}
+		}
+	}
+}
+
+// packed are the packed weights of a group of filters, and the parameters of their results.
+type packed struct {
+	engine    vector.ByteEngine
+	depth     int // bytes of a filter
+	data      []uint8
+	initial   []int32
+	requanted vector.ByteResult
+	panels    []panel
+}
+
+// panel is a part of the filters.
+type panel struct {
+	left, columns, width int
+	data, parameters     int // their first elements
+}
+
+// newPacked packs weights (filters, depth). q has the parameters of the filters from first on.
+func newPacked(e vector.ByteEngine, weights []int8, depth int, initial []int32, q *Requantize, first int) packed {
+	p := packed{engine: e, depth: depth}
+	lanes, filters := e.Lanes(), len(initial)
+	vectors := ceilDiv(filters, lanes)
+	count := ceilDiv(vectors, e.MaxWidth())
+	for i := range count {
+		from, to := i*vectors/count, (i+1)*vectors/count
+		left := from * lanes
+		next := panel{left: left, columns: min(filters, to*lanes) - left, width: to - from, data: len(p.data), parameters: len(p.initial)}
+		p.panels = append(p.panels, next)
+		p.data = append(p.data, make([]uint8, e.PanelSize(depth, next.width))...)
+		e.PackRows(p.data[next.data:], weights[left*depth:], depth, next.columns, next.width)
+		p.initial = append(p.initial, make([]int32, next.width*lanes)...)
+		copy(p.initial[next.parameters:], initial[left:][:next.columns])
+	}
+	if q == nil {
+		return p
+	}
+	p.requanted = vector.ByteResult{Zero: q.Zero, Low: q.Low, High: q.High, Scale: make([]float32, len(p.initial))}
+	if q.Addend != nil {
+		p.requanted.AddendZero, p.requanted.AddendScale = q.Addend.Zero, q.Addend.Scale
+	}
+	if q.NegativeScale != nil {
+		p.requanted.Negative = make([]float32, len(p.initial))
+	}
+	for _, next := range p.panels {
+		for j := range next.columns {
+			positive, negative := q.scales(first + next.left + j)
+			if p.requanted.Scale[next.parameters+j] = positive; q.NegativeScale != nil {
+				p.requanted.Negative[next.parameters+j] = negative
+			}
+		}
+	}
+	return p
+}
+
+// multiply computes the product of rows with some panels.
+func (p *packed) multiply(r *vector.ByteRows, first, last int) {
+	y, sums, addend := r.Y, r.Sums, r.Addend
+	for _, next := range p.panels[first:last] {
+		r.B, r.Initial = p.data[next.data:], p.initial[next.parameters:]
+		r.Width, r.Columns = next.width, next.columns
+		if sums != nil {
+			r.Sums = sums[next.left:]
+		} else {
+			r.Y = y[next.left:]
+			r.Result = p.requanted
+			r.Result.Scale = r.Result.Scale[next.parameters:]
+			if r.Result.Negative != nil {
+				r.Result.Negative = r.Result.Negative[next.parameters:]
+			}
+			if addend != nil {
+				r.Addend = addend[next.left:]
+			}
+		}
+		p.engine.Rows(r)
+	}
+	r.Y, r.Sums, r.Addend = y, sums, addend
+}
+
+// halo is an image of the channels of a group with its border.
+type halo struct {
+	height, row int // row in bytes
+	channels    int
+	copied      bool // otherwise windows are read in place
+}
+
+// slack is the number of bytes behind an image that products may read.
+const slack = 4
+
+func newHalo(s ConvShape, channels int) halo {
+	p := s.Padding
+	return halo{
+		height: s.Input.Height + p.Top + p.Bottom, row: (s.Input.Width + p.Left + p.Right) * channels, channels: channels,
+		copied: p != Padding{} || s.groups() > 1 || s.KernelWidth*channels%4 != 0,
+	}
+}
+
+// size returns the number of bytes of an image.
+func (h halo) size() int { return h.height * h.row }
+
+// window returns the images of a unit with their border; only the rows that the unit's windows
+// cover are set.
+func (h halo) window(w *workspace, x []uint8, s ConvShape, zero uint8, u unit) []uint8 {
+	x = x[u.image*s.Input.Size():]
+	if !h.copied {
+		return x
+	}
+	to := grow(&w.halo, u.images*h.size()+slack)
+	in, p := s.Input, s.Padding
+	from, until := u.top*s.Stride, (u.bottom-1)*s.Stride+s.KernelHeight
+	for image := range u.images {
+		for row := from; row < until; row++ {
+			line := to[image*h.size()+row*h.row:][:h.row]
+			y := row - p.Top
+			if y < 0 || y >= in.Height {
+				fill(line, zero)
+				continue
+			}
+			left, right := p.Left*h.channels, h.row-p.Right*h.channels
+			fill(line[:left], zero)
+			pixels := x[(image*in.Height+y)*in.Width*in.Channels:][:in.Width*in.Channels]
+			if h.channels == in.Channels {
+				copy(line[left:right], pixels)
+			} else {
+				for i := range in.Width {
+					copy(line[left+i*h.channels:][:h.channels], pixels[i*in.Channels+u.group*h.channels:])
 				}
 			}
-			var a uint8
-			if addend != nil {
-				a = addend[column*s.Filters+f]
-			}
-			y[column*s.Filters+f] = c.requantize.byteOf(sum, f, a)
+			fill(line[right:], zero)
 		}
+	}
+	return to
+}
+
+// fill sets all elements.
+func fill(x []uint8, value uint8) {
+	if len(x) == 0 {
+		return
+	}
+	x[0] = value
+	for n := 1; n < len(x); n *= 2 {
+		copy(x[n:], x[:n])
 	}
 }
 

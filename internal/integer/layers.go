@@ -202,11 +202,15 @@ func (m *Multiply) Forward(y, x, gate []uint8, pixels, channels, batch int) {
 func Lookup(y, x, table []uint8) {
 	checkLength("y", y, len(x))
 	checkLength("the table", table, 256)
-	eachChunk(len(x), func(first, last int) {
-		for i := first; i < last; i++ {
-			y[i] = table[x[i]]
-		}
-	})
+	eachChunk(len(x), func(first, last int) { lookup(y[first:last], x[first:last], table) })
+}
+
+// lookup is Lookup on one thread.
+func lookup(y, x, table []uint8) {
+	t := (*[256]uint8)(table)
+	for i, a := range x {
+		y[i] = t[a]
+	}
 }
 
 // Flatten writes images (batch, height, width, channels) in PyTorch's order, (batch, channels, height,

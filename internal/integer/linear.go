@@ -1,7 +1,7 @@
 package integer
 
 import (
-	"github.com/likeness-go/likeness/internal/parallel"
+	"github.com/likeness-go/likeness/internal/vector"
 	"github.com/pkg/errors"
 )
 
@@ -13,8 +13,7 @@ import (
 type Linear struct {
 	features, outputs int
 	requantize        *Requantize
-	weights           []int8
-	initial           []int32
+	columns           packed
 }
 
 // NewLinear packs the weights of a layer, (outputs, features). If x are images, whose channels are
@@ -22,6 +21,10 @@ type Linear struct {
 // PyTorch, (channels, height, width), image is their shape, and otherwise the zero value. With a
 // nil q there is no Forward, only Sums.
 func NewLinear(features, outputs int, image Shape, w Weights, q *Requantize) (*Linear, error) {
+	return newLinear(vector.ByteEngineOf(vector.For[float32]()), features, outputs, image, w, q)
+}
+
+func newLinear(e vector.ByteEngine, features, outputs int, image Shape, w Weights, q *Requantize) (*Linear, error) {
 	if features < 1 || outputs < 1 || features > (1<<31-1)/outputs {
 		return nil, errors.Errorf("found %d features and %d outputs, both must be at least 1 and their product less than 2^31", features, outputs)
 	}
@@ -42,52 +45,74 @@ func NewLinear(features, outputs int, image Shape, w Weights, q *Requantize) (*L
 			return nil, err
 		}
 	}
-	weights := w.Values
-	if image.Channels > 1 && image.Size() > image.Channels {
-		weights = make([]int8, len(w.Values))
-		pixels := image.Height * image.Width
-		for o := range outputs {
-			from, to := w.Values[o*features:][:features], weights[o*features:][:features]
-			for i := range to {
-				to[i] = from[i%image.Channels*pixels+i/image.Channels]
+	pixels, channels := 1, features
+	if image != (Shape{}) {
+		pixels, channels = image.Height*image.Width, image.Channels
+	}
+	depth := ceilDiv(features, 4) * 4
+	ordered := make([]int8, outputs*depth)
+	for o := range outputs {
+		from, to := w.Values[o*features:][:features], ordered[o*depth:]
+		for c := range channels {
+			for p, v := range from[c*pixels:][:pixels] {
+				to[p*channels+c] = v
 			}
 		}
 	}
-	return &Linear{features: features, outputs: outputs, requantize: q, weights: weights, initial: initial}, nil
+	return &Linear{features: features, outputs: outputs, requantize: q, columns: newPacked(e, ordered, depth, initial, q, 0)}, nil
 }
 
 // Forward writes y (batch, outputs), given x (batch, features) and, if the results have an addend,
 // that, of the shape of y.
 func (l *Linear) Forward(y, x, addend []uint8, batch int) {
 	checkLength("y", y, batch*l.outputs)
-	if l.requantize.Addend != nil {
+	if l.requantize.Addend == nil {
+		addend = nil
+	} else {
 		checkLength("the addend", addend, batch*l.outputs)
 	}
-	l.run(x, batch, func(i, output int, sum int32) {
-		var a uint8
-		if l.requantize.Addend != nil {
-			a = addend[i*l.outputs+output]
-		}
-		y[i*l.outputs+output] = l.requantize.byteOf(sum, output, a)
-	})
+	l.run(y, nil, x, addend, batch)
+	if l.requantize.Table != nil {
+		lookup(y, y, l.requantize.Table)
+	}
 }
 
 // Sums writes the sums themselves, y (batch, outputs).
 func (l *Linear) Sums(y []int32, x []uint8, batch int) {
 	checkLength("y", y, batch*l.outputs)
-	l.run(x, batch, func(i, output int, sum int32) { y[i*l.outputs+output] = sum })
+	l.run(nil, y, x, nil, batch)
 }
 
-func (l *Linear) run(x []uint8, batch int, put func(i, output int, sum int32)) {
+func (l *Linear) run(y []uint8, sums []int32, x, addend []uint8, batch int) {
 	checkLength("x", x, batch*l.features)
-	parallel.For(l.outputs, func(output int) {
-		weights := l.weights[output*l.features:][:l.features]
+	if batch == 0 {
+		return
+	}
+	padded := l.columns.depth
+	var copied *workspace
+	if padded != l.features {
+		copied = borrow(0)
+		defer copied.release()
+		to := grow(&copied.halo, batch*padded)
 		for i := range batch {
-			sum := l.initial[output]
-			for k, a := range x[i*l.features:][:l.features] {
-				sum += int32(a) * int32(weights[k])
-			}
-			put(i, output, sum)
+			row := to[i*padded:][:padded]
+			clear(row[copy(row, x[i*l.features:][:l.features]):])
 		}
+		x = to
+	}
+	// Few rows read the weights from memory: each part of the work has its own.
+	const rowsOfPart = 96
+	parts := ceilDiv(batch, rowsOfPart)
+	panels := len(l.columns.panels)
+	divide(parts*panels, func(w *workspace, i int) {
+		first, last := i/panels*batch/parts, (i/panels+1)*batch/parts
+		r := &w.rows
+		*r = vector.ByteRows{X: x, Y: y, Sums: sums, Addend: addend, Segments: 1, Length: padded, Stride: padded}
+		xOffsets, yOffsets := grow(&w.xOffsets, last-first), grow(&w.yOffsets, last-first)
+		for row := first; row < last; row++ {
+			xOffsets[row-first], yOffsets[row-first] = int32(row*padded), int32(row*l.outputs)
+		}
+		r.XOffsets, r.YOffsets = xOffsets, yOffsets
+		l.columns.multiply(r, i%panels, i%panels+1)
 	})
 }

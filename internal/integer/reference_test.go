@@ -1,0 +1,280 @@
+package integer
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/likeness-go/likeness/internal/parallel"
+	"github.com/likeness-go/likeness/internal/vector"
+)
+
+// random is one of many random cases; its seed is its number.
+type random struct {
+	*rand.Rand
+	extremes bool // only the least and the largest values
+}
+
+func newRandom(seed int) random {
+	r := random{Rand: rand.New(rand.NewPCG(1, uint64(seed)))}
+	r.extremes = r.IntN(4) == 0
+	return r
+}
+
+func (r random) bytes(n int) []uint8 {
+	x := make([]uint8, n)
+	for i := range x {
+		if x[i] = uint8(r.Uint32()); r.extremes {
+			x[i] = []uint8{0, 255, 255}[r.IntN(3)]
+		}
+	}
+	return x
+}
+
+func (r random) weights(filters, patch int) Weights {
+	w := Weights{Values: make([]int8, filters*patch), Zero: uint8(r.IntN(256))}
+	sign := r.IntN(3) - 1
+	for i := range w.Values {
+		if w.Values[i] = int8(r.IntN(255) - 127); r.extremes {
+			w.Values[i] = []int8{-127, 127, 127, -127}[r.IntN(2)+sign+1]
+		}
+	}
+	if r.IntN(3) > 0 {
+		for range filters {
+			w.Bias = append(w.Bias, int32(r.IntN(1<<16)-1<<15))
+		}
+	}
+	return w
+}
+
+// requantize returns parameters for sums of patch products.
+func (r random) requantize(channels, patch int, addend bool) Requantize {
+	q := Requantize{Zero: uint8(r.IntN(256)), Low: uint8(r.IntN(60)), High: uint8(200 + r.IntN(56))}
+	scales := func() []float32 {
+		s := make([]float32, []int{1, channels}[r.IntN(2)])
+		for i := range s {
+			s[i] = float32(math.Exp2(-14*r.Float64()) / math.Sqrt(float64(patch)))
+		}
+		return s
+	}
+	q.Scale = scales()
+	switch r.IntN(4) {
+	case 0:
+		q.Zero, q.Low, q.High = 0, 0, 255
+	case 1:
+		q.Table = r.bytes(256)
+	case 2:
+		if !addend {
+			q.NegativeScale = scales()
+		}
+	}
+	if addend {
+		q.Addend = &Addend{Zero: uint8(r.IntN(256)), Scale: float32(2 * r.Float64())}
+	}
+	return q
+}
+
+// convolution is the definition of Conv, in plain loops and in float64 where that is exact.
+func convolution(s ConvShape, w Weights, q Requantize, x, addend []uint8, batch int) []uint8 {
+	in, out, groups := s.Input, s.convolved(), s.groups()
+	channels, filters := in.Channels/groups, s.Filters/groups
+	y := make([]uint8, batch*out.Size())
+	for i := range y {
+		image, row, column, f := i/out.Size(), i/(out.Width*out.Channels)%out.Height, i/out.Channels%out.Width, i%out.Channels
+		sum := 0
+		if w.Bias != nil {
+			sum = int(w.Bias[f])
+		}
+		for c := range channels {
+			for k := range s.KernelHeight {
+				for l := range s.KernelWidth {
+					h, v := row*s.Stride+k-s.Padding.Top, column*s.Stride+l-s.Padding.Left
+					if h >= 0 && h < in.Height && v >= 0 && v < in.Width {
+						a := x[((image*in.Height+h)*in.Width+v)*in.Channels+f/filters*channels+c]
+						sum += (int(a) - int(w.Zero)) * int(w.Values[((f*channels+c)*s.KernelHeight+k)*s.KernelWidth+l])
+					}
+				}
+			}
+		}
+		var a *uint8
+		if addend != nil {
+			a = &addend[i]
+		}
+		y[i] = requantized(q, sum, f, a)
+	}
+	if s.Pool.Size > 0 {
+		return maxima(y, out, s.Pool, batch)
+	}
+	return y
+}
+
+// requantized is the definition of Requantize.
+func requantized(q Requantize, sum, channel int, addend *uint8) uint8 {
+	scale := q.Scale[channel%len(q.Scale)]
+	if sum < 0 && q.NegativeScale != nil {
+		scale = q.NegativeScale[channel%len(q.NegativeScale)]
+	}
+	// float64 holds the products of two float32 exactly.
+	v := float32(float64(float32(sum)) * float64(scale))
+	if addend != nil {
+		v = float32(float64(v) + float64(float32(float64(int(*addend)-int(q.Addend.Zero))*float64(q.Addend.Scale))))
+	}
+	y := uint8(min(max(float64(q.Zero)+math.RoundToEven(float64(v)), float64(q.Low)), float64(q.High)))
+	if q.Table != nil {
+		y = q.Table[y]
+	}
+	return y
+}
+
+// maxima is the definition of MaxPool.
+func maxima(x []uint8, in Shape, p Pool, batch int) []uint8 {
+	out := p.output(in)
+	y := make([]uint8, batch*out.Size())
+	for i := range y {
+		image, row, column, c := i/out.Size(), i/(out.Width*out.Channels)%out.Height, i/out.Channels%out.Width, i%out.Channels
+		for k := range p.Size * p.Size {
+			h, v := row*p.Stride-p.Padding+k/p.Size, column*p.Stride-p.Padding+k%p.Size
+			if h >= 0 && h < in.Height && v >= 0 && v < in.Width {
+				y[i] = max(y[i], x[((image*in.Height+h)*in.Width+v)*in.Channels+c])
+			}
+		}
+	}
+	return y
+}
+
+// eachEngine calls test for all engines, and for one to three threads.
+func eachEngine(t *testing.T, test func(t *testing.T, e vector.ByteEngine)) {
+	defer parallel.SetThreads(parallel.Threads())
+	for _, engine := range vector.Engines() {
+		e := vector.ByteEngineOf(engine)
+		t.Run(engine.Name(), func(t *testing.T) {
+			for threads := 1; threads <= 3; threads++ {
+				parallel.SetThreads(threads)
+				test(t, e)
+			}
+		})
+	}
+}
+
+func (r random) convShape() ConvShape {
+	channels := []int{1, 3, 4, 5, 8, 16, 20}[r.IntN(7)]
+	s := ConvShape{
+		Input: Shape{1 + r.IntN(12), 1 + r.IntN(12), channels}, Filters: 1 + r.IntN(80),
+		KernelHeight: 1 + r.IntN(4), KernelWidth: 1 + r.IntN(4), Stride: 1 + r.IntN(3),
+	}
+	if r.IntN(3) > 0 {
+		s.Padding = Padding{r.IntN(3), r.IntN(3), r.IntN(3), r.IntN(3)}
+	}
+	switch r.IntN(5) {
+	case 0: // depthwise
+		s.Groups = channels * []int{1, 1, 5, 4, 9}[r.IntN(5)]
+		s.Input.Channels, s.Filters = s.Groups, s.Groups
+		if k := []int{3, 5}[r.IntN(2)]; r.IntN(2) == 0 {
+			s.KernelHeight, s.KernelWidth = k, k
+			s.Padding = Padding{k / 2, k / 2, k / 2, k / 2}
+		}
+	case 1:
+		s.Groups = []int{1, 2, 3}[r.IntN(3)]
+		s.Input.Channels, s.Filters = s.Groups*(1+r.IntN(9)), s.Groups*(1+r.IntN(20))
+	case 2:
+		s.KernelHeight, s.KernelWidth, s.Padding = 1, 1, Padding{}
+	}
+	if s.KernelHeight > s.Input.Height+s.Padding.Top+s.Padding.Bottom {
+		s.KernelHeight = 1
+	}
+	if s.KernelWidth > s.Input.Width+s.Padding.Left+s.Padding.Right {
+		s.KernelWidth = 1
+	}
+	if out := s.convolved(); r.IntN(4) == 0 && min(out.Height, out.Width) > 2 {
+		s.Pool = Pool{Size: 2 + r.IntN(2), Stride: 1 + r.IntN(3), Padding: r.IntN(2)}
+	}
+	return s
+}
+
+// Every engine gives the bytes of plain loops, on any number of threads.
+func TestConv(t *testing.T) {
+	type example struct {
+		s         ConvShape
+		w         Weights
+		q         Requantize
+		x, addend []uint8
+		batch     int
+		want      []uint8
+	}
+	var examples []example
+	for seed := range 120 {
+		r := newRandom(seed)
+		s := r.convShape()
+		c := example{s: s, w: r.weights(s.Filters, s.patch()), batch: 1 + r.IntN(3)}
+		c.q = r.requantize(s.Filters, s.patch(), s.Pool.Size == 0 && r.IntN(3) == 0)
+		c.x = r.bytes(c.batch * s.Input.Size())
+		if c.q.Addend != nil {
+			c.addend = r.bytes(c.batch * s.Output().Size())
+		}
+		c.want = convolution(s, c.w, c.q, c.x, c.addend, c.batch)
+		examples = append(examples, c)
+	}
+	eachEngine(t, func(t *testing.T, e vector.ByteEngine) {
+		for i, c := range examples {
+			conv, err := newConv(e, c.s, c.w, c.q)
+			if err != nil {
+				t.Fatalf("example %d: %+v: %v", i, c.s, err)
+			}
+			y := make([]uint8, len(c.want))
+			addend := c.addend
+			if addend != nil && i%2 == 0 {
+				copy(y, addend) // in place
+				addend = y
+			}
+			if conv.Forward(y, c.x, addend, c.batch); !slices.Equal(y, c.want) {
+				t.Fatalf("example %d, %d threads: %+v: found other bytes than those of plain loops", i, parallel.Threads(), c.s)
+			}
+		}
+	})
+}
+
+func TestLinear(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e vector.ByteEngine) {
+		for seed := range 60 {
+			r := newRandom(seed)
+			image, batch, outputs := Shape{1 + r.IntN(4), 1 + r.IntN(4), 1 + r.IntN(20)}, 1+r.IntN(8), 1+r.IntN(100)
+			features := image.Size()
+			w := r.weights(outputs, features)
+			q := r.requantize(outputs, features, r.IntN(3) == 0)
+			x := r.bytes(batch * features)
+			var addend []uint8
+			if q.Addend != nil {
+				addend = r.bytes(batch * outputs)
+			}
+			// A fully connected layer is a convolution whose kernel is the image.
+			s := ConvShape{Input: image, Filters: outputs, KernelHeight: image.Height, KernelWidth: image.Width, Stride: 1}
+			want := convolution(s, w, q, x, addend, batch)
+			l, err := newLinear(e, features, outputs, image, w, &q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			y := make([]uint8, batch*outputs)
+			if l.Forward(y, x, addend, batch); !slices.Equal(y, want) {
+				t.Fatalf("example %d: %v to %d: found other bytes than those of plain loops", seed, image, outputs)
+			}
+			// The same by sums, with features in the order of the weights.
+			flat := make([]uint8, len(x))
+			Flatten(flat, x, image, batch)
+			if l, err = newLinear(e, features, outputs, Shape{}, w, nil); err != nil {
+				t.Fatal(err)
+			}
+			sums := make([]int32, batch*outputs)
+			l.Sums(sums, flat, batch)
+			for i, sum := range sums {
+				var a *uint8
+				if addend != nil {
+					a = &addend[i]
+				}
+				if got := requantized(q, int(sum), i%outputs, a); got != want[i] {
+					t.Fatalf("example %d: output %d: found the sum %d, whose byte is %d, expected %d", seed, i, sum, got, want[i])
+				}
+			}
+		}
+	})
+}
