@@ -2,6 +2,7 @@ package vector
 
 import (
 	"math"
+	"slices"
 )
 
 // ByteEngine has the inner loops of networks of bytes, of package integer. Every engine gives the
@@ -18,6 +19,29 @@ type ByteEngine interface {
 	PackRows(panel []uint8, weights []int8, depth, columns, width int)
 	PanelSize(depth, width int) int
 	Rows(*ByteRows)
+	// Maxima computes maxima, see the type.
+	Maxima(*ByteWindows)
+	// Sums adds to sum[c], for each c, the elements c of rows of x that are step bytes apart.
+	Sums(sum []int32, x []uint8, rows, step int)
+	// Lookup writes y[i] = table[x[i]]. y may be x. The table has 256 bytes.
+	Lookup(y, x, table []uint8)
+}
+
+// ByteWindows is a row of windows, of which the maximum of each channel is computed. Window i
+// begins at X[i·Step], position k is Offsets[k] bytes further, and the result is at Y[i·YStep].
+type ByteWindows struct {
+	X, Y        []uint8
+	Offsets     []int32 // at least 0
+	Count       int
+	Step, YStep int
+	Channels    int
+}
+
+// check panics if an array is too short.
+func (w *ByteWindows) check() {
+	_ = w.Y[(w.Count-1)*w.YStep+w.Channels-1]
+	_ = w.X[(w.Count-1)*w.Step+int(slices.Max(w.Offsets))+w.Channels-1]
+	_ = w.X[slices.Min(w.Offsets)]
 }
 
 // ByteResult maps an exact sum s of a column to a byte:
@@ -166,4 +190,34 @@ func (r *ByteResult) byteOf(sum int32, column int, addend uint8, add bool) uint8
 	}
 	y := int32(r.Zero) + int32(math.RoundToEven(float64(v)))
 	return uint8(min(max(y, int32(r.Low)), int32(r.High)))
+}
+
+// Maxima computes the maximum of each window for each channel.
+func (PortableBytes) Maxima(w *ByteWindows) {
+	for i := range w.Count {
+		y := w.Y[i*w.YStep:][:w.Channels]
+		clear(y)
+		for _, offset := range w.Offsets {
+			for c, a := range w.X[i*w.Step+int(offset):][:w.Channels] {
+				y[c] = max(y[c], a)
+			}
+		}
+	}
+}
+
+// Sums adds rows to sums.
+func (PortableBytes) Sums(sum []int32, x []uint8, rows, step int) {
+	for i := range rows {
+		for c, a := range x[i*step:][:len(sum)] {
+			sum[c] += int32(a)
+		}
+	}
+}
+
+// Lookup writes the bytes of a table.
+func (PortableBytes) Lookup(y, x, table []uint8) {
+	t := (*[256]uint8)(table)
+	for i, a := range x {
+		y[i] = t[a]
+	}
 }

@@ -11,6 +11,16 @@ type ByteSet struct {
 	name  string
 	lanes int
 	rows  [][]func(*byteRowsCall) // by width in vectors and number of rows
+
+	byteRoutines
+}
+
+// byteRoutines are the loops other than products. Counts must be at least 1. Those of AVX2 need
+// whole vectors: 32 channels for maxima, a multiple of 8 for sums.
+type byteRoutines struct {
+	maxima func(y, x *uint8, offsets *int32, positions, count, step, yStep, channels int)
+	sums   func(sum *int32, x *uint8, rows, step, channels int)
+	lookup func(y, x, table *uint8, n int) // nil if there is none
 }
 
 // ByteEngineOf returns the engine for bytes with the instructions of an engine. That of AVX-512
@@ -91,4 +101,43 @@ func (s *ByteSet) Rows(r *ByteRows) {
 			first += part[0] * part[1]
 		}
 	}
+}
+
+// Maxima computes the maximum of each window for each channel.
+func (s *ByteSet) Maxima(w *ByteWindows) {
+	if w.Count == 0 || w.Channels == 0 || len(w.Offsets) == 0 {
+		return
+	}
+	if s == avx2Bytes && w.Channels < 4*s.lanes {
+		PortableBytes{}.Maxima(w)
+		return
+	}
+	w.check()
+	s.maxima(&w.Y[0], &w.X[0], &w.Offsets[0], len(w.Offsets), w.Count, w.Step, w.YStep, w.Channels)
+}
+
+// Sums adds rows to sums.
+func (s *ByteSet) Sums(sum []int32, x []uint8, rows, step int) {
+	whole := len(sum) / s.lanes * s.lanes
+	if rows == 0 {
+		return
+	}
+	_ = x[(rows-1)*step+len(sum)-1]
+	if whole > 0 {
+		s.sums(&sum[0], &x[0], rows, step, whole)
+	}
+	if whole < len(sum) {
+		PortableBytes{}.Sums(sum[whole:], x[whole:], rows, step)
+	}
+}
+
+// Lookup writes the bytes of a table.
+func (s *ByteSet) Lookup(y, x, table []uint8) {
+	const few = 64 // bytes, that the loads of the table are worth
+	if s.lookup == nil || !cpu.X86.HasAVX512VBMI || len(x) < few {
+		PortableBytes{}.Lookup(y, x, table)
+		return
+	}
+	_ = table[255]
+	s.lookup(&y[:len(x)][0], &x[0], &table[0], len(x))
 }

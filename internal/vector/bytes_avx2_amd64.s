@@ -6313,3 +6313,91 @@ done6:
 	JNZ  tile1
 	VZEROUPPER
 	RET
+
+// func maxima_avx2(y *uint8, x *uint8, offsets *int32, positions int, count int, step int, yStep int, channels int)
+// Requires: AVX, AVX2
+TEXT ·maxima_avx2(SB), NOSPLIT, $0-64
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ offsets+16(FP), DX
+	MOVQ count+32(FP), R9
+
+window1:
+	XORQ DI, DI
+	MOVQ channels+56(FP), R10
+	SUBQ $0x00000020, R10
+	MOVQ CX, BX
+	CMPQ DI, R10
+	JG   end3
+
+block2:
+	VPXOR Y0, Y0, Y0
+	MOVQ  positions+24(FP), R8
+	XORQ  R11, R11
+
+positions5:
+	MOVLQSX (DX)(R11*4), SI
+	VPMAXUB (BX)(SI*1), Y0, Y0
+	INCQ    R11
+	DECQ    R8
+	JNZ     positions5
+	VMOVDQU Y0, (AX)(DI*1)
+	ADDQ    $0x00000020, DI
+	ADDQ    $0x00000020, BX
+	CMPQ    DI, R10
+	JLE     block2
+
+end3:
+	ADDQ  $0x00000020, R10
+	CMPQ  DI, R10
+	JEQ   next4
+	MOVQ  R10, DI
+	SUBQ  $0x00000020, DI
+	MOVQ  CX, BX
+	ADDQ  DI, BX
+	VPXOR Y0, Y0, Y0
+	MOVQ  positions+24(FP), R8
+	XORQ  R10, R10
+
+positions6:
+	MOVLQSX (DX)(R10*4), SI
+	VPMAXUB (BX)(SI*1), Y0, Y0
+	INCQ    R10
+	DECQ    R8
+	JNZ     positions6
+	VMOVDQU Y0, (AX)(DI*1)
+
+next4:
+	ADDQ step+40(FP), CX
+	ADDQ yStep+48(FP), AX
+	DECQ R9
+	JNZ  window1
+	VZEROUPPER
+	RET
+
+// func sums_avx2(sum *int32, x *uint8, rows int, step int, channels int)
+// Requires: AVX, AVX2
+TEXT ·sums_avx2(SB), NOSPLIT, $0-40
+	MOVQ sum+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ step+24(FP), DX
+	MOVQ channels+32(FP), BX
+
+block1:
+	VMOVUPS (AX), Y0
+	MOVQ    CX, SI
+	MOVQ    rows+16(FP), DI
+
+rows2:
+	VPMOVZXBD (SI), Y1
+	VPADDD    Y1, Y0, Y0
+	ADDQ      DX, SI
+	DECQ      DI
+	JNZ       rows2
+	VMOVUPS   Y0, (AX)
+	ADDQ      $0x00000020, AX
+	ADDQ      $0x00000008, CX
+	SUBQ      $0x00000008, BX
+	JG        block1
+	VZEROUPPER
+	RET

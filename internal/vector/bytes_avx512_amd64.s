@@ -16393,3 +16393,137 @@ done6:
 	JNZ  tile1
 	VZEROUPPER
 	RET
+
+// func maxima_avx512(y *uint8, x *uint8, offsets *int32, positions int, count int, step int, yStep int, channels int)
+// Requires: AVX, AVX512BW, AVX512F, BMI2
+TEXT ·maxima_avx512(SB), NOSPLIT, $0-64
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ offsets+16(FP), DX
+	MOVQ count+32(FP), R9
+
+window1:
+	XORQ DI, DI
+	MOVQ channels+56(FP), R10
+	SUBQ $0x00000040, R10
+	MOVQ CX, BX
+	CMPQ DI, R10
+	JG   end3
+
+block2:
+	VPXORD Z0, Z0, Z0
+	MOVQ   positions+24(FP), R8
+	XORQ   R11, R11
+
+positions5:
+	MOVLQSX   (DX)(R11*4), SI
+	VPMAXUB   (BX)(SI*1), Z0, Z0
+	INCQ      R11
+	DECQ      R8
+	JNZ       positions5
+	VMOVDQU32 Z0, (AX)(DI*1)
+	ADDQ      $0x00000040, DI
+	ADDQ      $0x00000040, BX
+	CMPQ      DI, R10
+	JLE       block2
+
+end3:
+	ADDQ   $0x00000040, R10
+	CMPQ   DI, R10
+	JEQ    next4
+	MOVQ   R10, SI
+	SUBQ   DI, SI
+	MOVQ   $-1, R8
+	BZHIQ  SI, R8, R8
+	KMOVQ  R8, K1
+	VPXORD Z1, Z1, Z1
+	MOVQ   positions+24(FP), R8
+	XORQ   R10, R10
+
+positions6:
+	MOVLQSX  (DX)(R10*4), SI
+	VPMAXUB  (BX)(SI*1), Z1, K1, Z1
+	INCQ     R10
+	DECQ     R8
+	JNZ      positions6
+	VMOVDQU8 Z1, K1, (AX)(DI*1)
+
+next4:
+	ADDQ step+40(FP), CX
+	ADDQ yStep+48(FP), AX
+	DECQ R9
+	JNZ  window1
+	VZEROUPPER
+	RET
+
+// func sums_avx512(sum *int32, x *uint8, rows int, step int, channels int)
+// Requires: AVX, AVX512F
+TEXT ·sums_avx512(SB), NOSPLIT, $0-40
+	MOVQ sum+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ step+24(FP), DX
+	MOVQ channels+32(FP), BX
+
+block1:
+	VMOVUPS (AX), Z0
+	MOVQ    CX, SI
+	MOVQ    rows+16(FP), DI
+
+rows2:
+	VPMOVZXBD (SI), Z1
+	VPADDD    Z1, Z0, Z0
+	ADDQ      DX, SI
+	DECQ      DI
+	JNZ       rows2
+	VMOVUPS   Z0, (AX)
+	ADDQ      $0x00000040, AX
+	ADDQ      $0x00000010, CX
+	SUBQ      $0x00000010, BX
+	JG        block1
+	VZEROUPPER
+	RET
+
+// func lookup_avx512(y *uint8, x *uint8, table *uint8, n int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI, BMI2
+TEXT ·lookup_avx512(SB), NOSPLIT, $0-32
+	MOVQ      y+0(FP), AX
+	MOVQ      x+8(FP), CX
+	MOVQ      table+16(FP), DX
+	MOVQ      n+24(FP), BX
+	VMOVDQU32 (DX), Z0
+	VMOVDQU32 64(DX), Z1
+	VMOVDQU32 128(DX), Z2
+	VMOVDQU32 192(DX), Z3
+	SUBQ      $0x00000040, BX
+	JLT       end2
+
+loop1:
+	VMOVDQU32 (CX), Z4
+	VPMOVB2M  Z4, K1
+	VMOVDQA32 Z4, Z5
+	VPERMI2B  Z1, Z0, Z4
+	VPERMI2B  Z3, Z2, Z5
+	VMOVDQU8  Z5, K1, Z4
+	VMOVDQU32 Z4, (AX)
+	ADDQ      $0x00000040, CX
+	ADDQ      $0x00000040, AX
+	SUBQ      $0x00000040, BX
+	JGE       loop1
+
+end2:
+	ADDQ       $0x00000040, BX
+	JZ         done3
+	MOVQ       $-1, DX
+	BZHIQ      BX, DX, DX
+	KMOVQ      DX, K1
+	VMOVDQU8.Z (CX), K1, Z4
+	VPMOVB2M   Z4, K2
+	VMOVDQA32  Z4, Z5
+	VPERMI2B   Z1, Z0, Z4
+	VPERMI2B   Z3, Z2, Z5
+	VMOVDQU8   Z5, K2, Z4
+	VMOVDQU8   Z4, K1, (AX)
+
+done3:
+	VZEROUPPER
+	RET

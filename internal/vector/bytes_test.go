@@ -165,6 +165,59 @@ func TestByteRows(t *testing.T) {
 	})
 }
 
+// Maxima, sums and tables are those of plain loops.
+func TestByteElements(t *testing.T) {
+	eachFuzz(t, 600, func(f *fuzz) {
+		e := ByteEngineOf(f.engine)
+		channels := 1 + f.length()
+		w := &ByteWindows{Offsets: array[int32](f, 1+f.IntN(9)), Count: 1 + f.IntN(6), Step: f.IntN(2 * channels), YStep: channels + f.IntN(9), Channels: channels}
+		last := 0
+		for i := range w.Offsets {
+			w.Offsets[i] = int32(f.IntN(3 * channels))
+			last = max(last, int(w.Offsets[i]))
+		}
+		w.X = f.activations((w.Count-1)*w.Step + last + channels)
+		w.Y = array[uint8](f, (w.Count-1)*w.YStep+channels)
+		clear(w.Y)
+		e.Maxima(w)
+		for i, got := range w.Y {
+			want := uint8(0)
+			if window, c := i/w.YStep, i%w.YStep; c < channels {
+				for _, offset := range w.Offsets {
+					want = max(want, w.X[window*w.Step+int(offset)+c])
+				}
+			}
+			if got != want {
+				f.Fatalf("call %d: maximum %d of %d channels: found %d, expected %d", f.seed, i, channels, got, want)
+			}
+		}
+
+		rows, step := f.IntN(6), channels+f.IntN(3)
+		sum, x := array[int32](f, channels), f.activations(max(0, rows-1)*step+channels)
+		for i := range sum {
+			sum[i] = int32(i)
+		}
+		e.Sums(sum, x, rows, step)
+		for c, got := range sum {
+			want := int32(c)
+			for row := range rows {
+				want += int32(x[row*step+c])
+			}
+			if got != want {
+				f.Fatalf("call %d: the sum of channel %d of %d, %d rows: found %d, expected %d", f.seed, c, channels, rows, got, want)
+			}
+		}
+
+		table, y := f.activations(256), array[uint8](f, len(x))
+		e.Lookup(y, x, table)
+		for i, got := range y {
+			if want := table[x[i]]; got != want {
+				f.Fatalf("call %d: element %d of %d: found %d, expected %d", f.seed, i, len(y), got, want)
+			}
+		}
+	})
+}
+
 func BenchmarkByteRows(b *testing.B) {
 	for _, engine := range Engines() {
 		e := ByteEngineOf(engine)

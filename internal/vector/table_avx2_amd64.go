@@ -565,6 +565,10 @@ var avx2Bytes = &ByteSet{
 		{nil, byteRows_avx2_1x1, byteRows_avx2_1x2, byteRows_avx2_1x3, byteRows_avx2_1x4, byteRows_avx2_1x5, byteRows_avx2_1x6, byteRows_avx2_1x7, byteRows_avx2_1x8},
 		{nil, byteRows_avx2_2x1, byteRows_avx2_2x2, byteRows_avx2_2x3, byteRows_avx2_2x4},
 	},
+	byteRoutines: byteRoutines{
+		maxima: maxima_avx2,
+		sums:   sums_avx2,
+	},
 }
 
 //go:noescape
@@ -602,3 +606,9 @@ func byteRows_avx2_2x3(call *byteRowsCall)
 
 //go:noescape
 func byteRows_avx2_2x4(call *byteRowsCall)
+
+//go:noescape
+func maxima_avx2(y, x *uint8, offsets *int32, positions, count, step, yStep, channels int)
+
+//go:noescape
+func sums_avx2(sum *int32, x *uint8, rows, step, channels int)

@@ -715,6 +715,11 @@ var avx512Bytes = &ByteSet{
 		{nil, byteRows_avx512_3x1, byteRows_avx512_3x2, byteRows_avx512_3x3, byteRows_avx512_3x4, byteRows_avx512_3x5, byteRows_avx512_3x6, byteRows_avx512_3x7, byteRows_avx512_3x8},
 		{nil, byteRows_avx512_4x1, byteRows_avx512_4x2, byteRows_avx512_4x3, byteRows_avx512_4x4, byteRows_avx512_4x5, byteRows_avx512_4x6},
 	},
+	byteRoutines: byteRoutines{
+		maxima: maxima_avx512,
+		sums:   sums_avx512,
+		lookup: lookup_avx512,
+	},
 }
 
 //go:noescape
@@ -830,6 +835,15 @@ func byteRows_avx512_4x5(call *byteRowsCall)
 
 //go:noescape
 func byteRows_avx512_4x6(call *byteRowsCall)
+
+//go:noescape
+func maxima_avx512(y, x *uint8, offsets *int32, positions, count, step, yStep, channels int)
+
+//go:noescape
+func sums_avx512(sum *int32, x *uint8, rows, step, channels int)
+
+//go:noescape
+func lookup_avx512(y, x, table *uint8, n int)
 
 // peaksTiles holds the tiles by rows of taps and by taps in a row.
 var peaksTiles = [][]func(*peaksCall){nil,

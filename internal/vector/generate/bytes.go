@@ -54,7 +54,7 @@ func byteRowsName(m *machine, width, rows int) string {
 }
 
 // byteTable returns the table of the functions for bytes, and their declarations.
-func byteTable(m *machine) string {
+func byteTable(m *machine, routines []routine) string {
 	table := fmt.Sprintf("var %sBytes = &ByteSet{\nname: %q,\nlanes: %d,\nrows: [][]func(*byteRowsCall){nil,\n", m.name, m.name, m.lanes)
 	declarations := ""
 	for width := 1; width < len(m.byteRows()); width++ {
@@ -65,6 +65,11 @@ func byteTable(m *machine) string {
 			declarations += fmt.Sprintf("//go:noescape\nfunc %s(call *byteRowsCall)\n\n", name)
 		}
 		table += "},\n"
+	}
+	table += "},\nbyteRoutines: byteRoutines{\n"
+	for _, r := range routines {
+		table += fmt.Sprintf("%s: %s,\n", r.name, r.symbol(m))
+		declarations += fmt.Sprintf("//go:noescape\nfunc %s%s\n\n", r.symbol(m), r.signature)
 	}
 	return table + "},\n}\n\n" + declarations
 }

@@ -25,8 +25,9 @@ var machines = []*machine{
 type code struct {
 	*build.Context
 	*machine
-	labels   int
-	routines []routine
+	labels       int
+	routines     []routine
+	byteRoutines []routine // of the table of bytes
 }
 
 // wide reports whether the machine is AVX-512, whose vectors have 16 lanes and whose

@@ -42,13 +42,14 @@ func main() {
 func files() map[string][]byte {
 	all := map[string][]byte{}
 	for _, m := range machines {
-		var routines []routine
+		var routines, byteRoutines []routine
 		for _, unit := range units {
-			text, more := assemble(m, unit.write...)
+			text, c := assemble(m, unit.write...)
 			all[unit.name+"_"+m.name+"_amd64.s"] = text
-			routines = append(routines, more...)
+			routines = append(routines, c.routines...)
+			byteRoutines = append(byteRoutines, c.byteRoutines...)
 		}
-		more := byteTable(m)
+		more := byteTable(m, byteRoutines)
 		if m.hasPeaks() {
 			all["peaks_"+m.name+"_amd64.s"], _ = assemble(m, writePeaks)
 			more += peaksTable()
@@ -73,12 +74,12 @@ var units = []struct {
 	{"activations", []func(*code){writeActivations}},
 	{"channels", []func(*code){writeChannels, writeSums}},
 	{"scan", []func(*code){writeScan}},
-	{"bytes", []func(*code){writeByteRows}},
+	{"bytes", []func(*code){writeByteRows, writeByteElements}},
 	{"winograd", []func(*code){writeWinograd}},
 }
 
-// assemble returns one assembly file and the routines in it.
-func assemble(m *machine, write ...func(*code)) ([]byte, []routine) {
+// assemble returns one assembly file, and the code, which has the routines in it.
+func assemble(m *machine, write ...func(*code)) ([]byte, *code) {
 	c := &code{Context: build.NewContext(), machine: m}
 	for _, w := range write {
 		w(c)
@@ -94,7 +95,7 @@ func assemble(m *machine, write ...func(*code)) ([]byte, []routine) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	return text, c.routines
+	return text, c
 }
 
 // generated is the first line of every file.

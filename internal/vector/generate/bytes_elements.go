@@ -1,0 +1,177 @@
+package main
+
+import (
+	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// writeByteElements writes the loops over bytes other than products. Those of AVX2, which has no
+// masks for bytes, are for at least a vector of channels; the last one overlaps.
+func writeByteElements(c *code) {
+	c.byteMaxima()
+	c.byteSums()
+	if c.wide() {
+		c.byteLookup()
+	}
+}
+
+// byteRoutine begins a function of the table of bytes.
+func (c *code) byteRoutine(name, signature string) {
+	c.byteRoutines = append(c.byteRoutines, routine{name, signature})
+	c.labels = 0
+	c.Function(routine{name, signature}.symbol(c.machine))
+	c.Attributes(build.NOSPLIT)
+	c.SignatureExpr("func" + signature)
+}
+
+// byteMask returns the mask of the first n of 64 lanes, n being less than 64.
+func (c *code) byteMaskOf(n reg.GPVirtual) reg.OpmaskVirtual {
+	mask, ones := c.K(), c.GP64()
+	c.MOVQ(operand.I32(-1), ones)
+	c.BZHIQ(n, ones, ones)
+	c.KMOVQ(ones, mask)
+	return mask
+}
+
+// byteMaxima writes the maxima of windows.
+func (c *code) byteMaxima() {
+	c.byteRoutine("maxima", "(y, x *uint8, offsets *int32, positions, count, step, yStep, channels int)")
+	y, x, list := c.argument("y"), c.argument("x"), c.argument("offsets")
+	at, offset, n, left := c.GP64(), c.GP64(), c.GP64(), c.GP64()
+	count := c.argument("count")
+	window, block, end, next := c.label("window"), c.label("block"), c.label("end"), c.label("next")
+	width := 4 * c.lanes
+	one := func(mask *reg.OpmaskVirtual) {
+		maximum := c.any()
+		if c.wide() {
+			c.VPXORD(maximum, maximum, maximum)
+		} else {
+			c.VPXOR(maximum, maximum, maximum)
+		}
+		loop := c.label("positions")
+		number := c.GP64()
+		c.MOVQ(c.inMemory("positions"), left)
+		c.XORQ(number, number)
+		c.Label(loop)
+		c.MOVLQSX(operand.Mem{Base: list, Index: number, Scale: 4}, offset)
+		from := operand.Mem{Base: at, Index: offset, Scale: 1}
+		if mask == nil {
+			c.VPMAXUB(from, maximum, maximum)
+		} else {
+			c.VPMAXUB(from, maximum, *mask, maximum)
+		}
+		c.INCQ(number)
+		c.DECQ(left)
+		c.JNZ(operand.LabelRef(loop))
+		to := operand.Mem{Base: y, Index: n, Scale: 1}
+		switch {
+		case mask != nil:
+			c.VMOVDQU8(maximum, *mask, to)
+		case c.wide():
+			c.VMOVDQU32(maximum, to)
+		default:
+			c.VMOVDQU(maximum, to)
+		}
+	}
+	c.Label(window)
+	c.XORQ(n, n) // channels that are done
+	bound := c.GP64()
+	c.MOVQ(c.inMemory("channels"), bound)
+	c.SUBQ(operand.U32(width), bound)
+	c.MOVQ(x, at)
+	c.CMPQ(n, bound)
+	c.JG(operand.LabelRef(end))
+	c.Label(block)
+	one(nil)
+	c.ADDQ(operand.U32(width), n)
+	c.ADDQ(operand.U32(width), at)
+	c.CMPQ(n, bound)
+	c.JLE(operand.LabelRef(block))
+	c.Label(end)
+	c.ADDQ(operand.U32(width), bound)
+	c.CMPQ(n, bound)
+	c.JEQ(operand.LabelRef(next))
+	if c.wide() {
+		rest := c.GP64()
+		c.MOVQ(bound, rest)
+		c.SUBQ(n, rest)
+		mask := c.byteMaskOf(rest)
+		one(&mask)
+	} else {
+		c.MOVQ(bound, n)
+		c.SUBQ(operand.U32(width), n)
+		c.MOVQ(x, at)
+		c.ADDQ(n, at)
+		one(nil)
+	}
+	c.Label(next)
+	c.ADDQ(c.inMemory("step"), x)
+	c.ADDQ(c.inMemory("yStep"), y)
+	c.DECQ(count)
+	c.JNZ(operand.LabelRef(window))
+	c.end()
+}
+
+// byteSums adds rows of channels, a multiple of the lanes of a vector, to sums of 32 bits.
+func (c *code) byteSums() {
+	c.byteRoutine("sums", "(sum *int32, x *uint8, rows, step, channels int)")
+	sum, x, step, channels := c.argument("sum"), c.argument("x"), c.argument("step"), c.argument("channels")
+	at, left := c.GP64(), c.GP64()
+	block, loop := c.label("block"), c.label("rows")
+	c.Label(block)
+	total, value := c.any(), c.any()
+	c.VMOVUPS(operand.Mem{Base: sum}, total)
+	c.MOVQ(x, at)
+	c.MOVQ(c.inMemory("rows"), left)
+	c.Label(loop)
+	c.VPMOVZXBD(operand.Mem{Base: at}, value)
+	c.VPADDD(value, total, total)
+	c.ADDQ(step, at)
+	c.DECQ(left)
+	c.JNZ(operand.LabelRef(loop))
+	c.VMOVUPS(total, operand.Mem{Base: sum})
+	c.ADDQ(operand.U32(4*c.lanes), sum)
+	c.ADDQ(operand.U32(c.lanes), x)
+	c.SUBQ(operand.U32(c.lanes), channels)
+	c.JG(operand.LabelRef(block))
+	c.end()
+}
+
+// byteLookup replaces bytes by those of a table of 256, of which an instruction of AVX512_VBMI reads
+// 128.
+func (c *code) byteLookup() {
+	c.byteRoutine("lookup", "(y, x, table *uint8, n int)")
+	y, x, table, n := c.argument("y"), c.argument("x"), c.argument("table"), c.argument("n")
+	var parts [4]reg.VecVirtual
+	for i := range parts {
+		parts[i] = c.any()
+		c.VMOVDQU32(operand.Mem{Base: table, Disp: 64 * i}, parts[i])
+	}
+	one := func(load func(v reg.VecVirtual), store func(v reg.VecVirtual)) {
+		low, high, upper := c.any(), c.any(), c.K()
+		load(low)
+		c.VPMOVB2M(low, upper)
+		c.VMOVDQA32(low, high)
+		c.VPERMI2B(parts[1], parts[0], low)
+		c.VPERMI2B(parts[3], parts[2], high)
+		c.VMOVDQU8(high, upper, low)
+		store(low)
+	}
+	loop, end, done := c.label("loop"), c.label("end"), c.label("done")
+	c.SUBQ(operand.U32(64), n)
+	c.JLT(operand.LabelRef(end))
+	c.Label(loop)
+	one(func(v reg.VecVirtual) { c.VMOVDQU32(operand.Mem{Base: x}, v) }, func(v reg.VecVirtual) { c.VMOVDQU32(v, operand.Mem{Base: y}) })
+	c.ADDQ(operand.U32(64), x)
+	c.ADDQ(operand.U32(64), y)
+	c.SUBQ(operand.U32(64), n)
+	c.JGE(operand.LabelRef(loop))
+	c.Label(end)
+	c.ADDQ(operand.U32(64), n)
+	c.JZ(operand.LabelRef(done))
+	mask := c.byteMaskOf(n)
+	one(func(v reg.VecVirtual) { c.VMOVDQU8_Z(operand.Mem{Base: x}, mask, v) }, func(v reg.VecVirtual) { c.VMOVDQU8(v, mask, operand.Mem{Base: y}) })
+	c.Label(done)
+	c.end()
+}
