@@ -32,35 +32,6 @@ func (s Shape) validate() error {
 // Padding is the width of the border on each side. It has the zero point of the input.
 type Padding struct{ Top, Left, Bottom, Right int }
 
-// Pool is a max pool of square windows after a convolution, without padding at the end: rows and
-// columns that do not fill a window are ignored. The zero value is none.
-type Pool struct {
-	Size, Stride int
-	Padding      int // rows and columns on each side that are never the maximum; at most half of Size
-}
-
-// output returns the shape of the result.
-func (p Pool) output(s Shape) Shape {
-	if p.Size == 0 {
-		return s
-	}
-	return Shape{(s.Height+2*p.Padding-p.Size)/p.Stride + 1, (s.Width+2*p.Padding-p.Size)/p.Stride + 1, s.Channels}
-}
-
-// validate returns an error if the pool is not valid for an input.
-func (p Pool) validate(s Shape) error {
-	if p == (Pool{}) {
-		return nil
-	}
-	if p.Size < 1 || p.Stride < 1 || p.Padding < 0 || p.Padding > p.Size/2 {
-		return errors.Errorf("the pool has size %d, stride %d and padding %d: size and stride must be at least 1, the padding from 0 to half of the size", p.Size, p.Stride, p.Padding)
-	}
-	if p.Size > s.Height+2*p.Padding || p.Size > s.Width+2*p.Padding {
-		return errors.Errorf("the pool window %d×%d is larger than its %v input", p.Size, p.Size, s)
-	}
-	return nil
-}
-
 // ConvShape is the shape of a convolution.
 type ConvShape struct {
 	Input                              Shape
@@ -170,6 +141,7 @@ func (w Weights) sums(filters, patch int) (initial []int32, bounds []int64, err 
 // first filters, and the sum is over the channels of the filter's group.
 type Conv struct {
 	shape      ConvShape
+	engine     vector.ByteEngine
 	requantize Requantize
 	zero       uint8
 	input      halo
@@ -198,7 +170,7 @@ func newConv(e vector.ByteEngine, s ConvShape, w Weights, q Requantize) (*Conv, 
 	if q.Addend != nil && s.Pool.Size > 0 {
 		return nil, errors.New("an addend and a pool cannot be combined: use MaxPool after the convolution")
 	}
-	c := &Conv{shape: s, requantize: q, zero: w.Zero}
+	c := &Conv{shape: s, engine: e, requantize: q, zero: w.Zero}
 	groups, out := s.groups(), s.convolved()
 	channels, filters := s.Input.Channels/groups, s.Filters/groups
 	c.input = newHalo(s, channels)
@@ -239,17 +211,8 @@ func (c *Conv) Forward(y, x, addend []uint8, batch int) {
 	if c.requantize.Addend != nil {
 		checkLength("the addend", addend, batch*out.Size())
 	}
-	to := y
-	if s.Pool.Size > 0 {
-		w := borrow(0)
-		defer w.release()
-		to = grow(&w.between, batch*out.Size())
-	}
 	d := c.division(batch)
-	divide(d.units(), func(w *workspace, i int) { c.part(w, to, x, addend, d.unit(i)) })
-	if s.Pool.Size > 0 {
-		maxPool(y, to, out, s.Pool, batch)
-	}
+	divide(d.units(), func(w *workspace, i int) { c.part(w, y, x, addend, d.unit(i)) })
 }
 
 // division divides the results of a batch: its groups of images, and the rows or the panels of
@@ -260,7 +223,7 @@ type division struct {
 	panels                        int
 }
 
-// unit is a part of the results: rows [top, bottom) of one image, or all rows of several, and some
+// unit is a part of the results: after the pool, rows [top, bottom) of one image, or all rows of several, and some
 // panels of a group of filters.
 type unit struct {
 	image, images, top, bottom int
@@ -291,8 +254,8 @@ const (
 
 // division returns the division of a batch. The results do not depend on it.
 func (c *Conv) division(batch int) division {
-	s, out, threads := c.shape, c.shape.convolved(), parallel.Threads()
-	pixels := out.Height * out.Width
+	s, out, threads := c.shape, c.shape.Output(), parallel.Threads()
+	pixels := s.convolved().Height * s.convolved().Width
 	d := division{batch: batch, images: 1, height: out.Height, groups: s.groups(), rowParts: 1, columnParts: 1, panels: len(c.columns[0].panels)}
 	if pixels < fewPixels && batch > 1 {
 		d.images = min(ceilDiv(fewPixels, pixels), ceilDiv(batch, threads))
@@ -317,40 +280,84 @@ func (c *Conv) division(batch int) division {
 
 // part writes a part of the results.
 func (c *Conv) part(w *workspace, y, x, addend []uint8, u unit) {
-	s, out := c.shape, c.shape.convolved()
-	in := c.input.window(w, x, s, c.zero, u)
-	first := u.image*out.Size() + u.group*s.Filters/s.groups()
-	y = y[first:]
-	r := &w.rows
-	*r = vector.ByteRows{X: in, Y: y, Segments: s.KernelHeight, Length: c.columns[0].depth / s.KernelHeight, Stride: c.input.row}
-	if c.requantize.Addend != nil {
-		r.Addend = addend[first:]
+	s, out, pool := c.shape, c.shape.Output(), c.shape.Pool
+	rows := span{u.top, u.bottom}
+	if pool.Size > 0 {
+		rows = pool.rows(rows, s.convolved())
 	}
-	columns := &c.columns[u.group]
-	const manyWeights = 512 << 10
+	in := c.input.window(w, x, s, c.zero, u, rows)
+	first := u.group * s.Filters / s.groups()
+	row := out.Width * out.Channels
 	for image := range u.images {
-		r.X, r.Y = in[image*c.input.size():], y[image*out.Size():]
-		if r.Addend != nil {
-			r.Addend = addend[first+image*out.Size():]
+		at := (u.image+image)*out.Size() + u.top*row
+		to, from := y[at:], in[image*c.input.size():]
+		if pool.Size > 0 {
+			c.pooled(w, to, from, u, rows.first, first)
+			continue
 		}
-		windows, results := c.windows[u.top*out.Width:u.bottom*out.Width], c.results[u.top*out.Width:u.bottom*out.Width]
-		step := len(windows)
-		if len(columns.data) < manyWeights {
-			step = 192
+		var add []uint8
+		if c.requantize.Addend != nil {
+			add = addend[at+first:]
 		}
-		for at := 0; at < len(windows); at += step {
-			r.XOffsets, r.YOffsets = windows[at:min(at+step, len(windows))], results[at:min(at+step, len(windows))]
-			columns.multiply(r, u.first, u.last)
+		c.rows(w, to[first:], from, add, u, rows)
+	}
+}
+
+// pooled writes the pooled rows of a unit, of one image. It computes a few rows of the convolution
+// at a time, which are in the cache when they are pooled; the first one is begin.
+func (c *Conv) pooled(w *workspace, y, x []uint8, u unit, begin, first int) {
+	s, full, pool := c.shape, c.shape.convolved(), c.shape.Pool
+	columns := c.columns[u.group].panels
+	left := first + columns[u.first].left
+	channels := first + columns[u.last-1].left + columns[u.last-1].columns - left
+	row := full.Width * full.Channels
+	between := grow(&w.between, (pool.rows(span{u.top, u.bottom}, full).last-begin)*row)
+	band, done := ceilDiv(fewPixels, full.Width*pool.Stride), begin
+	for at := u.top; at < u.bottom; at += band {
+		part := span{at, min(at+band, u.bottom)}
+		if needed := pool.rows(part, full).last; needed > done {
+			c.rows(w, between[(done-begin)*row+first:], x, nil, u, span{done, needed})
+			done = needed
+		}
+		for i := part.first; i < part.last; i++ {
+			pool.row(w, c.engine, y[(i-u.top)*s.Output().Width*full.Channels:], between, full, i, begin, left, channels)
 		}
 	}
-	if c.requantize.Table != nil {
-		left, right := columns.panels[u.first].left, columns.panels[u.last-1].left+columns.panels[u.last-1].columns
-		for image := range u.images {
-			for _, at := range c.results[u.top*out.Width : u.bottom*out.Width] {
-				pixel := y[image*out.Size()+int(at):][left:right]
-				lookup(pixel, pixel, c.requantize.Table)
-			}
-		}
+}
+
+// rows writes rows of the convolution of one image, with y and addend beginning at the first one.
+func (c *Conv) rows(w *workspace, y, x, addend []uint8, u unit, rows span) {
+	width := c.shape.convolved().Width
+	columns := &c.columns[u.group]
+	r := &w.rows
+	*r = vector.ByteRows{
+		X: x, Y: y, Addend: addend,
+		Segments: c.shape.KernelHeight, Length: columns.depth / c.shape.KernelHeight, Stride: c.input.row,
+	}
+	// Many weights, which leave the cache, are read once for all rows.
+	const manyWeights, blockPixels = 512 << 10, 192
+	windows := c.windows[rows.first*width : rows.last*width]
+	step := len(windows)
+	if len(columns.data) < manyWeights {
+		step = blockPixels
+	}
+	for at := 0; at < len(windows); at += step {
+		last := min(at+step, len(windows))
+		r.XOffsets, r.YOffsets = windows[at:last], c.results[at:last]
+		columns.multiply(r, u.first, u.last)
+	}
+	if c.requantize.Table == nil {
+		return
+	}
+	left, right := columns.panels[u.first].left, columns.panels[u.last-1].left+columns.panels[u.last-1].columns
+	if right-left == c.shape.Filters {
+		all := y[:len(windows)*c.shape.Filters]
+		c.engine.Lookup(all, all, c.requantize.Table)
+		return
+	}
+	for _, at := range c.results[:len(windows)] {
+		pixel := y[int(at)+left : int(at)+right]
+		c.engine.Lookup(pixel, pixel, c.requantize.Table)
 	}
 }
 
@@ -452,16 +459,16 @@ func newHalo(s ConvShape, channels int) halo {
 // size returns the number of bytes of an image.
 func (h halo) size() int { return h.height * h.row }
 
-// window returns the images of a unit with their border; only the rows that the unit's windows
-// cover are set.
-func (h halo) window(w *workspace, x []uint8, s ConvShape, zero uint8, u unit) []uint8 {
+// window returns the images of a unit with their border; only the rows that the windows of some rows
+// of the convolution cover are set.
+func (h halo) window(w *workspace, x []uint8, s ConvShape, zero uint8, u unit, rows span) []uint8 {
 	x = x[u.image*s.Input.Size():]
 	if !h.copied {
 		return x
 	}
 	to := grow(&w.halo, u.images*h.size()+slack)
 	in, p := s.Input, s.Padding
-	from, until := u.top*s.Stride, (u.bottom-1)*s.Stride+s.KernelHeight
+	from, until := rows.first*s.Stride, (rows.last-1)*s.Stride+s.KernelHeight
 	for image := range u.images {
 		for row := from; row < until; row++ {
 			line := to[image*h.size()+row*h.row:][:h.row]

@@ -4,132 +4,9 @@ import (
 	"math"
 
 	"github.com/likeness-go/likeness/internal/parallel"
+	"github.com/likeness-go/likeness/internal/vector"
 	"github.com/pkg/errors"
 )
-
-// MaxPool is the maximum of each window for each channel.
-type MaxPool struct {
-	input Shape
-	pool  Pool
-}
-
-// NewMaxPool returns the layer.
-func NewMaxPool(input Shape, p Pool) (*MaxPool, error) {
-	if err := input.validate(); err != nil {
-		return nil, err
-	}
-	if p == (Pool{}) {
-		return nil, errors.New("the pool has no size")
-	}
-	if err := p.validate(input); err != nil {
-		return nil, err
-	}
-	return &MaxPool{input, p}, nil
-}
-
-// Output returns the shape of the result.
-func (m *MaxPool) Output() Shape { return m.pool.output(m.input) }
-
-// Forward writes y (batch, output height, output width, channels), given x (batch, height, width,
-// channels).
-func (m *MaxPool) Forward(y, x []uint8, batch int) {
-	checkLength("x", x, batch*m.input.Size())
-	checkLength("y", y, batch*m.Output().Size())
-	maxPool(y, x, m.input, m.pool, batch)
-}
-
-// maxPool computes a max pool.
-func maxPool(y, x []uint8, in Shape, p Pool, batch int) {
-	out := p.output(in)
-	parallel.For(batch*out.Height, func(i int) {
-		image, row := x[i/out.Height*in.Size():][:in.Size()], i%out.Height
-		top, bottom := max(0, row*p.Stride-p.Padding), min(in.Height, row*p.Stride-p.Padding+p.Size)
-		for column := range out.Width {
-			left, right := max(0, column*p.Stride-p.Padding), min(in.Width, column*p.Stride-p.Padding+p.Size)
-			to := y[(i*out.Width+column)*in.Channels:][:in.Channels]
-			clear(to)
-			for h := top; h < bottom; h++ {
-				for v := left; v < right; v++ {
-					for c, a := range image[(h*in.Width+v)*in.Channels:][:in.Channels] {
-						to[c] = max(to[c], a)
-					}
-				}
-			}
-		}
-	})
-}
-
-// AveragePool is the mean of each window for each channel, without padding. The sum of a window
-// is Σ x − Size²·zero; its division by the number of elements is part of the scale of
-// Requantize. A window that is the image is global average pooling.
-type AveragePool struct {
-	input         Shape
-	height, width int // of windows
-	stride        int
-	initial       int32
-	requantize    *Requantize
-}
-
-// NewAveragePool returns the layer for windows of the given height and width. With a nil q there is
-// no Forward, only Sums.
-func NewAveragePool(input Shape, height, width, stride int, zero uint8, q *Requantize) (*AveragePool, error) {
-	if err := input.validate(); err != nil {
-		return nil, err
-	}
-	if height < 1 || height > input.Height || width < 1 || width > input.Width || stride < 1 || stride > maxExtent {
-		return nil, errors.Errorf("found windows of %d×%d, %d apart, in images of %v: windows must have at least one element and fit in the image, the stride must be from 1 to %d", height, width, stride, input, maxExtent)
-	}
-	if height > (1<<31-1)/255/width {
-		return nil, errors.Errorf("windows of %d×%d elements: their sums do not fit in 32 bits", height, width)
-	}
-	if q != nil {
-		if q.Addend != nil {
-			return nil, errors.New("an average has no addend: use Add")
-		}
-		bound := 255 * int64(height*width)
-		if err := q.validate(input.Channels, func(int) int64 { return bound }); err != nil {
-			return nil, err
-		}
-	}
-	return &AveragePool{input, height, width, stride, -int32(zero) * int32(height*width), q}, nil
-}
-
-// Output returns the shape of the result.
-func (a *AveragePool) Output() Shape {
-	return Shape{(a.input.Height-a.height)/a.stride + 1, (a.input.Width-a.width)/a.stride + 1, a.input.Channels}
-}
-
-// Forward writes y (batch, output height, output width, channels), given x (batch, height, width,
-// channels).
-func (a *AveragePool) Forward(y, x []uint8, batch int) {
-	checkLength("y", y, batch*a.Output().Size())
-	a.run(x, batch, func(i, channel int, sum int32) { y[i] = a.requantize.byteOf(sum, channel, 0) })
-}
-
-// Sums writes the sums of windows themselves.
-func (a *AveragePool) Sums(y []int32, x []uint8, batch int) {
-	checkLength("y", y, batch*a.Output().Size())
-	a.run(x, batch, func(i, _ int, sum int32) { y[i] = sum })
-}
-
-func (a *AveragePool) run(x []uint8, batch int, put func(i, channel int, sum int32)) {
-	in, out := a.input, a.Output()
-	checkLength("x", x, batch*in.Size())
-	parallel.For(batch*out.Height, func(i int) {
-		image, row := x[i/out.Height*in.Size():][:in.Size()], i%out.Height
-		for column := range out.Width {
-			for c := range in.Channels {
-				sum := a.initial
-				for h := range a.height {
-					for v := range a.width {
-						sum += int32(image[((row*a.stride+h)*in.Width+column*a.stride+v)*in.Channels+c])
-					}
-				}
-				put((i*out.Width+column)*in.Channels+c, c, sum)
-			}
-		}
-	})
-}
 
 // Add is the sum of two tensors with scales:
 //
@@ -202,15 +79,8 @@ func (m *Multiply) Forward(y, x, gate []uint8, pixels, channels, batch int) {
 func Lookup(y, x, table []uint8) {
 	checkLength("y", y, len(x))
 	checkLength("the table", table, 256)
-	eachChunk(len(x), func(first, last int) { lookup(y[first:last], x[first:last], table) })
-}
-
-// lookup is Lookup on one thread.
-func lookup(y, x, table []uint8) {
-	t := (*[256]uint8)(table)
-	for i, a := range x {
-		y[i] = t[a]
-	}
+	e := vector.ByteEngineOf(vector.For[float32]())
+	eachChunk(len(x), func(first, last int) { e.Lookup(y[first:last], x[first:last], table) })
 }
 
 // Flatten writes images (batch, height, width, channels) in PyTorch's order, (batch, channels, height,

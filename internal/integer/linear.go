@@ -73,7 +73,7 @@ func (l *Linear) Forward(y, x, addend []uint8, batch int) {
 	}
 	l.run(y, nil, x, addend, batch)
 	if l.requantize.Table != nil {
-		lookup(y, y, l.requantize.Table)
+		l.columns.engine.Lookup(y, y, l.requantize.Table)
 	}
 }
 

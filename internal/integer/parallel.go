@@ -20,7 +20,9 @@ type workspace struct {
 	xOffsets, yOffsets []int32
 
 	// Descriptions of loops, which would otherwise be allocated at each call.
-	rows vector.ByteRows
+	rows    vector.ByteRows
+	windows vector.ByteWindows
+	offsets []int32
 }
 
 // scratch holds the workspaces that are not in use. There are never more of them than were in use
@@ -72,7 +74,7 @@ func borrow(worker int) *workspace {
 
 // release ends the use of a workspace.
 func (w *workspace) release() {
-	w.rows = vector.ByteRows{} // keeps no tensor in memory
+	w.rows, w.windows = vector.ByteRows{}, vector.ByteWindows{} // keep no tensor in memory
 	scratch.Lock()
 	defer scratch.Unlock()
 	if retained.Load() > 0 {
