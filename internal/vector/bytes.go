@@ -19,12 +19,60 @@ type ByteEngine interface {
 	PackRows(panel []uint8, weights []int8, depth, columns, width int)
 	PanelSize(depth, width int) int
 	Rows(*ByteRows)
+	// Depthwise is a depthwise convolution, see the type. HasDepthwise reports whether there is
+	// a loop for windows of some columns that are step pixels apart. Channels are divided into
+	// blocks of lanes, of which the last one may overlap, or into one of at least least.
+	Depthwise(*ByteDepthwise)
+	HasDepthwise(columns, step int) bool
+	DepthwiseLanes() (lanes, least int)
+	// DepthwiseRows is the number of rows of windows that are processed together.
+	DepthwiseRows() int
+	// PackDepthwise packs the weights (channels, height, width) of a block. Packed has DepthwiseSize
+	// bytes. DepthwiseChannel is the channel of a position in the parameters of a block.
+	PackDepthwise(packed []uint8, weights []int8, height, width, channels int)
+	DepthwiseSize(height, width int) int
+	DepthwiseChannel(position int) int
 	// Maxima computes maxima, see the type.
 	Maxima(*ByteWindows)
 	// Sums adds to sum[c], for each c, the elements c of rows of x that are step bytes apart.
 	Sums(sum []int32, x []uint8, rows, step int)
 	// Lookup writes y[i] = table[x[i]]. y may be x. The table has 256 bytes.
 	Lookup(y, x, table []uint8)
+}
+
+// ByteDepthwise is a row of results of a depthwise convolution, for a block of channels:
+//
+//	s[i, c] = Initial[c] + Σ X[Rows[k] + (i·Step+l)·XPixel + c] · Weights[c, k, l]
+//
+// summed over the rows k and l < Columns, for each i < Count and c < Channels. As a byte it is
+// written to Y[i·YPixel+c], which must not be in X. There is no addend.
+type ByteDepthwise struct {
+	X             []uint8
+	Rows          []int32 // the offsets of the rows, a multiple of DepthwiseRows; those with weights of zero may be any
+	XPixel        int     // bytes from a pixel to the next
+	Step, Columns int
+	Y             []uint8
+	YPixel        int
+	Count         int
+	Channels      int
+	Weights       []uint8 // packed
+	Initial       []int32 // of all lanes of a block, in the order of DepthwiseChannel, as the scales
+	Result        ByteResult
+
+	call byteDepthwiseCall // part of the struct so that it is not allocated at each call
+}
+
+// check panics if an array is too short.
+func (d *ByteDepthwise) check(rows, size, lanes int) {
+	if len(d.Rows)%rows != 0 {
+		panic("vector: the number of rows is not a multiple of those of a group")
+	}
+	last := ((d.Count-1)*d.Step+d.Columns-1)*d.XPixel + d.Channels - 1
+	for _, row := range d.Rows {
+		_ = d.X[row:][last]
+	}
+	_, _ = d.Y[(d.Count-1)*d.YPixel+d.Channels-1], d.Weights[size-1]
+	_ = d.Initial[lanes-1]
 }
 
 // ByteWindows is a row of windows, of which the maximum of each channel is computed. Window i
@@ -219,5 +267,50 @@ func (PortableBytes) Lookup(y, x, table []uint8) {
 	t := (*[256]uint8)(table)
 	for i, a := range x {
 		y[i] = t[a]
+	}
+}
+
+// portableByteBlock is the number of channels of a block of PortableBytes.
+const portableByteBlock = 16
+
+// DepthwiseLanes returns the number of channels of a block, and the least number of them.
+func (PortableBytes) DepthwiseLanes() (lanes, least int) { return portableByteBlock, 1 }
+
+// DepthwiseRows returns the number of rows of a group.
+func (PortableBytes) DepthwiseRows() int { return 1 }
+
+// HasDepthwise returns true.
+func (PortableBytes) HasDepthwise(int, int) bool { return true }
+
+// DepthwiseChannel returns the channel of a position.
+func (PortableBytes) DepthwiseChannel(position int) int { return position }
+
+// DepthwiseSize returns the number of bytes of packed weights.
+func (PortableBytes) DepthwiseSize(height, width int) int { return height * width * portableByteBlock }
+
+// PackDepthwise packs weights as (height, width, channels).
+func (PortableBytes) PackDepthwise(packed []uint8, weights []int8, height, width, channels int) {
+	for c := range channels {
+		for tap := range height * width {
+			packed[tap*portableByteBlock+c] = uint8(weights[c*height*width+tap])
+		}
+	}
+}
+
+// Depthwise computes a row of results.
+func (PortableBytes) Depthwise(d *ByteDepthwise) {
+	for i := range d.Count {
+		sums := [portableByteBlock]int32(d.Initial)
+		for k, row := range d.Rows {
+			for l := range d.Columns {
+				w := (*[portableByteBlock]uint8)(d.Weights[(k*d.Columns+l)*portableByteBlock:])
+				for c, a := range d.X[int(row)+(i*d.Step+l)*d.XPixel:][:d.Channels] {
+					sums[c] += int32(a) * int32(int8(w[c]))
+				}
+			}
+		}
+		for c := range d.Channels {
+			d.Y[i*d.YPixel+c] = d.Result.byteOf(sums[c], c, 0, false)
+		}
 	}
 }

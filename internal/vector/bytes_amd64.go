@@ -8,9 +8,10 @@ import (
 
 // ByteSet is the ByteEngine of one instruction set.
 type ByteSet struct {
-	name  string
-	lanes int
-	rows  [][]func(*byteRowsCall) // by width in vectors and number of rows
+	name      string
+	lanes     int
+	rows      [][]func(*byteRowsCall) // by width in vectors and number of rows
+	depthwise map[byteDepthwiseTile]func(*byteDepthwiseCall)
 
 	byteRoutines
 }
@@ -100,6 +101,128 @@ func (s *ByteSet) Rows(r *ByteRows) {
 			tiles[part[1]](call)
 			first += part[0] * part[1]
 		}
+	}
+}
+
+// byteDepthwiseTile is the key of a function for results next to each other, whose windows have some
+// columns and are step pixels apart.
+type byteDepthwiseTile struct {
+	step, columns, results int
+	masked                 bool
+}
+
+// byteDepthwiseCall is the argument of the assembly; the generator has the same offsets.
+type byteDepthwiseCall struct {
+	x               *uint8
+	rows            *int32
+	groups          int
+	pixel           int
+	y               *uint8
+	yPixel          int
+	w               *uint8
+	initial         *int32
+	tiles           int // counted down
+	mask            uint64
+	scale, negative *float32
+	zero            [2]int16
+	low, high       [4]uint8
+	_               int32
+	_               [32]uint8 // for the assembly
+}
+
+// DepthwiseRows returns the number of rows of a group.
+func (s *ByteSet) DepthwiseRows() int {
+	if s == avx2Bytes {
+		return 2
+	}
+	return 4
+}
+
+// DepthwiseLanes returns the number of channels of a block, and the least number of them.
+func (s *ByteSet) DepthwiseLanes() (lanes, least int) {
+	if s == avx2Bytes {
+		return 2 * s.lanes, 2 * s.lanes
+	}
+	return 4 * s.lanes, 1
+}
+
+// DepthwiseChannel returns the channel of a position in the parameters. The instructions that
+// interleave bytes work on each 128 bits of a vector.
+func (s *ByteSet) DepthwiseChannel(position int) int {
+	vectors := s.DepthwiseRows()
+	vector, lane := position/s.lanes, position%s.lanes
+	return lane/4*4*vectors + 4*vector + lane%4
+}
+
+// PackDepthwise packs weights.
+func (s *ByteSet) PackDepthwise(packed []uint8, weights []int8, height, width, channels int) {
+	lanes, _ := s.DepthwiseLanes()
+	rows := s.DepthwiseRows()
+	clear(packed[:s.DepthwiseSize(height, width)])
+	for position := range lanes {
+		c := s.DepthwiseChannel(position)
+		if c >= channels {
+			continue
+		}
+		for k := range height {
+			for l := range width {
+				value := weights[(c*height+k)*width+l]
+				at := (k/rows*width+l)*lanes + position
+				if s == avx2Bytes {
+					at = 4*at + 2*(k%rows)
+					packed[at], packed[at+1] = uint8(value), uint8(int16(value)>>8)
+				} else {
+					packed[4*at+k%rows] = uint8(value)
+				}
+			}
+		}
+	}
+}
+
+// DepthwiseSize returns the number of bytes of packed weights of a block.
+func (s *ByteSet) DepthwiseSize(height, width int) int {
+	lanes, _ := s.DepthwiseLanes()
+	rows := s.DepthwiseRows()
+	return (height + rows - 1) / rows * width * lanes * 4
+}
+
+// HasDepthwise reports whether there is a loop for windows of some columns that are step pixels
+// apart.
+func (s *ByteSet) HasDepthwise(columns, step int) bool {
+	return s.depthwise[byteDepthwiseTile{step, columns, 1, false}] != nil
+}
+
+// Depthwise computes a row of results.
+func (s *ByteSet) Depthwise(d *ByteDepthwise) {
+	if d.Count == 0 {
+		return
+	}
+	lanes, _ := s.DepthwiseLanes()
+	d.check(s.DepthwiseRows(), s.DepthwiseSize(len(d.Rows), d.Columns), lanes)
+	q := &d.Result
+	call := &d.call
+	*call = byteDepthwiseCall{
+		x: &d.X[0], rows: &d.Rows[0], groups: len(d.Rows) / s.DepthwiseRows(), pixel: d.XPixel,
+		y: &d.Y[0], yPixel: d.YPixel, w: &d.Weights[0], initial: &d.Initial[0], mask: 1<<d.Channels - 1, scale: &q.Scale[:lanes][0],
+		zero: [2]int16{int16(q.Zero), int16(q.Zero)},
+		low:  [4]uint8{q.Low, q.Low, q.Low, q.Low}, high: [4]uint8{q.High, q.High, q.High, q.High},
+	}
+	if q.Negative != nil {
+		call.negative = &q.Negative[:lanes][0]
+	}
+	const several = 4
+	tile := byteDepthwiseTile{d.Step, d.Columns, several, d.Channels < lanes}
+	if d.Count < several {
+		tile.results = 1
+	}
+	run := s.depthwise[tile]
+	call.tiles = d.Count / tile.results
+	run(call)
+	if d.Count%tile.results > 0 {
+		// The last tile overlaps the one before: it computes some results again.
+		first := d.Count - tile.results
+		call.x, call.y, call.tiles = &d.X[first*d.Step*d.XPixel], &d.Y[first*d.YPixel], 1
+		run(call)
 	}
 }
 

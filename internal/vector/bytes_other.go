@@ -5,3 +5,6 @@ package vector
 // ByteEngineOf returns the engine for bytes with the instructions of an engine; here it is the
 // portable one.
 func ByteEngineOf(Engine[float32]) ByteEngine { return PortableBytes{} }
+
+// byteDepthwiseCall would be the argument of assembly.
+type byteDepthwiseCall struct{}

@@ -165,6 +165,63 @@ func TestByteRows(t *testing.T) {
 	})
 }
 
+// Every engine gives the bytes of plain loops.
+func TestByteDepthwise(t *testing.T) {
+	eachFuzz(t, 600, func(f *fuzz) {
+		e := ByteEngineOf(f.engine)
+		lanes, least := e.DepthwiseLanes()
+		height, channels := 1+f.IntN(8), least+f.IntN(lanes-least+1)
+		if f.IntN(2) == 0 {
+			channels = lanes
+		}
+		d := &ByteDepthwise{
+			Step: 1 + f.IntN(2), Columns: []int{3, 5, 7}[f.IntN(3)], Count: f.IntN(12), Channels: channels,
+			XPixel: channels + f.IntN(70), YPixel: channels + f.IntN(70), Result: f.byteResult(lanes, 100*height),
+		}
+		if !e.HasDepthwise(d.Columns, d.Step) {
+			f.Fatalf("no loop for %d columns and the step %d", d.Columns, d.Step)
+		}
+		weights := f.weights(channels * height * d.Columns)
+		d.Weights = array[uint8](f, e.DepthwiseSize(height, d.Columns))
+		e.PackDepthwise(d.Weights, weights, height, d.Columns, channels)
+		d.Initial = array[int32](f, lanes)
+		for i := range d.Initial {
+			d.Initial[i] = int32(f.IntN(1<<16) - 1<<15)
+		}
+		rows := (height + e.DepthwiseRows() - 1) / e.DepthwiseRows() * e.DepthwiseRows()
+		d.Rows = array[int32](f, rows)
+		for i := range d.Rows {
+			d.Rows[i] = int32(f.IntN(500))
+		}
+		d.Rows[0] = 500
+		d.X = f.activations(500 + (max(0, d.Count-1)*d.Step+d.Columns-1)*d.XPixel + channels)
+		d.Y = array[uint8](f, max(0, d.Count-1)*d.YPixel+channels)
+		for i := range d.Y {
+			d.Y[i] = uint8(i)
+		}
+		e.Depthwise(d)
+		positions := make([]int, lanes)
+		for p := range lanes {
+			positions[e.DepthwiseChannel(p)] = p
+		}
+		for at, got := range d.Y {
+			want := uint8(at)
+			if i, c := at/d.YPixel, at%d.YPixel; c < channels && i < d.Count {
+				sum := int64(d.Initial[positions[c]])
+				for k := range height {
+					for l := range d.Columns {
+						sum += int64(d.X[int(d.Rows[k])+(i*d.Step+l)*d.XPixel+c]) * int64(weights[(c*height+k)*d.Columns+l])
+					}
+				}
+				want = d.Result.result(sum, positions[c], nil)
+			}
+			if got != want {
+				f.Fatalf("call %d: %d×%d, step %d, %d channels, %d results: element %d: found %d, expected %d", f.seed, height, d.Columns, d.Step, channels, d.Count, at, got, want)
+			}
+		}
+	})
+}
+
 // Maxima, sums and tables are those of plain loops.
 func TestByteElements(t *testing.T) {
 	eachFuzz(t, 600, func(f *fuzz) {

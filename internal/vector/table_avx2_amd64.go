@@ -565,6 +565,20 @@ var avx2Bytes = &ByteSet{
 		{nil, byteRows_avx2_1x1, byteRows_avx2_1x2, byteRows_avx2_1x3, byteRows_avx2_1x4, byteRows_avx2_1x5, byteRows_avx2_1x6, byteRows_avx2_1x7, byteRows_avx2_1x8},
 		{nil, byteRows_avx2_2x1, byteRows_avx2_2x2, byteRows_avx2_2x3, byteRows_avx2_2x4},
 	},
+	depthwise: map[byteDepthwiseTile]func(*byteDepthwiseCall){
+		{1, 3, 1, false}: byteDepthwise_avx2_1x3x1,
+		{1, 3, 4, false}: byteDepthwise_avx2_1x3x4,
+		{1, 5, 1, false}: byteDepthwise_avx2_1x5x1,
+		{1, 5, 4, false}: byteDepthwise_avx2_1x5x4,
+		{1, 7, 1, false}: byteDepthwise_avx2_1x7x1,
+		{1, 7, 4, false}: byteDepthwise_avx2_1x7x4,
+		{2, 3, 1, false}: byteDepthwise_avx2_2x3x1,
+		{2, 3, 4, false}: byteDepthwise_avx2_2x3x4,
+		{2, 5, 1, false}: byteDepthwise_avx2_2x5x1,
+		{2, 5, 4, false}: byteDepthwise_avx2_2x5x4,
+		{2, 7, 1, false}: byteDepthwise_avx2_2x7x1,
+		{2, 7, 4, false}: byteDepthwise_avx2_2x7x4,
+	},
 	byteRoutines: byteRoutines{
 		maxima: maxima_avx2,
 		sums:   sums_avx2,
@@ -606,6 +620,42 @@ func byteRows_avx2_2x3(call *byteRowsCall)
 
 //go:noescape
 func byteRows_avx2_2x4(call *byteRowsCall)
+
+//go:noescape
+func byteDepthwise_avx2_1x3x1(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx2_1x3x4(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx2_1x5x1(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx2_1x5x4(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx2_1x7x1(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx2_1x7x4(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx2_2x3x1(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx2_2x3x4(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx2_2x5x1(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx2_2x5x4(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx2_2x7x1(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx2_2x7x4(call *byteDepthwiseCall)
 
 //go:noescape
 func maxima_avx2(y, x *uint8, offsets *int32, positions, count, step, yStep, channels int)

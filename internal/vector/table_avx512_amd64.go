@@ -715,6 +715,32 @@ var avx512Bytes = &ByteSet{
 		{nil, byteRows_avx512_3x1, byteRows_avx512_3x2, byteRows_avx512_3x3, byteRows_avx512_3x4, byteRows_avx512_3x5, byteRows_avx512_3x6, byteRows_avx512_3x7, byteRows_avx512_3x8},
 		{nil, byteRows_avx512_4x1, byteRows_avx512_4x2, byteRows_avx512_4x3, byteRows_avx512_4x4, byteRows_avx512_4x5, byteRows_avx512_4x6},
 	},
+	depthwise: map[byteDepthwiseTile]func(*byteDepthwiseCall){
+		{1, 3, 1, false}: byteDepthwise_avx512_1x3x1,
+		{1, 3, 4, false}: byteDepthwise_avx512_1x3x4,
+		{1, 5, 1, false}: byteDepthwise_avx512_1x5x1,
+		{1, 5, 4, false}: byteDepthwise_avx512_1x5x4,
+		{1, 7, 1, false}: byteDepthwise_avx512_1x7x1,
+		{1, 7, 4, false}: byteDepthwise_avx512_1x7x4,
+		{2, 3, 1, false}: byteDepthwise_avx512_2x3x1,
+		{2, 3, 4, false}: byteDepthwise_avx512_2x3x4,
+		{2, 5, 1, false}: byteDepthwise_avx512_2x5x1,
+		{2, 5, 4, false}: byteDepthwise_avx512_2x5x4,
+		{2, 7, 1, false}: byteDepthwise_avx512_2x7x1,
+		{2, 7, 4, false}: byteDepthwise_avx512_2x7x4,
+		{1, 3, 1, true}:  byteDepthwise_avx512_1x3x1Masked,
+		{1, 3, 4, true}:  byteDepthwise_avx512_1x3x4Masked,
+		{1, 5, 1, true}:  byteDepthwise_avx512_1x5x1Masked,
+		{1, 5, 4, true}:  byteDepthwise_avx512_1x5x4Masked,
+		{1, 7, 1, true}:  byteDepthwise_avx512_1x7x1Masked,
+		{1, 7, 4, true}:  byteDepthwise_avx512_1x7x4Masked,
+		{2, 3, 1, true}:  byteDepthwise_avx512_2x3x1Masked,
+		{2, 3, 4, true}:  byteDepthwise_avx512_2x3x4Masked,
+		{2, 5, 1, true}:  byteDepthwise_avx512_2x5x1Masked,
+		{2, 5, 4, true}:  byteDepthwise_avx512_2x5x4Masked,
+		{2, 7, 1, true}:  byteDepthwise_avx512_2x7x1Masked,
+		{2, 7, 4, true}:  byteDepthwise_avx512_2x7x4Masked,
+	},
 	byteRoutines: byteRoutines{
 		maxima: maxima_avx512,
 		sums:   sums_avx512,
@@ -835,6 +861,78 @@ func byteRows_avx512_4x5(call *byteRowsCall)
 
 //go:noescape
 func byteRows_avx512_4x6(call *byteRowsCall)
+
+//go:noescape
+func byteDepthwise_avx512_1x3x1(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx512_1x3x4(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx512_1x5x1(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx512_1x5x4(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx512_1x7x1(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx512_1x7x4(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx512_2x3x1(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx512_2x3x4(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx512_2x5x1(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx512_2x5x4(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx512_2x7x1(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx512_2x7x4(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx512_1x3x1Masked(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx512_1x3x4Masked(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx512_1x5x1Masked(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx512_1x5x4Masked(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx512_1x7x1Masked(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx512_1x7x4Masked(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx512_2x3x1Masked(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx512_2x3x4Masked(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx512_2x5x1Masked(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx512_2x5x4Masked(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx512_2x7x1Masked(call *byteDepthwiseCall)
+
+//go:noescape
+func byteDepthwise_avx512_2x7x4Masked(call *byteDepthwiseCall)
 
 //go:noescape
 func maxima_avx512(y, x *uint8, offsets *int32, positions, count, step, yStep, channels int)

@@ -66,7 +66,9 @@ func byteTable(m *machine, routines []routine) string {
 		}
 		table += "},\n"
 	}
-	table += "},\nbyteRoutines: byteRoutines{\n"
+	depthwise, more := byteDepthwiseTable(m)
+	declarations += more
+	table += "},\n" + depthwise + "byteRoutines: byteRoutines{\n"
 	for _, r := range routines {
 		table += fmt.Sprintf("%s: %s,\n", r.name, r.symbol(m))
 		declarations += fmt.Sprintf("//go:noescape\nfunc %s%s\n\n", r.symbol(m), r.signature)
@@ -268,12 +270,7 @@ func (c *code) byteResults(width, rows int, field func(int) operand.Mem, sum fun
 		c.TESTQ(byteMinus, byteMinus)
 		c.JZ(operand.LabelRef(plain))
 		for v := range width {
-			s := sum(row, v)
-			c.VPMOVD2M(s, reg.K2)
-			c.VCVTDQ2PS(s, s)
-			c.VMULPS(operand.Mem{Base: byteMinus, Disp: 64 * v}, s, temporary)
-			c.VMULPS(operand.Mem{Base: byteScales, Disp: 64 * v}, s, s)
-			c.VMOVAPS(temporary, reg.K2, s)
+			c.byteScaleSigned(sum(row, v), temporary, operand.Mem{Base: byteScales, Disp: 64 * v}, operand.Mem{Base: byteMinus, Disp: 64 * v}, operand.Mem{})
 		}
 		c.JMP(operand.LabelRef(scaled))
 		c.Label(plain)
@@ -349,13 +346,7 @@ func (c *code) byteResultsNarrow(width, rows int, field func(int) operand.Mem, s
 		c.TESTQ(byteMinus, byteMinus)
 		c.JZ(operand.LabelRef(plain))
 		for v := range width {
-			// The sign of the float32 is that of the sum.
-			s := sum(row, v)
-			c.VCVTDQ2PS(s, s)
-			c.VMULPS(operand.Mem{Base: byteMinus, Disp: 32 * v}, s, temporary)
-			c.VMOVUPS(temporary, field(byteBuffer))
-			c.VMULPS(operand.Mem{Base: byteScales, Disp: 32 * v}, s, temporary)
-			c.VBLENDVPS(s, field(byteBuffer), temporary, s)
+			c.byteScaleSigned(sum(row, v), temporary, operand.Mem{Base: byteScales, Disp: 32 * v}, operand.Mem{Base: byteMinus, Disp: 32 * v}, field(byteBuffer))
 		}
 		c.JMP(operand.LabelRef(scaled))
 		c.Label(plain)

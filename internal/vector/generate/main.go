@@ -74,7 +74,7 @@ var units = []struct {
 	{"activations", []func(*code){writeActivations}},
 	{"channels", []func(*code){writeChannels, writeSums}},
 	{"scan", []func(*code){writeScan}},
-	{"bytes", []func(*code){writeByteRows, writeByteElements}},
+	{"bytes", []func(*code){writeByteRows, writeByteDepthwise, writeByteElements}},
 	{"winograd", []func(*code){writeWinograd}},
 }
 
