@@ -145,9 +145,10 @@ type Conv struct {
 	requantize Requantize
 	zero       uint8
 	input      halo
-	columns    []packed // of each group
-	windows    []int32  // the offset, in an image with its border, of the window of each pixel
-	results    []int32  // the offset of each pixel of an image of the result
+	depthwise  *depthwise // nil for others, which have columns
+	columns    []packed   // of each group
+	windows    []int32    // the offset, in an image with its border, of the window of each pixel
+	results    []int32    // the offset of each pixel of an image of the result
 }
 
 // NewConv packs the weights of a convolution. The slices of its arguments must not be changed
@@ -173,11 +174,18 @@ func newConv(e vector.ByteEngine, s ConvShape, w Weights, q Requantize) (*Conv, 
 	c := &Conv{shape: s, engine: e, requantize: q, zero: w.Zero}
 	groups, out := s.groups(), s.convolved()
 	channels, filters := s.Input.Channels/groups, s.Filters/groups
+	if c.depthwise = newDepthwise(e, s, w, initial, &q); c.depthwise != nil {
+		channels = s.Input.Channels
+	}
 	c.input = newHalo(s, channels)
 	for i := range out.Height * out.Width {
 		row, column := i/out.Width, i%out.Width
 		c.windows = append(c.windows, int32(row*s.Stride*c.input.row+column*s.Stride*channels))
 		c.results = append(c.results, int32(i*s.Filters))
+	}
+	if c.depthwise != nil {
+		c.input.copied = s.Padding != Padding{}
+		return c, nil
 	}
 	// The rows of a window are contiguous, with weights of zero behind them.
 	segment := ceilDiv(s.KernelWidth*channels, 4) * 4
@@ -256,7 +264,11 @@ const (
 func (c *Conv) division(batch int) division {
 	s, out, threads := c.shape, c.shape.Output(), parallel.Threads()
 	pixels := s.convolved().Height * s.convolved().Width
-	d := division{batch: batch, images: 1, height: out.Height, groups: s.groups(), rowParts: 1, columnParts: 1, panels: len(c.columns[0].panels)}
+	d := division{batch: batch, images: 1, height: out.Height, groups: 1, rowParts: 1, columnParts: 1, panels: 1}
+	weights := 0
+	if c.depthwise == nil {
+		d.groups, d.panels, weights = s.groups(), len(c.columns[0].panels), len(c.columns[0].data)
+	}
 	if pixels < fewPixels && batch > 1 {
 		d.images = min(ceilDiv(fewPixels, pixels), ceilDiv(batch, threads))
 	}
@@ -269,7 +281,7 @@ func (c *Conv) division(batch int) division {
 	}
 	// Each thread reads a part of the weights if these are larger than the input.
 	const larger = 4
-	if d.panels%threads == 0 && pixels < enoughPixels && len(c.columns[0].data) > larger*s.Input.Size()/d.groups {
+	if d.panels%threads == 0 && pixels < enoughPixels && weights > larger*s.Input.Size()/d.groups {
 		d.columnParts = threads
 		return d
 	}
@@ -307,9 +319,8 @@ func (c *Conv) part(w *workspace, y, x, addend []uint8, u unit) {
 // at a time, which are in the cache when they are pooled; the first one is begin.
 func (c *Conv) pooled(w *workspace, y, x []uint8, u unit, begin, first int) {
 	s, full, pool := c.shape, c.shape.convolved(), c.shape.Pool
-	columns := c.columns[u.group].panels
-	left := first + columns[u.first].left
-	channels := first + columns[u.last-1].left + columns[u.last-1].columns - left
+	left, channels := c.filters(u)
+	left += first
 	row := full.Width * full.Channels
 	between := grow(&w.between, (pool.rows(span{u.top, u.bottom}, full).last-begin)*row)
 	band, done := ceilDiv(fewPixels, full.Width*pool.Stride), begin
@@ -328,6 +339,16 @@ func (c *Conv) pooled(w *workspace, y, x []uint8, u unit, begin, first int) {
 // rows writes rows of the convolution of one image, with y and addend beginning at the first one.
 func (c *Conv) rows(w *workspace, y, x, addend []uint8, u unit, rows span) {
 	width := c.shape.convolved().Width
+	if c.depthwise != nil {
+		for row := rows.first; row < rows.last; row++ {
+			c.depthwise.row(w, y[(row-rows.first)*width*c.shape.Filters:], x, c.input, row)
+		}
+		if c.requantize.Table != nil {
+			all := y[:(rows.last-rows.first)*width*c.shape.Filters]
+			c.engine.Lookup(all, all, c.requantize.Table)
+		}
+		return
+	}
 	columns := &c.columns[u.group]
 	r := &w.rows
 	*r = vector.ByteRows{
@@ -349,16 +370,26 @@ func (c *Conv) rows(w *workspace, y, x, addend []uint8, u unit, rows span) {
 	if c.requantize.Table == nil {
 		return
 	}
-	left, right := columns.panels[u.first].left, columns.panels[u.last-1].left+columns.panels[u.last-1].columns
-	if right-left == c.shape.Filters {
+	left, count := c.filters(u)
+	if count == c.shape.Filters {
 		all := y[:len(windows)*c.shape.Filters]
 		c.engine.Lookup(all, all, c.requantize.Table)
 		return
 	}
 	for _, at := range c.results[:len(windows)] {
-		pixel := y[int(at)+left : int(at)+right]
+		pixel := y[int(at)+left:][:count]
 		c.engine.Lookup(pixel, pixel, c.requantize.Table)
 	}
+}
+
+// filters returns the first filter of a unit in its group, and their number.
+func (c *Conv) filters(u unit) (left, count int) {
+	if c.depthwise != nil {
+		return 0, c.shape.Filters
+	}
+	panels := c.columns[u.group].panels
+	left = panels[u.first].left
+	return left, panels[u.last-1].left + panels[u.last-1].columns - left
 }
 
 // packed are the packed weights of a group of filters, and the parameters of their results.

@@ -20,9 +20,10 @@ type workspace struct {
 	xOffsets, yOffsets []int32
 
 	// Descriptions of loops, which would otherwise be allocated at each call.
-	rows    vector.ByteRows
-	windows vector.ByteWindows
-	offsets []int32
+	rows      vector.ByteRows
+	depthwise vector.ByteDepthwise
+	windows   vector.ByteWindows
+	offsets   []int32
 }
 
 // scratch holds the workspaces that are not in use. There are never more of them than were in use
@@ -74,7 +75,7 @@ func borrow(worker int) *workspace {
 
 // release ends the use of a workspace.
 func (w *workspace) release() {
-	w.rows, w.windows = vector.ByteRows{}, vector.ByteWindows{} // keep no tensor in memory
+	w.rows, w.depthwise, w.windows = vector.ByteRows{}, vector.ByteDepthwise{}, vector.ByteWindows{} // keep no tensor in memory
 	scratch.Lock()
 	defer scratch.Unlock()
 	if retained.Load() > 0 {
