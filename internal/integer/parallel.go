@@ -14,10 +14,12 @@ type workspace struct {
 	worker int // the number of the worker that had it last
 
 	halo    []uint8 // images with a border of the zero point
-	between []uint8 // results before a pool
+	between []uint8 // results before a pool or a projection
 	sums    []int32
 
 	xOffsets, yOffsets []int32
+	rowOffsets         []int32
+	expanded           []uint8 // the result of an expansion
 
 	// Descriptions of loops, which would otherwise be allocated at each call.
 	rows      vector.ByteRows

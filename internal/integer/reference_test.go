@@ -278,3 +278,49 @@ func TestLinear(t *testing.T) {
 		}
 	})
 }
+
+// The combination gives the bytes of its convolutions.
+func TestInverted(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e vector.ByteEngine) {
+		for seed := range 40 {
+			r := newRandom(seed)
+			make := func(s ConvShape, addend bool) *Conv {
+				c, err := newConv(e, s, r.weights(s.Filters, s.patch()), r.requantize(s.Filters, s.patch(), addend))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return c
+			}
+			in := Shape{1 + r.IntN(30), 1 + r.IntN(30), 4 * (1 + r.IntN(5))}
+			wide, filters, stride, kernel := 16*(1+r.IntN(5)), 1+r.IntN(40), 1+r.IntN(2), []int{3, 5}[r.IntN(2)]
+			if r.IntN(4) == 0 {
+				wide = 600
+			}
+			var expand *Conv
+			if r.IntN(4) > 0 {
+				expand = make(ConvShape{Input: in, Filters: wide, KernelHeight: 1, KernelWidth: 1, Stride: 1}, false)
+			} else {
+				in.Channels = wide
+			}
+			s := ConvShape{Input: Shape{in.Height, in.Width, wide}, Filters: wide, KernelHeight: kernel, KernelWidth: kernel, Stride: stride, Groups: wide, Padding: Padding{kernel / 2, kernel / 2, kernel / 2, kernel / 2}}
+			depthwise := make(s, false)
+			residual := r.IntN(2) == 0
+			project := make(ConvShape{Input: s.Output(), Filters: filters, KernelHeight: 1, KernelWidth: 1, Stride: 1}, residual)
+			k, err := NewInverted(expand, depthwise, project)
+			if err != nil {
+				t.Fatal(err)
+			}
+			batch := 1 + r.IntN(5)
+			x := r.bytes(batch * in.Size())
+			var addend []uint8
+			if residual {
+				addend = r.bytes(batch * project.shape.Output().Size())
+			}
+			want, got := r.bytes(batch*project.shape.Output().Size()), r.bytes(batch*project.shape.Output().Size())
+			k.separate(want, x, addend, batch)
+			if k.Forward(got, x, addend, batch); !slices.Equal(got, want) {
+				t.Fatalf("example %d: %d threads: %v, %d channels, kernel %d/%d: found other bytes than those of the convolutions", seed, parallel.Threads(), in, wide, kernel, stride)
+			}
+		}
+	})
+}
