@@ -32,7 +32,7 @@ func newNetwork(input Shape) *network {
 }
 
 // conv appends a convolution.
-func (n *network) conv(filters, kernel, stride, padding, groups int, pool Pool, add bool) {
+func (n *network) conv(filters, kernel, stride, padding, groups int, pool Pool, add bool) *Conv {
 	s := ConvShape{Input: n.shape, Filters: filters, KernelHeight: kernel, KernelWidth: kernel, Stride: stride, Padding: Padding{padding, padding, padding, padding}, Groups: groups, Pool: pool}
 	w := Weights{Values: make([]int8, filters*s.patch()), Zero: 3}
 	for i := range w.Values {
@@ -59,6 +59,24 @@ func (n *network) conv(filters, kernel, stride, padding, groups int, pool Pool, 
 	n.shape = s.Output()
 	n.size = max(n.size, n.shape.Size())
 	n.steps = append(n.steps, step{name: name, macs: macs, run: c.Forward, out: n.shape, add: add})
+	return c
+}
+
+// inverted appends an inverted residual.
+func (n *network) inverted(factor, kernel, stride, filters int, add bool) {
+	before, macs, in := len(n.steps), n.macs, n.shape
+	var expand *Conv
+	if factor > 1 {
+		expand = n.conv(factor*in.Channels, 1, 1, 0, 1, Pool{}, false)
+	}
+	depthwise := n.conv(n.shape.Channels, kernel, stride, kernel/2, n.shape.Channels, Pool{}, false)
+	project := n.conv(filters, 1, 1, 0, 1, Pool{}, add)
+	k, err := NewInverted(expand, depthwise, project)
+	if err != nil {
+		panic(err)
+	}
+	name := fmt.Sprintf("inverted %v·%d %d×%d/%d→%d", in, factor, kernel, kernel, stride, filters)
+	n.steps = append(n.steps[:before], step{name: name, macs: n.macs - macs, run: k.Forward, out: n.shape, add: add})
 }
 
 func (n *network) linear(outputs int) {
@@ -160,17 +178,13 @@ var networks = []struct {
 	{"lite0", func() *network {
 		n := newNetwork(Shape{224, 224, 3})
 		n.conv(32, 3, 2, 1, 1, Pool{}, false)
-		for i, b := range [][5]int{{1, 3, 1, 16, 1}, {6, 3, 2, 24, 2}, {6, 5, 2, 40, 2}, {6, 3, 2, 80, 3}, {6, 5, 1, 112, 3}, {6, 5, 2, 192, 4}, {6, 3, 1, 320, 1}} {
+		for _, b := range [][5]int{{1, 3, 1, 16, 1}, {6, 3, 2, 24, 2}, {6, 5, 2, 40, 2}, {6, 3, 2, 80, 3}, {6, 5, 1, 112, 3}, {6, 5, 2, 192, 4}, {6, 3, 1, 320, 1}} {
 			for j := range b[4] {
 				stride := b[2]
 				if j > 0 {
 					stride = 1
 				}
-				if i > 0 {
-					n.conv(b[0]*n.shape.Channels, 1, 1, 0, 1, Pool{}, false)
-				}
-				n.conv(n.shape.Channels, b[1], stride, b[1]/2, n.shape.Channels, Pool{}, false)
-				n.conv(b[3], 1, 1, 0, 1, Pool{}, j > 0)
+				n.inverted(b[0], b[1], stride, b[3], j > 0)
 			}
 		}
 		n.conv(1280, 1, 1, 0, 1, Pool{}, false)

@@ -300,3 +300,28 @@ func BenchmarkByteRows(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkByteDepthwise(b *testing.B) {
+	for _, engine := range Engines() {
+		e := ByteEngineOf(engine)
+		lanes, _ := e.DepthwiseLanes()
+		for _, height := range []int{3, 5} {
+			for step := 1; step <= 2; step++ {
+				const count = 28
+				d := &ByteDepthwise{
+					X: make([]uint8, 8*(2*count+8)*lanes), XPixel: lanes, Step: step, Columns: height, Y: make([]uint8, count*lanes), YPixel: lanes, Count: count, Channels: lanes,
+					Weights: make([]uint8, e.DepthwiseSize(height, height)), Initial: make([]int32, lanes), Result: ByteResult{Scale: make([]float32, lanes), High: 255},
+				}
+				for k := range (height + e.DepthwiseRows() - 1) / e.DepthwiseRows() * e.DepthwiseRows() {
+					d.Rows = append(d.Rows, int32(min(k, height-1)*(2*count+8)*lanes))
+				}
+				b.Run(fmt.Sprintf("%s/%d/%d", e.Name(), height, step), func(b *testing.B) {
+					for b.Loop() {
+						e.Depthwise(d)
+					}
+					b.ReportMetric(b.Elapsed().Seconds()*1e9/float64(b.N)/count, "ns/pixel")
+				})
+			}
+		}
+	}
+}
