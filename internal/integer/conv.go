@@ -448,7 +448,12 @@ func newPacked(e vector.ByteEngine, weights []int8, depth int, initial []int32, 
 // multiply computes the product of rows with some panels.
 func (p *packed) multiply(r *vector.ByteRows, first, last int) {
 	y, sums, addend := r.Y, r.Sums, r.Addend
-	for _, next := range p.panels[first:last] {
+	for i, next := range p.panels[first:last] {
+		r.Next = nil
+		if first+i+1 < last {
+			after := p.panels[first+i+1]
+			r.Next = p.data[after.data:][:p.engine.PanelSize(p.depth, after.width)]
+		}
 		r.B, r.Initial = p.data[next.data:], p.initial[next.parameters:]
 		r.Width, r.Columns = next.width, next.columns
 		if sums != nil {

@@ -14,19 +14,25 @@ import (
 //
 // with the bounds, the zero point and the table of a Requantize.
 type Add struct {
-	a, b       Addend
-	requantize Requantize
+	engine vector.ByteEngine
+	zero   uint8 // of the first tensor
+	result vector.ByteResult
+	table  []uint8
 }
 
 // NewAdd returns the layer. q has one scale, which is that of the first tensor, and an addend.
 func NewAdd(zero uint8, q Requantize) (*Add, error) {
+	return newAdd(vector.ByteEngineOf(vector.For[float32]()), zero, q)
+}
+
+func newAdd(e vector.ByteEngine, zero uint8, q Requantize) (*Add, error) {
 	if len(q.Scale) != 1 || q.Addend == nil {
 		return nil, errors.Errorf("found %d scales and the addend %v, expected one scale and an addend", len(q.Scale), q.Addend)
 	}
 	if err := q.validate(1, func(int) int64 { return 255 }); err != nil {
 		return nil, err
 	}
-	return &Add{Addend{zero, q.Scale[0]}, *q.Addend, q}, nil
+	return &Add{e, zero, q.result(), q.Table}, nil
 }
 
 // Forward writes y, given a and b, all of the same length. y may be a or b.
@@ -34,8 +40,9 @@ func (l *Add) Forward(y, a, b []uint8) {
 	checkLength("b", b, len(a))
 	checkLength("y", y, len(a))
 	eachChunk(len(a), func(first, last int) {
-		for i := first; i < last; i++ {
-			y[i] = l.requantize.byteOf(int32(a[i])-int32(l.a.Zero), 0, b[i])
+		l.engine.Add(y[first:last], a[first:last], b[first:last], l.zero, &l.result)
+		if l.table != nil {
+			l.engine.Lookup(y[first:last], y[first:last], l.table)
 		}
 	})
 }
@@ -46,19 +53,25 @@ func (l *Add) Forward(y, a, b []uint8) {
 //
 // as squeeze-and-excitation does.
 type Multiply struct {
+	engine          vector.ByteEngine
 	zeroX, zeroGate uint8
-	requantize      Requantize
+	result          vector.ByteResult
+	table           []uint8
 }
 
 // NewMultiply returns the layer. q has one scale.
 func NewMultiply(zeroX, zeroGate uint8, q Requantize) (*Multiply, error) {
+	return newMultiply(vector.ByteEngineOf(vector.For[float32]()), zeroX, zeroGate, q)
+}
+
+func newMultiply(e vector.ByteEngine, zeroX, zeroGate uint8, q Requantize) (*Multiply, error) {
 	if len(q.Scale) != 1 || q.Addend != nil {
 		return nil, errors.Errorf("found %d scales and the addend %v, expected one scale and no addend", len(q.Scale), q.Addend)
 	}
 	if err := q.validate(1, func(int) int64 { return 255 * 255 }); err != nil {
 		return nil, err
 	}
-	return &Multiply{zeroX, zeroGate, q}, nil
+	return &Multiply{e, zeroX, zeroGate, q.result(), q.Table}, nil
 }
 
 // Forward writes y (batch, pixels, channels), given x of the same shape and gate (batch, channels).
@@ -67,10 +80,22 @@ func (m *Multiply) Forward(y, x, gate []uint8, pixels, channels, batch int) {
 	checkLength("x", x, batch*pixels*channels)
 	checkLength("y", y, len(x))
 	checkLength("gate", gate, batch*channels)
-	parallel.For(batch*pixels, func(i int) {
-		by := gate[i/pixels*channels:][:channels]
-		for c, a := range x[i*channels:][:channels] {
-			y[i*channels+c] = m.requantize.byteOf((int32(a)-int32(m.zeroX))*(int32(by[c])-int32(m.zeroGate)), 0, 0)
+	if channels == 0 {
+		return
+	}
+	const chunk = 16 << 10
+	rows := max(1, chunk/channels)
+	parts := ceilDiv(pixels, rows)
+	divide(batch*parts, func(w *workspace, i int) {
+		image, first := i/parts, i%parts*rows
+		factors := grow(&w.factors, channels)
+		for c, a := range gate[image*channels:][:channels] {
+			factors[c] = float32(int32(a) - int32(m.zeroGate))
+		}
+		from, to := (image*pixels+first)*channels, (image*pixels+min(pixels, first+rows))*channels
+		m.engine.Multiply(y[from:to], x[from:to], factors, m.zeroX, &m.result)
+		if m.table != nil {
+			m.engine.Lookup(y[from:to], y[from:to], m.table)
 		}
 	})
 }

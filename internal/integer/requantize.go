@@ -3,6 +3,7 @@ package integer
 import (
 	"math"
 
+	"github.com/likeness-go/likeness/internal/vector"
 	"github.com/pkg/errors"
 )
 
@@ -92,6 +93,15 @@ func (q *Requantize) scales(channel int) (positive, negative float32) {
 		return positive, positive
 	}
 	return positive, of(q.NegativeScale)
+}
+
+// result returns the parameters of a layer with one scale.
+func (q *Requantize) result() vector.ByteResult {
+	r := vector.ByteResult{Scale: q.Scale, Negative: q.NegativeScale, Zero: q.Zero, Low: q.Low, High: q.High}
+	if q.Addend != nil {
+		r.AddendZero, r.AddendScale = q.Addend.Zero, q.Addend.Scale
+	}
+	return r
 }
 
 // byteOf returns the byte of a sum. addend is the byte of the addend, if there is one.

@@ -36,6 +36,11 @@ type ByteEngine interface {
 	Maxima(*ByteWindows)
 	// Sums adds to sum[c], for each c, the elements c of rows of x that are step bytes apart.
 	Sums(sum []int32, x []uint8, rows, step int)
+	// Add writes the bytes of the sums (a[i] − firstZero) with the addends b[i], and Multiply those of
+	// the products (x[i] − firstZero)·factors[i mod len(factors)], where factors are integers of at
+	// most 9 bits. q has one scale for all. y may be a, b or x.
+	Add(y, a, b []uint8, firstZero uint8, q *ByteResult)
+	Multiply(y, x []uint8, factors []float32, firstZero uint8, q *ByteResult)
 	// Lookup writes y[i] = table[x[i]]. y may be x. The table has 256 bytes.
 	Lookup(y, x, table []uint8)
 }
@@ -126,6 +131,7 @@ type ByteRows struct {
 	Sums               []int32
 	Addend             []uint8 // with the offsets of Y, or nil; it may be Y
 	Result             ByteResult
+	Next               []uint8 // memory that is loaded into the cache, such as the next panel; nil for none
 
 	call byteRowsCall // part of the struct so that it is not allocated at each call
 }
@@ -156,6 +162,7 @@ type byteRowsCall struct {
 	_               int32
 	order           [16]uint8
 	_               [32]uint8 // a row of bytes, for the assembly
+	next, nextEnd   *uint8    // that is prefetched, and its last line
 }
 
 // byteOrder is the transpose of a 4×4 matrix.
@@ -311,6 +318,22 @@ func (PortableBytes) Depthwise(d *ByteDepthwise) {
 		}
 		for c := range d.Channels {
 			d.Y[i*d.YPixel+c] = d.Result.byteOf(sums[c], c, 0, false)
+		}
+	}
+}
+
+// Add adds two arrays.
+func (PortableBytes) Add(y, a, b []uint8, firstZero uint8, q *ByteResult) {
+	for i, v := range a {
+		y[i] = q.byteOf(int32(v)-int32(firstZero), 0, b[i], true)
+	}
+}
+
+// Multiply multiplies by factors.
+func (PortableBytes) Multiply(y, x []uint8, factors []float32, firstZero uint8, q *ByteResult) {
+	for at := 0; at < len(x); at += len(factors) {
+		for c, factor := range factors {
+			y[at+c] = q.byteOf((int32(x[at+c])-int32(firstZero))*int32(factor), 0, 0, false)
 		}
 	}
 }

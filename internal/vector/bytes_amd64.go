@@ -22,6 +22,53 @@ type byteRoutines struct {
 	maxima func(y, x *uint8, offsets *int32, positions, count, step, yStep, channels int)
 	sums   func(sum *int32, x *uint8, rows, step, channels int)
 	lookup func(y, x, table *uint8, n int) // nil if there is none
+
+	combine  func(y, a, b *uint8, n int, p *byteCombination) // nil if there is none
+	multiply func(y, a *uint8, b *float32, n int, p *byteCombination)
+}
+
+// byteCombination has the parameters of combine and multiply; the generator has the same offsets.
+type byteCombination struct {
+	zero        [2]int16
+	low, high   [4]uint8
+	addendZero  int32
+	addendScale float32
+	firstZero   int32
+	scale       float32
+	order       [16]uint8
+}
+
+func newByteCombination(firstZero uint8, q *ByteResult) *byteCombination {
+	return &byteCombination{
+		zero: [2]int16{int16(q.Zero), int16(q.Zero)},
+		low:  [4]uint8{q.Low, q.Low, q.Low, q.Low}, high: [4]uint8{q.High, q.High, q.High, q.High},
+		addendZero: int32(q.AddendZero), addendScale: q.AddendScale, firstZero: int32(firstZero), scale: q.Scale[0], order: byteOrder,
+	}
+}
+
+// Add adds two arrays.
+func (s *ByteSet) Add(y, a, b []uint8, firstZero uint8, q *ByteResult) {
+	if s.combine == nil || q.Negative != nil {
+		PortableBytes{}.Add(y, a, b, firstZero, q)
+		return
+	}
+	if n := len(a); n > 0 {
+		s.combine(&y[:n][0], &a[0], &b[:n][0], n, newByteCombination(firstZero, q))
+	}
+}
+
+// Multiply multiplies by factors.
+func (s *ByteSet) Multiply(y, x []uint8, factors []float32, firstZero uint8, q *ByteResult) {
+	if s.multiply == nil || q.Negative != nil {
+		PortableBytes{}.Multiply(y, x, factors, firstZero, q)
+		return
+	}
+	if n := len(factors); n > 0 && len(x) >= n {
+		p := newByteCombination(firstZero, q)
+		for at := 0; at < len(x); at += n {
+			s.multiply(&y[at:][:n][0], &x[at:][:n][0], &factors[0], n, p)
+		}
+	}
 }
 
 // ByteEngineOf returns the engine for bytes with the instructions of an engine. That of AVX-512
@@ -89,6 +136,10 @@ func (s *ByteSet) Rows(r *ByteRows) {
 		if q.Negative != nil {
 			call.negative = &q.Negative[:r.Width*s.lanes][0]
 		}
+	}
+	call.next, call.nextEnd = call.b, call.b
+	if last := len(r.Next) - 128; last > 0 {
+		call.next, call.nextEnd = &r.Next[0], &r.Next[last]
 	}
 	tiles := s.rows[r.Width]
 	most := len(tiles) - 1

@@ -3,7 +3,7 @@
 #include "textflag.h"
 
 // func byteRows_avx512_1x1(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_1x1(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -19,6 +19,8 @@ tile1:
 	ADDQ    R15, AX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -33,6 +35,11 @@ loop3:
 	VMOVDQU32    64(R15), Z1
 	VPBROADCASTD 4(AX)(R14*1), Z2
 	VPDPBUSD     Z1, Z2, Z0
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -51,6 +58,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -115,7 +123,7 @@ done6:
 	RET
 
 // func byteRows_avx512_1x2(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_1x2(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -134,6 +142,8 @@ tile1:
 	ADDQ    R15, BX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -152,6 +162,11 @@ loop3:
 	VPDPBUSD     Z2, Z3, Z0
 	VPBROADCASTD 4(BX)(R14*1), Z4
 	VPDPBUSD     Z2, Z4, Z1
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -172,6 +187,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -273,7 +289,7 @@ done6:
 	RET
 
 // func byteRows_avx512_1x3(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_1x3(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -295,6 +311,8 @@ tile1:
 	ADDQ    R15, CX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -317,6 +335,11 @@ loop3:
 	VPDPBUSD     Z3, Z5, Z1
 	VPBROADCASTD 4(CX)(R14*1), Z6
 	VPDPBUSD     Z3, Z6, Z2
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -339,6 +362,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -477,7 +501,7 @@ done6:
 	RET
 
 // func byteRows_avx512_1x4(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_1x4(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -502,6 +526,8 @@ tile1:
 	ADDQ    R15, DX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -528,6 +554,11 @@ loop3:
 	VPDPBUSD     Z4, Z7, Z2
 	VPBROADCASTD 4(DX)(R14*1), Z8
 	VPDPBUSD     Z4, Z8, Z3
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -552,6 +583,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -727,7 +759,7 @@ done6:
 	RET
 
 // func byteRows_avx512_1x5(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_1x5(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -755,6 +787,8 @@ tile1:
 	ADDQ    R15, SI
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -785,6 +819,11 @@ loop3:
 	VPDPBUSD     Z5, Z9, Z3
 	VPBROADCASTD 4(SI)(R14*1), Z6
 	VPDPBUSD     Z5, Z6, Z4
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -811,6 +850,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -1023,7 +1063,7 @@ done6:
 	RET
 
 // func byteRows_avx512_1x6(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_1x6(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -1054,6 +1094,8 @@ tile1:
 	ADDQ    R15, DI
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -1088,6 +1130,11 @@ loop3:
 	VPDPBUSD     Z6, Z7, Z4
 	VPBROADCASTD 4(DI)(R14*1), Z8
 	VPDPBUSD     Z6, Z8, Z5
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -1116,6 +1163,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -1365,7 +1413,7 @@ done6:
 	RET
 
 // func byteRows_avx512_1x7(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_1x7(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -1399,6 +1447,8 @@ tile1:
 	ADDQ    R15, R8
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -1437,6 +1487,11 @@ loop3:
 	VPDPBUSD     Z7, Z9, Z5
 	VPBROADCASTD 4(R8)(R14*1), Z10
 	VPDPBUSD     Z7, Z10, Z6
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -1467,6 +1522,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -1753,7 +1809,7 @@ done6:
 	RET
 
 // func byteRows_avx512_1x8(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_1x8(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -1790,6 +1846,8 @@ tile1:
 	ADDQ    R15, R9
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -1832,6 +1890,11 @@ loop3:
 	VPDPBUSD     Z8, Z11, Z6
 	VPBROADCASTD 4(R9)(R14*1), Z12
 	VPDPBUSD     Z8, Z12, Z7
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -1864,6 +1927,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -2187,7 +2251,7 @@ done6:
 	RET
 
 // func byteRows_avx512_1x9(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_1x9(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -2227,6 +2291,8 @@ tile1:
 	ADDQ    R15, R10
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -2273,6 +2339,11 @@ loop3:
 	VPDPBUSD     Z9, Z13, Z7
 	VPBROADCASTD 4(R10)(R14*1), Z10
 	VPDPBUSD     Z9, Z10, Z8
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -2307,6 +2378,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -2667,7 +2739,7 @@ done6:
 	RET
 
 // func byteRows_avx512_1x10(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_1x10(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -2710,6 +2782,8 @@ tile1:
 	ADDQ    R15, R11
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -2760,6 +2834,11 @@ loop3:
 	VPDPBUSD     Z10, Z11, Z8
 	VPBROADCASTD 4(R11)(R14*1), Z12
 	VPDPBUSD     Z10, Z12, Z9
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -2796,6 +2875,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -4383,7 +4463,7 @@ done6:
 	RET
 
 // func byteRows_avx512_2x1(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_2x1(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -4400,6 +4480,8 @@ tile1:
 	ADDQ    R15, AX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -4418,6 +4500,11 @@ loop3:
 	VPBROADCASTD 4(AX)(R14*1), Z4
 	VPDPBUSD     Z2, Z4, Z0
 	VPDPBUSD     Z3, Z4, Z1
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -4438,6 +4525,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -4516,7 +4604,7 @@ done6:
 	RET
 
 // func byteRows_avx512_2x2(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_2x2(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -4537,6 +4625,8 @@ tile1:
 	ADDQ    R15, BX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -4561,6 +4651,11 @@ loop3:
 	VPBROADCASTD 4(BX)(R14*1), Z7
 	VPDPBUSD     Z4, Z7, Z2
 	VPDPBUSD     Z5, Z7, Z3
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -4584,6 +4679,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -4713,7 +4809,7 @@ done6:
 	RET
 
 // func byteRows_avx512_2x3(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_2x3(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -4738,6 +4834,8 @@ tile1:
 	ADDQ    R15, CX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -4768,6 +4866,11 @@ loop3:
 	VPBROADCASTD 4(CX)(R14*1), Z10
 	VPDPBUSD     Z6, Z10, Z4
 	VPDPBUSD     Z7, Z10, Z5
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -4794,6 +4897,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -4974,7 +5078,7 @@ done6:
 	RET
 
 // func byteRows_avx512_2x4(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_2x4(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -5003,6 +5107,8 @@ tile1:
 	ADDQ    R15, DX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -5039,6 +5145,11 @@ loop3:
 	VPBROADCASTD 4(DX)(R14*1), Z13
 	VPDPBUSD     Z8, Z13, Z6
 	VPDPBUSD     Z9, Z13, Z7
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -5068,6 +5179,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -5299,7 +5411,7 @@ done6:
 	RET
 
 // func byteRows_avx512_2x5(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_2x5(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -5332,6 +5444,8 @@ tile1:
 	ADDQ    R15, SI
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -5374,6 +5488,11 @@ loop3:
 	VPBROADCASTD 4(SI)(R14*1), Z12
 	VPDPBUSD     Z10, Z12, Z8
 	VPDPBUSD     Z11, Z12, Z9
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -5406,6 +5525,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -5688,7 +5808,7 @@ done6:
 	RET
 
 // func byteRows_avx512_2x6(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_2x6(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -5725,6 +5845,8 @@ tile1:
 	ADDQ    R15, DI
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -5773,6 +5895,11 @@ loop3:
 	VPBROADCASTD 4(DI)(R14*1), Z15
 	VPDPBUSD     Z12, Z15, Z10
 	VPDPBUSD     Z13, Z15, Z11
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -5808,6 +5935,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -6141,7 +6269,7 @@ done6:
 	RET
 
 // func byteRows_avx512_2x7(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_2x7(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -6182,6 +6310,8 @@ tile1:
 	ADDQ    R15, R8
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -6236,6 +6366,11 @@ loop3:
 	VPBROADCASTD 4(R8)(R14*1), Z18
 	VPDPBUSD     Z14, Z18, Z12
 	VPDPBUSD     Z15, Z18, Z13
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -6274,6 +6409,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -6658,7 +6794,7 @@ done6:
 	RET
 
 // func byteRows_avx512_2x8(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_2x8(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -6703,6 +6839,8 @@ tile1:
 	ADDQ    R15, R9
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -6763,6 +6901,11 @@ loop3:
 	VPBROADCASTD 4(R9)(R14*1), Z21
 	VPDPBUSD     Z16, Z21, Z14
 	VPDPBUSD     Z17, Z21, Z15
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -6804,6 +6947,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -7239,7 +7383,7 @@ done6:
 	RET
 
 // func byteRows_avx512_2x9(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_2x9(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -7288,6 +7432,8 @@ tile1:
 	ADDQ    R15, R10
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -7354,6 +7500,11 @@ loop3:
 	VPBROADCASTD 4(R10)(R14*1), Z20
 	VPDPBUSD     Z18, Z20, Z16
 	VPDPBUSD     Z19, Z20, Z17
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -7398,6 +7549,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -7884,7 +8036,7 @@ done6:
 	RET
 
 // func byteRows_avx512_2x10(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_2x10(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -7937,6 +8089,8 @@ tile1:
 	ADDQ    R15, R11
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -8009,6 +8163,11 @@ loop3:
 	VPBROADCASTD 4(R11)(R14*1), Z23
 	VPDPBUSD     Z20, Z23, Z18
 	VPDPBUSD     Z21, Z23, Z19
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -8056,6 +8215,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -10203,7 +10363,7 @@ done6:
 	RET
 
 // func byteRows_avx512_3x1(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_3x1(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -10221,6 +10381,8 @@ tile1:
 	ADDQ    R15, AX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -10243,6 +10405,11 @@ loop3:
 	VPDPBUSD     Z3, Z6, Z0
 	VPDPBUSD     Z4, Z6, Z1
 	VPDPBUSD     Z5, Z6, Z2
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+384, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -10265,6 +10432,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -10359,7 +10527,7 @@ done6:
 	RET
 
 // func byteRows_avx512_3x2(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_3x2(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -10382,6 +10550,8 @@ tile1:
 	ADDQ    R15, BX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -10412,6 +10582,11 @@ loop3:
 	VPDPBUSD     Z6, Z10, Z3
 	VPDPBUSD     Z7, Z10, Z4
 	VPDPBUSD     Z8, Z10, Z5
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+384, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -10438,6 +10613,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -10599,7 +10775,7 @@ done6:
 	RET
 
 // func byteRows_avx512_3x3(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_3x3(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -10627,6 +10803,8 @@ tile1:
 	ADDQ    R15, CX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -10665,6 +10843,11 @@ loop3:
 	VPDPBUSD     Z9, Z14, Z6
 	VPDPBUSD     Z10, Z14, Z7
 	VPDPBUSD     Z11, Z14, Z8
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+384, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -10695,6 +10878,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -10923,7 +11107,7 @@ done6:
 	RET
 
 // func byteRows_avx512_3x4(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_3x4(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -10956,6 +11140,8 @@ tile1:
 	ADDQ    R15, DX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -11002,6 +11188,11 @@ loop3:
 	VPDPBUSD     Z12, Z18, Z9
 	VPDPBUSD     Z13, Z18, Z10
 	VPDPBUSD     Z14, Z18, Z11
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+384, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -11036,6 +11227,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -11331,7 +11523,7 @@ done6:
 	RET
 
 // func byteRows_avx512_3x5(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_3x5(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -11369,6 +11561,8 @@ tile1:
 	ADDQ    R15, SI
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -11423,6 +11617,11 @@ loop3:
 	VPDPBUSD     Z15, Z18, Z12
 	VPDPBUSD     Z16, Z18, Z13
 	VPDPBUSD     Z17, Z18, Z14
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+384, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -11461,6 +11660,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -11823,7 +12023,7 @@ done6:
 	RET
 
 // func byteRows_avx512_3x6(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_3x6(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -11866,6 +12066,8 @@ tile1:
 	ADDQ    R15, DI
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -11928,6 +12130,11 @@ loop3:
 	VPDPBUSD     Z18, Z22, Z15
 	VPDPBUSD     Z19, Z22, Z16
 	VPDPBUSD     Z20, Z22, Z17
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+384, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -11970,6 +12177,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -12399,7 +12607,7 @@ done6:
 	RET
 
 // func byteRows_avx512_3x7(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_3x7(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -12447,6 +12655,8 @@ tile1:
 	ADDQ    R15, R8
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -12517,6 +12727,11 @@ loop3:
 	VPDPBUSD     Z21, Z26, Z18
 	VPDPBUSD     Z22, Z26, Z19
 	VPDPBUSD     Z23, Z26, Z20
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+384, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -12563,6 +12778,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -13059,7 +13275,7 @@ done6:
 	RET
 
 // func byteRows_avx512_3x8(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_3x8(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -13112,6 +13328,8 @@ tile1:
 	ADDQ    R15, R9
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -13190,6 +13408,11 @@ loop3:
 	VPDPBUSD     Z24, Z30, Z21
 	VPDPBUSD     Z25, Z30, Z22
 	VPDPBUSD     Z26, Z30, Z23
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+384, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -13240,6 +13463,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -13803,7 +14027,7 @@ done6:
 	RET
 
 // func byteRows_avx512_4x1(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_4x1(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -13822,6 +14046,8 @@ tile1:
 	ADDQ    R15, AX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -13848,6 +14074,11 @@ loop3:
 	VPDPBUSD     Z5, Z8, Z1
 	VPDPBUSD     Z6, Z8, Z2
 	VPDPBUSD     Z7, Z8, Z3
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+512, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -13872,6 +14103,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -13980,7 +14212,7 @@ done6:
 	RET
 
 // func byteRows_avx512_4x2(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_4x2(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -14005,6 +14237,8 @@ tile1:
 	ADDQ    R15, BX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -14041,6 +14275,11 @@ loop3:
 	VPDPBUSD     Z9, Z13, Z5
 	VPDPBUSD     Z10, Z13, Z6
 	VPDPBUSD     Z11, Z13, Z7
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+512, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -14070,6 +14309,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -14259,7 +14499,7 @@ done6:
 	RET
 
 // func byteRows_avx512_4x3(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_4x3(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -14290,6 +14530,8 @@ tile1:
 	ADDQ    R15, CX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -14336,6 +14578,11 @@ loop3:
 	VPDPBUSD     Z13, Z18, Z9
 	VPDPBUSD     Z14, Z18, Z10
 	VPDPBUSD     Z15, Z18, Z11
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+512, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -14370,6 +14617,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -14640,7 +14888,7 @@ done6:
 	RET
 
 // func byteRows_avx512_4x4(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_4x4(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -14677,6 +14925,8 @@ tile1:
 	ADDQ    R15, DX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -14733,6 +14983,11 @@ loop3:
 	VPDPBUSD     Z17, Z23, Z13
 	VPDPBUSD     Z18, Z23, Z14
 	VPDPBUSD     Z19, Z23, Z15
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+512, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -14772,6 +15027,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -15123,7 +15379,7 @@ done6:
 	RET
 
 // func byteRows_avx512_4x5(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_4x5(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -15166,6 +15422,8 @@ tile1:
 	ADDQ    R15, SI
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -15232,6 +15490,11 @@ loop3:
 	VPDPBUSD     Z21, Z24, Z17
 	VPDPBUSD     Z22, Z24, Z18
 	VPDPBUSD     Z23, Z24, Z19
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+512, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -15276,6 +15539,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -15708,7 +15972,7 @@ done6:
 	RET
 
 // func byteRows_avx512_4x6(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·byteRows_avx512_4x6(SB), NOSPLIT, $8-8
 	MOVQ call+0(FP), BP
 
@@ -15757,6 +16021,8 @@ tile1:
 	ADDQ    R15, DI
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
+	MOVQ    216(BP), R13
+	MOVQ    224(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -15833,6 +16099,11 @@ loop3:
 	VPDPBUSD     Z25, Z29, Z21
 	VPDPBUSD     Z26, Z29, Z22
 	VPDPBUSD     Z27, Z29, Z23
+	PREFETCHT1   (R13)
+	PREFETCHT1   64(R13)
+	ADDQ         $0x00000080, R13
+	CMPQ         R13, R12
+	CMOVQGT      R12, R13
 	ADDQ         $+512, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
@@ -15882,6 +16153,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
+	MOVQ      R13, 216(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -24077,6 +24349,252 @@ end2:
 	VPERMI2B   Z3, Z2, Z5
 	VMOVDQU8   Z5, K2, Z4
 	VMOVDQU8   Z4, K1, (AX)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func combine_avx512(y *uint8, a *uint8, b *uint8, n int, p *byte)
+// Requires: AVX, AVX512BW, AVX512F, BMI2
+TEXT ·combine_avx512(SB), NOSPLIT, $0-40
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         p+32(FP), SI
+	VPBROADCASTD (SI), Z0
+	VPBROADCASTD 4(SI), Z1
+	VPBROADCASTD 8(SI), Z2
+	VPBROADCASTD 20(SI), Z3
+	VPBROADCASTD 24(SI), Z4
+	VPMOVZXBD    28(SI), Z5
+	SUBQ         $0x00000040, BX
+	JLT          end2
+
+loop1:
+	VPMOVZXBD   (CX), Z6
+	VPSUBD      Z3, Z6, Z6
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z4, Z6, Z6
+	VPMOVZXBD   (DX), Z7
+	VPSUBD.BCST 12(SI), Z7, Z7
+	VCVTDQ2PS   Z7, Z7
+	VMULPS.BCST 16(SI), Z7, Z7
+	VADDPS      Z7, Z6, Z6
+	VCVTPS2DQ   Z6, Z6
+	VPMOVZXBD   16(CX), Z7
+	VPSUBD      Z3, Z7, Z7
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z4, Z7, Z7
+	VPMOVZXBD   16(DX), Z8
+	VPSUBD.BCST 12(SI), Z8, Z8
+	VCVTDQ2PS   Z8, Z8
+	VMULPS.BCST 16(SI), Z8, Z8
+	VADDPS      Z8, Z7, Z7
+	VCVTPS2DQ   Z7, Z7
+	VPMOVZXBD   32(CX), Z8
+	VPSUBD      Z3, Z8, Z8
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z4, Z8, Z8
+	VPMOVZXBD   32(DX), Z9
+	VPSUBD.BCST 12(SI), Z9, Z9
+	VCVTDQ2PS   Z9, Z9
+	VMULPS.BCST 16(SI), Z9, Z9
+	VADDPS      Z9, Z8, Z8
+	VCVTPS2DQ   Z8, Z8
+	VPMOVZXBD   48(CX), Z9
+	VPSUBD      Z3, Z9, Z9
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z4, Z9, Z9
+	VPMOVZXBD   48(DX), Z10
+	VPSUBD.BCST 12(SI), Z10, Z10
+	VCVTDQ2PS   Z10, Z10
+	VMULPS.BCST 16(SI), Z10, Z10
+	VADDPS      Z10, Z9, Z9
+	VCVTPS2DQ   Z9, Z9
+	VPACKSSDW   Z7, Z6, Z6
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z0, Z6, Z6
+	VPADDSW     Z0, Z8, Z8
+	VPACKUSWB   Z8, Z6, Z6
+	VPMAXUB     Z1, Z6, Z6
+	VPMINUB     Z2, Z6, Z6
+	VPERMD      Z6, Z5, Z6
+	VMOVDQU32   Z6, (AX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	SUBQ        $0x00000040, BX
+	JGE         loop1
+
+end2:
+	ADDQ        $0x00000040, BX
+	JZ          done3
+	MOVQ        $-1, DI
+	BZHIQ       BX, DI, DI
+	KMOVQ       DI, K1
+	KSHIFTRQ    $0x00, K1, K2
+	KSHIFTRQ    $0x10, K1, K3
+	KSHIFTRQ    $0x20, K1, K4
+	KSHIFTRQ    $0x30, K1, K5
+	VPMOVZXBD.Z (CX), K2, Z6
+	VPSUBD      Z3, Z6, Z6
+	VCVTDQ2PS   Z6, Z6
+	VMULPS      Z4, Z6, Z6
+	VPMOVZXBD.Z (DX), K2, Z7
+	VPSUBD.BCST 12(SI), Z7, Z7
+	VCVTDQ2PS   Z7, Z7
+	VMULPS.BCST 16(SI), Z7, Z7
+	VADDPS      Z7, Z6, Z6
+	VCVTPS2DQ   Z6, Z6
+	VPMOVZXBD.Z 16(CX), K3, Z7
+	VPSUBD      Z3, Z7, Z7
+	VCVTDQ2PS   Z7, Z7
+	VMULPS      Z4, Z7, Z7
+	VPMOVZXBD.Z 16(DX), K3, Z8
+	VPSUBD.BCST 12(SI), Z8, Z8
+	VCVTDQ2PS   Z8, Z8
+	VMULPS.BCST 16(SI), Z8, Z8
+	VADDPS      Z8, Z7, Z7
+	VCVTPS2DQ   Z7, Z7
+	VPMOVZXBD.Z 32(CX), K4, Z8
+	VPSUBD      Z3, Z8, Z8
+	VCVTDQ2PS   Z8, Z8
+	VMULPS      Z4, Z8, Z8
+	VPMOVZXBD.Z 32(DX), K4, Z9
+	VPSUBD.BCST 12(SI), Z9, Z9
+	VCVTDQ2PS   Z9, Z9
+	VMULPS.BCST 16(SI), Z9, Z9
+	VADDPS      Z9, Z8, Z8
+	VCVTPS2DQ   Z8, Z8
+	VPMOVZXBD.Z 48(CX), K5, Z9
+	VPSUBD      Z3, Z9, Z9
+	VCVTDQ2PS   Z9, Z9
+	VMULPS      Z4, Z9, Z9
+	VPMOVZXBD.Z 48(DX), K5, Z3
+	VPSUBD.BCST 12(SI), Z3, Z3
+	VCVTDQ2PS   Z3, Z3
+	VMULPS.BCST 16(SI), Z3, Z3
+	VADDPS      Z3, Z9, Z9
+	VCVTPS2DQ   Z9, Z9
+	VPACKSSDW   Z7, Z6, Z6
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z0, Z6, Z6
+	VPADDSW     Z0, Z8, Z8
+	VPACKUSWB   Z8, Z6, Z6
+	VPMAXUB     Z1, Z6, Z6
+	VPMINUB     Z2, Z6, Z6
+	VPERMD      Z6, Z5, Z6
+	VMOVDQU8    Z6, K1, (AX)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func multiply_avx512(y *uint8, a *uint8, b *float32, n int, p *byte)
+// Requires: AVX, AVX512BW, AVX512F, BMI2
+TEXT ·multiply_avx512(SB), NOSPLIT, $0-40
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         p+32(FP), SI
+	VPBROADCASTD (SI), Z0
+	VPBROADCASTD 4(SI), Z1
+	VPBROADCASTD 8(SI), Z2
+	VPBROADCASTD 20(SI), Z3
+	VPBROADCASTD 24(SI), Z4
+	VPMOVZXBD    28(SI), Z5
+	SUBQ         $0x00000040, BX
+	JLT          end2
+
+loop1:
+	VPMOVZXBD (CX), Z6
+	VPSUBD    Z3, Z6, Z6
+	VCVTDQ2PS Z6, Z6
+	VMULPS    (DX), Z6, Z6
+	VMULPS    Z4, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VPMOVZXBD 16(CX), Z7
+	VPSUBD    Z3, Z7, Z7
+	VCVTDQ2PS Z7, Z7
+	VMULPS    64(DX), Z7, Z7
+	VMULPS    Z4, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VPMOVZXBD 32(CX), Z8
+	VPSUBD    Z3, Z8, Z8
+	VCVTDQ2PS Z8, Z8
+	VMULPS    128(DX), Z8, Z8
+	VMULPS    Z4, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VPMOVZXBD 48(CX), Z9
+	VPSUBD    Z3, Z9, Z9
+	VCVTDQ2PS Z9, Z9
+	VMULPS    192(DX), Z9, Z9
+	VMULPS    Z4, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VPACKSSDW Z7, Z6, Z6
+	VPACKSSDW Z9, Z8, Z8
+	VPADDSW   Z0, Z6, Z6
+	VPADDSW   Z0, Z8, Z8
+	VPACKUSWB Z8, Z6, Z6
+	VPMAXUB   Z1, Z6, Z6
+	VPMINUB   Z2, Z6, Z6
+	VPERMD    Z6, Z5, Z6
+	VMOVDQU32 Z6, (AX)
+	ADDQ      $0x00000040, AX
+	ADDQ      $0x00000040, CX
+	ADDQ      $0x00000100, DX
+	SUBQ      $0x00000040, BX
+	JGE       loop1
+
+end2:
+	ADDQ        $0x00000040, BX
+	JZ          done3
+	MOVQ        $-1, SI
+	BZHIQ       BX, SI, SI
+	KMOVQ       SI, K1
+	KSHIFTRQ    $0x00, K1, K2
+	KSHIFTRQ    $0x10, K1, K3
+	KSHIFTRQ    $0x20, K1, K4
+	KSHIFTRQ    $0x30, K1, K5
+	VPMOVZXBD.Z (CX), K2, Z6
+	VPSUBD      Z3, Z6, Z6
+	VCVTDQ2PS   Z6, Z6
+	VMOVUPS.Z   (DX), K2, Z7
+	VMULPS      Z7, Z6, Z6
+	VMULPS      Z4, Z6, Z6
+	VCVTPS2DQ   Z6, Z6
+	VPMOVZXBD.Z 16(CX), K3, Z7
+	VPSUBD      Z3, Z7, Z7
+	VCVTDQ2PS   Z7, Z7
+	VMOVUPS.Z   64(DX), K3, Z8
+	VMULPS      Z8, Z7, Z7
+	VMULPS      Z4, Z7, Z7
+	VCVTPS2DQ   Z7, Z7
+	VPMOVZXBD.Z 32(CX), K4, Z8
+	VPSUBD      Z3, Z8, Z8
+	VCVTDQ2PS   Z8, Z8
+	VMOVUPS.Z   128(DX), K4, Z9
+	VMULPS      Z9, Z8, Z8
+	VMULPS      Z4, Z8, Z8
+	VCVTPS2DQ   Z8, Z8
+	VPMOVZXBD.Z 48(CX), K5, Z9
+	VPSUBD      Z3, Z9, Z9
+	VCVTDQ2PS   Z9, Z9
+	VMOVUPS.Z   192(DX), K5, Z3
+	VMULPS      Z3, Z9, Z9
+	VMULPS      Z4, Z9, Z9
+	VCVTPS2DQ   Z9, Z9
+	VPACKSSDW   Z7, Z6, Z6
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z0, Z6, Z6
+	VPADDSW     Z0, Z8, Z8
+	VPACKUSWB   Z8, Z6, Z6
+	VPMAXUB     Z1, Z6, Z6
+	VPMINUB     Z2, Z6, Z6
+	VPERMD      Z6, Z5, Z6
+	VMOVDQU8    Z6, K1, (AX)
 
 done3:
 	VZEROUPPER

@@ -265,6 +265,26 @@ func TestByteElements(t *testing.T) {
 			}
 		}
 
+		q, firstZero := f.byteResult(1, 200), uint8(f.IntN(256))
+		factors, z := array[float32](f, channels), array[uint8](f, len(x)/channels*channels)
+		for i := range factors {
+			factors[i] = float32(f.IntN(511) - 255)
+		}
+		e.Multiply(z, x[:len(z)], factors, firstZero, &q)
+		for i, got := range z {
+			if want := q.result(int64(int(x[i])-int(firstZero))*int64(factors[i%channels]), 0, nil); got != want {
+				f.Fatalf("call %d: product %d of %d: found %d, expected %d", f.seed, i, len(z), got, want)
+			}
+		}
+		q.Negative = nil
+		b := f.activations(len(z))
+		e.Add(z, x[:len(z)], b, firstZero, &q)
+		for i, got := range z {
+			if want := q.result(int64(x[i])-int64(firstZero), 0, &b[i]); got != want {
+				f.Fatalf("call %d: sum %d of %d: found %d, expected %d", f.seed, i, len(z), got, want)
+			}
+		}
+
 		table, y := f.activations(256), array[uint8](f, len(x))
 		e.Lookup(y, x, table)
 		for i, got := range y {

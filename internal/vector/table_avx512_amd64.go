@@ -742,9 +742,11 @@ var avx512Bytes = &ByteSet{
 		{2, 7, 4, true}:  byteDepthwise_avx512_2x7x4Masked,
 	},
 	byteRoutines: byteRoutines{
-		maxima: maxima_avx512,
-		sums:   sums_avx512,
-		lookup: lookup_avx512,
+		maxima:   maxima_avx512,
+		sums:     sums_avx512,
+		lookup:   lookup_avx512,
+		combine:  combine_avx512,
+		multiply: multiply_avx512,
 	},
 }
 
@@ -942,6 +944,12 @@ func sums_avx512(sum *int32, x *uint8, rows, step, channels int)
 
 //go:noescape
 func lookup_avx512(y, x, table *uint8, n int)
+
+//go:noescape
+func combine_avx512(y, a *uint8, b *uint8, n int, p *byteCombination)
+
+//go:noescape
+func multiply_avx512(y, a *uint8, b *float32, n int, p *byteCombination)
 
 // peaksTiles holds the tiles by rows of taps and by taps in a row.
 var peaksTiles = [][]func(*peaksCall){nil,

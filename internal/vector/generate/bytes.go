@@ -35,6 +35,8 @@ const (
 	byteAddendScale = byteZero + 16
 	byteOrder       = byteZero + 24 // 16 bytes
 	byteBuffer      = byteZero + 40 // 32 bytes
+	byteNext        = byteZero + 72 // of the memory that is prefetched
+	byteNextEnd     = byteZero + 80
 )
 
 // byteRows are the largest numbers of rows of tiles of ByteRows, by their width in vectors.
@@ -113,6 +115,13 @@ func (c *code) byteTile(width, rows int) {
 	}
 	c.MOVQ(field(byteB), columns)
 	c.XORQ(offset, offset)
+	// The next panel is prefetched, as many bytes as there are registers for its address.
+	nextPanel, nextEnd := pointers[len(pointers)-1], pointers[len(pointers)-2]
+	prefetches := c.wide() && rows < len(pointers)-1
+	if prefetches {
+		c.MOVQ(field(byteNext), nextPanel)
+		c.MOVQ(field(byteNextEnd), nextEnd)
+	}
 	var low reg.VecPhysical // AVX2: 0x00ff in each lane of 16 bits
 	if !c.wide() {
 		low = c.vector(width*rows + 3)
@@ -130,6 +139,13 @@ func (c *code) byteTile(width, rows int) {
 	for k := range 2 {
 		c.byteProducts(width, rows, k, offset, columns, low)
 	}
+	if prefetches {
+		c.PREFETCHT1(operand.Mem{Base: nextPanel})
+		c.PREFETCHT1(operand.Mem{Base: nextPanel, Disp: 64})
+		c.ADDQ(operand.U32(128), nextPanel)
+		c.CMPQ(nextPanel, nextEnd)
+		c.CMOVQGT(nextEnd, nextPanel)
+	}
 	c.ADDQ(operand.I32(2*width*byteStep), columns)
 	c.ADDQ(operand.I8(8), offset)
 	c.CMPQ(offset, end)
@@ -145,6 +161,9 @@ func (c *code) byteTile(width, rows int) {
 	c.SUBQ(operand.I8(1), field(byteLeft))
 	c.JNZ(operand.LabelRef(segment))
 
+	if prefetches {
+		c.MOVQ(nextPanel, field(byteNext))
+	}
 	done, bytes := c.label("done"), c.label("bytes")
 	offsets, sums := reg.RSI, reg.RDI
 	c.MOVQ(field(byteYOffsets), offsets)

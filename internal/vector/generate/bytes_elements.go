@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -13,6 +15,7 @@ func writeByteElements(c *code) {
 	c.byteSums()
 	if c.wide() {
 		c.byteLookup()
+		c.byteCombinations()
 	}
 }
 
@@ -22,7 +25,8 @@ func (c *code) byteRoutine(name, signature string) {
 	c.labels = 0
 	c.Function(routine{name, signature}.symbol(c.machine))
 	c.Attributes(build.NOSPLIT)
-	c.SignatureExpr("func" + signature)
+	// avo does not know the types of package vector.
+	c.SignatureExpr("func" + strings.ReplaceAll(signature, "*byteCombination", "*byte"))
 }
 
 // byteMask returns the mask of the first n of 64 lanes, n being less than 64.
@@ -174,4 +178,114 @@ func (c *code) byteLookup() {
 	one(func(v reg.VecVirtual) { c.VMOVDQU8_Z(operand.Mem{Base: x}, mask, v) }, func(v reg.VecVirtual) { c.VMOVDQU8(v, mask, operand.Mem{Base: y}) })
 	c.Label(done)
 	c.end()
+}
+
+// The offsets of the fields of byteCombination, in bytes.
+const (
+	combinationZero = 4 * iota
+	combinationLow
+	combinationHigh
+	combinationAddendZero
+	combinationAddendScale
+	combinationFirstZero
+	combinationScale
+	combinationOrder
+)
+
+// byteCombinations writes the sum of two arrays, and the product of an array with factors in float32.
+func (c *code) byteCombinations() {
+	for _, multiply := range []bool{false, true} {
+		second := "b *uint8"
+		if multiply {
+			second = "b *float32"
+		}
+		name := map[bool]string{false: "combine", true: "multiply"}[multiply]
+		c.byteRoutine(name, "(y, a *uint8, "+second+", n int, p *byteCombination)")
+		y, a, b, n, p := c.argument("y"), c.argument("a"), c.argument("b"), c.argument("n"), c.argument("p")
+		field := func(offset int) operand.Mem { return operand.Mem{Base: p, Disp: offset} }
+		broadcast := func(offset int) reg.VecVirtual {
+			v := c.any()
+			c.VPBROADCASTD(field(offset), v)
+			return v
+		}
+		zero, low, high := broadcast(combinationZero), broadcast(combinationLow), broadcast(combinationHigh)
+		firstZero, scale := broadcast(combinationFirstZero), broadcast(combinationScale)
+		order := c.any()
+		c.VPMOVZXBD(field(combinationOrder), order)
+		body := func(masks *[5]reg.OpmaskVirtual) {
+			var sums [4]reg.VecVirtual
+			for v := range sums {
+				load := func(from operand.Mem, to reg.VecVirtual) {
+					if masks == nil {
+						c.VPMOVZXBD(from, to)
+					} else {
+						c.VPMOVZXBD_Z(from, masks[v], to)
+					}
+				}
+				s, other := c.any(), c.any()
+				sums[v] = s
+				load(operand.Mem{Base: a, Disp: 16 * v}, s)
+				c.VPSUBD(firstZero, s, s)
+				c.VCVTDQ2PS(s, s)
+				if multiply {
+					// The product of two integers is exact.
+					factors := operand.Mem{Base: b, Disp: 64 * v}
+					if masks == nil {
+						c.VMULPS(factors, s, s)
+					} else {
+						c.VMOVUPS_Z(factors, masks[v], other)
+						c.VMULPS(other, s, s)
+					}
+					c.VMULPS(scale, s, s)
+				} else {
+					c.VMULPS(scale, s, s)
+					load(operand.Mem{Base: b, Disp: 16 * v}, other)
+					c.VPSUBD_BCST(field(combinationAddendZero), other, other)
+					c.VCVTDQ2PS(other, other)
+					c.VMULPS_BCST(field(combinationAddendScale), other, other)
+					c.VADDPS(other, s, s)
+				}
+				c.VCVTPS2DQ(s, s)
+			}
+			c.VPACKSSDW(sums[1], sums[0], sums[0])
+			c.VPACKSSDW(sums[3], sums[2], sums[2])
+			c.VPADDSW(zero, sums[0], sums[0])
+			c.VPADDSW(zero, sums[2], sums[2])
+			c.VPACKUSWB(sums[2], sums[0], sums[0])
+			c.VPMAXUB(low, sums[0], sums[0])
+			c.VPMINUB(high, sums[0], sums[0])
+			c.VPERMD(sums[0], order, sums[0])
+			if masks == nil {
+				c.VMOVDQU32(sums[0], operand.Mem{Base: y})
+			} else {
+				c.VMOVDQU8(sums[0], masks[4], operand.Mem{Base: y})
+			}
+		}
+		loop, end, done := c.label("loop"), c.label("end"), c.label("done")
+		c.SUBQ(operand.U32(64), n)
+		c.JLT(operand.LabelRef(end))
+		c.Label(loop)
+		body(nil)
+		c.ADDQ(operand.U32(64), y)
+		c.ADDQ(operand.U32(64), a)
+		size := uint32(64)
+		if multiply {
+			size *= 4
+		}
+		c.ADDQ(operand.U32(size), b)
+		c.SUBQ(operand.U32(64), n)
+		c.JGE(operand.LabelRef(loop))
+		c.Label(end)
+		c.ADDQ(operand.U32(64), n)
+		c.JZ(operand.LabelRef(done))
+		var masks [5]reg.OpmaskVirtual
+		masks[4] = c.byteMaskOf(n)
+		for v := range 4 {
+			masks[v] = c.K()
+			c.KSHIFTRQ(operand.Imm(uint64(16*v)), masks[4], masks[v])
+		}
+		body(&masks)
+		c.Label(done)
+		c.end()
+	}
 }
