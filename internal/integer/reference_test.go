@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/likeness-go/likeness/internal/parallel"
@@ -203,7 +204,7 @@ func TestConv(t *testing.T) {
 		want      []uint8
 	}
 	var examples []example
-	for seed := range 120 {
+	for seed := range 100 {
 		r := newRandom(seed)
 		s := r.convShape()
 		c := example{s: s, w: r.weights(s.Filters, s.patch()), batch: 1 + r.IntN(3)}
@@ -236,7 +237,7 @@ func TestConv(t *testing.T) {
 
 func TestLinear(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e vector.ByteEngine) {
-		for seed := range 60 {
+		for seed := range 30 {
 			r := newRandom(seed)
 			image, batch, outputs := Shape{1 + r.IntN(4), 1 + r.IntN(4), 1 + r.IntN(20)}, 1+r.IntN(8), 1+r.IntN(100)
 			features := image.Size()
@@ -282,7 +283,7 @@ func TestLinear(t *testing.T) {
 // The combination gives the bytes of its convolutions.
 func TestInverted(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e vector.ByteEngine) {
-		for seed := range 40 {
+		for seed := range 16 {
 			r := newRandom(seed)
 			make := func(s ConvShape, addend bool) *Conv {
 				c, err := newConv(e, s, r.weights(s.Filters, s.patch()), r.requantize(s.Filters, s.patch(), addend))
@@ -291,10 +292,10 @@ func TestInverted(t *testing.T) {
 				}
 				return c
 			}
-			in := Shape{1 + r.IntN(30), 1 + r.IntN(30), 4 * (1 + r.IntN(5))}
+			in := Shape{1 + r.IntN(20), 1 + r.IntN(20), 4 * (1 + r.IntN(5))}
 			wide, filters, stride, kernel := 16*(1+r.IntN(5)), 1+r.IntN(40), 1+r.IntN(2), []int{3, 5}[r.IntN(2)]
 			if r.IntN(4) == 0 {
-				wide = 600
+				wide = 200
 			}
 			var expand *Conv
 			if r.IntN(4) > 0 {
@@ -323,4 +324,167 @@ func TestInverted(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The other layers, by their definitions.
+func TestLayers(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e vector.ByteEngine) {
+		for seed := range 30 {
+			r := newRandom(seed)
+			in, batch := Shape{2 + r.IntN(9), 2 + r.IntN(9), 1 + r.IntN(100)}, 1+r.IntN(3)
+			x := r.bytes(batch * in.Size())
+			pool := Pool{Size: 1 + r.IntN(2), Stride: 1 + r.IntN(3), Padding: r.IntN(2)}
+			pool.Padding = min(pool.Padding, pool.Size/2)
+			m, err := newMaxPool(e, in, pool)
+			if err != nil {
+				t.Fatal(err)
+			}
+			y := r.bytes(batch * m.Output().Size())
+			if m.Forward(y, x, batch); !slices.Equal(y, maxima(x, in, pool, batch)) {
+				t.Fatalf("example %d: max pool %+v of %v: found other bytes than those of plain loops", seed, pool, in)
+			}
+
+			height, width, stride, zero := 1+r.IntN(in.Height), 1+r.IntN(in.Width), 1+r.IntN(2), uint8(r.IntN(256))
+			q := r.requantize(in.Channels, height*width, false)
+			a, err := newAveragePool(e, in, height, width, stride, zero, &q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out := a.Output()
+			y, sums := r.bytes(batch*out.Size()), make([]int32, batch*out.Size())
+			a.Forward(y, x, batch)
+			a.Sums(sums, x, batch)
+			for i, got := range y {
+				image, row, column, c := i/out.Size(), i/(out.Width*out.Channels)%out.Height, i/out.Channels%out.Width, i%out.Channels
+				sum := 0
+				for k := range height * width {
+					sum += int(x[((image*in.Height+row*stride+k/width)*in.Width+column*stride+k%width)*in.Channels+c]) - int(zero)
+				}
+				if want := requantized(q, sum, c, nil); got != want || int(sums[i]) != sum {
+					t.Fatalf("example %d: average %d: found %d and the sum %d, expected %d and %d", seed, i, got, sums[i], want, sum)
+				}
+			}
+
+			q = r.requantize(1, 1, true)
+			q.Scale = q.Scale[:1]
+			add, err := newAdd(e, zero, q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := r.bytes(len(x))
+			y = slices.Clone(x)
+			add.Forward(y, y, b)
+			for i, got := range y {
+				if want := requantized(q, int(x[i])-int(zero), 0, &b[i]); got != want {
+					t.Fatalf("example %d: sum %d: found %d, expected %d", seed, i, got, want)
+				}
+			}
+
+			q = r.requantize(1, 100, false)
+			multiply, err := newMultiply(e, zero, zero/2, q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			gate, pixels := r.bytes(batch*in.Channels), in.Height*in.Width
+			multiply.Forward(y, x, gate, pixels, in.Channels, batch)
+			for i, got := range y {
+				by := gate[i/in.Size()*in.Channels+i%in.Channels]
+				if want := requantized(q, (int(x[i])-int(zero))*(int(by)-int(zero/2)), 0, nil); got != want {
+					t.Fatalf("example %d: product %d: found %d, expected %d", seed, i, got, want)
+				}
+			}
+
+			Flatten(y, x, in, batch)
+			table := r.bytes(256)
+			Lookup(b, x, table)
+			for i := range x {
+				image, c, pixel := i/in.Size(), i%in.Channels, i%in.Size()/in.Channels
+				if y[image*in.Size()+c*pixels+pixel] != x[i] || b[i] != table[x[i]] {
+					t.Fatalf("example %d: element %d: found another one flattened or in the table", seed, i)
+				}
+			}
+		}
+	})
+}
+
+// What cannot be computed is refused, with a reason.
+func TestRefusals(t *testing.T) {
+	s := ConvShape{Input: Shape{4, 4, 2}, Filters: 2, KernelHeight: 3, KernelWidth: 3, Stride: 1}
+	w := Weights{Values: make([]int8, 36)}
+	q := Requantize{Scale: []float32{0.1}, High: 255}
+	conv := func(change func(s *ConvShape, w *Weights, q *Requantize)) error {
+		s, w, q := s, w, q
+		w.Values = slices.Clone(w.Values)
+		change(&s, &w, &q)
+		_, err := NewConv(s, w, q)
+		return err
+	}
+	if err := conv(func(*ConvShape, *Weights, *Requantize) {}); err != nil {
+		t.Fatal(err)
+	}
+	many := Weights{Values: make([]int8, 70000)}
+	for i := range many.Values {
+		many.Values[i] = 127
+	}
+	_, tooMany := NewLinear(70000, 1, Shape{}, many, nil)
+	_, image := NewLinear(12, 1, Shape{2, 2, 2}, Weights{Values: make([]int8, 12)}, nil)
+	_, window := NewAveragePool(Shape{2, 2, 1}, 3, 1, 1, 0, nil)
+	_, addend := NewAdd(0, q)
+	_, scales := NewMultiply(0, 0, Requantize{Scale: []float32{1, 2}})
+	_, inverted := NewInverted(nil, nil, nil)
+	_, pool := NewMaxPool(Shape{2, 2, 1}, Pool{Size: 3, Stride: 1})
+	for words, err := range map[string]error{
+		"must be at least 1":            conv(func(s *ConvShape, _ *Weights, _ *Requantize) { s.Input.Height = 0 }),
+		"less than 2^31":                conv(func(s *ConvShape, _ *Weights, _ *Requantize) { s.Input = Shape{1 << 20, 1 << 20, 2} }),
+		"the stride is 0":               conv(func(s *ConvShape, _ *Weights, _ *Requantize) { s.Stride = 0 }),
+		"divisible":                     conv(func(s *ConvShape, _ *Weights, _ *Requantize) { s.Groups = 3 }),
+		"the kernel 3×9 is larger":      conv(func(s *ConvShape, _ *Weights, _ *Requantize) { s.KernelWidth = 9 }),
+		"pool window 3×3 is larger":     conv(func(s *ConvShape, _ *Weights, _ *Requantize) { s.Pool = Pool{Size: 3, Stride: 1} }),
+		"from 0 to half of the size":    conv(func(s *ConvShape, _ *Weights, _ *Requantize) { s.Pool = Pool{Size: 2, Stride: 1, Padding: 2} }),
+		"found 35 weights, expected 36": conv(func(_ *ConvShape, w *Weights, _ *Requantize) { w.Values = w.Values[1:] }),
+		"found 3 biases, expected 2":    conv(func(_ *ConvShape, w *Weights, _ *Requantize) { w.Bias = make([]int32, 3) }),
+		"filter 1: its sums can reach":  conv(func(_ *ConvShape, w *Weights, _ *Requantize) { w.Bias = []int32{0, math.MaxInt32}; w.Values[18] = 1 }),
+		"its sums can reach 2266950000": tooMany,
+		"found 3 scales":                conv(func(_ *ConvShape, _ *Weights, q *Requantize) { q.Scale = make([]float32, 3) }),
+		"scale of channel 0 is NaN":     conv(func(_ *ConvShape, _ *Weights, q *Requantize) { q.Scale = []float32{float32(math.NaN())} }),
+		"scale of channel 0 is -1":      conv(func(_ *ConvShape, _ *Weights, q *Requantize) { q.Scale = []float32{-1} }),
+		"may exceed 2^30":               conv(func(_ *ConvShape, w *Weights, q *Requantize) { w.Values[0], q.Scale = 127, []float32{1 << 20} }),
+		"found 5 scales of negative":    conv(func(_ *ConvShape, _ *Weights, q *Requantize) { q.NegativeScale = make([]float32, 5) }),
+		"the lower bound of the result": conv(func(_ *ConvShape, _ *Weights, q *Requantize) { q.Low, q.High = 9, 8 }),
+		"found a table of 255 bytes":    conv(func(_ *ConvShape, _ *Weights, q *Requantize) { q.Table = make([]uint8, 255) }),
+		"the scale of the addend is":    conv(func(_ *ConvShape, _ *Weights, q *Requantize) { q.Addend = &Addend{Scale: -1} }),
+		"cannot be combined: compute the sum by Add": conv(func(_ *ConvShape, _ *Weights, q *Requantize) {
+			q.Addend, q.NegativeScale = &Addend{}, []float32{1}
+		}),
+		"cannot be combined: use MaxPool": conv(func(s *ConvShape, _ *Weights, q *Requantize) {
+			s.Pool, q.Addend = Pool{Size: 2, Stride: 2}, &Addend{}
+		}),
+		"found images of 2×2×2":              image,
+		"found windows of 3×1":               window,
+		"expected one scale and an addend":   addend,
+		"expected one scale and no addend":   scales,
+		"needs a depthwise convolution":      inverted,
+		"the pool window 3×3 is larger than": pool,
+	} {
+		if err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("found the error %v, expected it to contain %q", err, words)
+		}
+	}
+}
+
+// Layers allocate nothing but what the thread pool needs once their memory is there.
+func TestForwardKeepsItsMemory(t *testing.T) {
+	defer parallel.SetThreads(parallel.Threads())
+	parallel.SetThreads(1)
+	defer Retain()()
+	r := newRandom(1)
+	s := ConvShape{Input: Shape{12, 12, 3}, Filters: 20, KernelHeight: 3, KernelWidth: 3, Stride: 1, Padding: Padding{1, 1, 1, 1}, Pool: Pool{Size: 2, Stride: 2}}
+	c, err := NewConv(s, r.weights(20, 27), r.requantize(20, 27, false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, y := r.bytes(s.Input.Size()), make([]uint8, s.Output().Size())
+	if n := testing.AllocsPerRun(10, func() { c.Forward(y, x, nil, 1) }); n > 2 {
+		t.Errorf("found %v allocations, expected at most 2", n)
+	}
 }
