@@ -427,17 +427,19 @@ func newPacked(e vector.ByteEngine, weights []int8, depth int, initial []int32, 
 	if q == nil {
 		return p
 	}
-	p.requanted = vector.ByteResult{Zero: q.Zero, Low: q.Low, High: q.High, Scale: make([]float32, len(p.initial))}
+	p.requanted = vector.ByteResult{Zero: q.Zero, Low: q.Low, High: q.High, Multiplier: make([]int32, len(p.initial)+1)}
 	if q.Addend != nil {
-		p.requanted.AddendZero, p.requanted.AddendScale = q.Addend.Zero, q.Addend.Scale
+		p.requanted.AddendZero = q.Addend.Zero
 	}
 	if q.NegativeScale != nil {
-		p.requanted.Negative = make([]float32, len(p.initial))
+		p.requanted.Negative = make([]int32, len(p.initial)+1)
 	}
+	m := q.multipliers()
+	p.requanted.Shift, p.requanted.AddendMultiplier = m.shift, m.addend
 	for _, next := range p.panels {
 		for j := range next.columns {
-			positive, negative := q.scales(first + next.left + j)
-			if p.requanted.Scale[next.parameters+j] = positive; q.NegativeScale != nil {
+			positive, negative := m.of(first + next.left + j)
+			if p.requanted.Multiplier[next.parameters+j] = positive; q.NegativeScale != nil {
 				p.requanted.Negative[next.parameters+j] = negative
 			}
 		}
@@ -461,7 +463,7 @@ func (p *packed) multiply(r *vector.ByteRows, first, last int) {
 		} else {
 			r.Y = y[next.left:]
 			r.Result = p.requanted
-			r.Result.Scale = r.Result.Scale[next.parameters:]
+			r.Result.Multiplier = r.Result.Multiplier[next.parameters:]
 			if r.Result.Negative != nil {
 				r.Result.Negative = r.Result.Negative[next.parameters:]
 			}

@@ -32,7 +32,7 @@ func newAdd(e vector.ByteEngine, zero uint8, q Requantize) (*Add, error) {
 	if err := q.validate(1, func(int) int64 { return 255 }); err != nil {
 		return nil, err
 	}
-	return &Add{e, zero, q.result(), q.Table}, nil
+	return &Add{e, zero, q.result(1), q.Table}, nil
 }
 
 // Forward writes y, given a and b, all of the same length. y may be a or b.
@@ -71,7 +71,7 @@ func newMultiply(e vector.ByteEngine, zeroX, zeroGate uint8, q Requantize) (*Mul
 	if err := q.validate(1, func(int) int64 { return 255 * 255 }); err != nil {
 		return nil, err
 	}
-	return &Multiply{e, zeroX, zeroGate, q.result(), q.Table}, nil
+	return &Multiply{e, zeroX, zeroGate, q.result(1), q.Table}, nil
 }
 
 // Forward writes y (batch, pixels, channels), given x of the same shape and gate (batch, channels).
@@ -90,7 +90,7 @@ func (m *Multiply) Forward(y, x, gate []uint8, pixels, channels, batch int) {
 		image, first := i/parts, i%parts*rows
 		factors := grow(&w.factors, channels)
 		for c, a := range gate[image*channels:][:channels] {
-			factors[c] = float32(int32(a) - int32(m.zeroGate))
+			factors[c] = int32(a) - int32(m.zeroGate)
 		}
 		from, to := (image*pixels+first)*channels, (image*pixels+min(pixels, first+rows))*channels
 		m.engine.Multiply(y[from:to], x[from:to], factors, m.zeroX, &m.result)

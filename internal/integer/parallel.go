@@ -16,7 +16,7 @@ type workspace struct {
 	halo    []uint8 // images with a border of the zero point
 	between []uint8 // results before a pool or a projection
 	sums    []int32
-	factors []float32
+	factors []int32
 
 	xOffsets, yOffsets []int32
 	rowOffsets         []int32

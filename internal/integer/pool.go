@@ -126,7 +126,8 @@ type AveragePool struct {
 	height, width int // of windows
 	stride        int
 	initial       int32
-	requantize    *Requantize
+	result        vector.ByteResult
+	table         []uint8 // nil for none
 }
 
 // NewAveragePool returns the layer for windows of the given height and width. With a nil q there is
@@ -154,7 +155,11 @@ func newAveragePool(e vector.ByteEngine, input Shape, height, width, stride int,
 			return nil, err
 		}
 	}
-	return &AveragePool{e, input, height, width, stride, -int32(zero) * int32(height*width), q}, nil
+	a := &AveragePool{engine: e, input: input, height: height, width: width, stride: stride, initial: -int32(zero) * int32(height*width)}
+	if q != nil {
+		a.result, a.table = q.result(input.Channels), q.Table
+	}
+	return a, nil
 }
 
 // Output returns the shape of the result.
@@ -168,7 +173,9 @@ func (a *AveragePool) Forward(y, x []uint8, batch int) {
 	checkLength("y", y, batch*a.Output().Size())
 	a.run(x, batch, func(w *workspace, first int, sums []int32) {
 		for c, sum := range sums {
-			y[first+c] = a.requantize.byteOf(sum, c, 0)
+			if y[first+c] = a.result.Byte(sum, c, 0, false); a.table != nil {
+				y[first+c] = a.table[y[first+c]]
+			}
 		}
 	})
 }

@@ -112,16 +112,31 @@ func convolution(s ConvShape, w Weights, q Requantize, x, addend []uint8, batch 
 
 // requantized is the definition of Requantize.
 func requantized(q Requantize, sum, channel int, addend *uint8) uint8 {
+	largest := max(slices.Max(q.Scale), 0)
+	for _, scale := range q.NegativeScale {
+		largest = max(largest, scale, -scale)
+	}
+	if q.Addend != nil {
+		largest = max(largest, q.Addend.Scale)
+	}
+	unit := math.Exp2(32) // the power of two that is 1
+	for math.Round(float64(largest)*unit) >= math.Exp2(31) {
+		unit /= 2
+	}
 	scale := q.Scale[channel%len(q.Scale)]
 	if sum < 0 && q.NegativeScale != nil {
 		scale = q.NegativeScale[channel%len(q.NegativeScale)]
 	}
-	// float64 holds the products of two float32 exactly.
-	v := float32(float64(float32(sum)) * float64(scale))
+	product := int64(sum) * int64(math.Round(float64(scale)*unit))
 	if addend != nil {
-		v = float32(float64(v) + float64(float32(float64(int(*addend)-int(q.Addend.Zero))*float64(q.Addend.Scale))))
+		product += int64(int(*addend)-int(q.Addend.Zero)) * int64(math.Round(float64(q.Addend.Scale)*unit))
 	}
-	y := uint8(min(max(float64(q.Zero)+math.RoundToEven(float64(v)), float64(q.Low)), float64(q.High)))
+	product += int64(unit) / 2
+	rounded := product / int64(unit)
+	if product%int64(unit) < 0 {
+		rounded-- // the floor
+	}
+	y := uint8(min(max(int64(q.Zero)+rounded, int64(q.Low)), int64(q.High)))
 	if q.Table != nil {
 		y = q.Table[y]
 	}

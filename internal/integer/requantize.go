@@ -2,6 +2,7 @@ package integer
 
 import (
 	"math"
+	"slices"
 
 	"github.com/likeness-go/likeness/internal/vector"
 	"github.com/pkg/errors"
@@ -9,15 +10,15 @@ import (
 
 // Requantize maps an exact sum s of channel c to a byte. Without an addend it is
 //
-//	y = clamp(Zero + round(s·Scale[c]), Low, High)
+//	y = clamp(Zero + ⌊s·m[c]/2^shift + 1/2⌋, Low, High)
 //
 // and with the byte a of an addend
 //
-//	y = clamp(Zero + round(s·Scale[c] + (a − Addend.Zero)·Addend.Scale), Low, High)
+//	y = clamp(Zero + ⌊(s·m[c] + (a − Addend.Zero)·n)/2^shift + 1/2⌋, Low, High)
 //
-// followed by y = Table[y] if there is a table. s and a − Addend.Zero are converted to float32,
-// all products and the sum of two are rounded to float32, and round rounds to the nearest
-// integer, of two to the even one.
+// followed by y = Table[y] if there is a table. All of it is in integers: m[c] = round(Scale[c]·2^shift)
+// and n = round(Addend.Scale·2^shift) are integers below 2³¹ that are computed when a layer is made,
+// and shift is the same for all channels, the largest up to 32 for which they are.
 type Requantize struct {
 	Scale []float32 // one for each channel, or one for all; from 0 to MaxScale
 	// NegativeScale replaces Scale where s is negative, for PReLU; nil if it is the same. It
@@ -95,34 +96,61 @@ func (q *Requantize) scales(channel int) (positive, negative float32) {
 	return positive, of(q.NegativeScale)
 }
 
-// result returns the parameters of a layer with one scale.
-func (q *Requantize) result() vector.ByteResult {
-	r := vector.ByteResult{Scale: q.Scale, Negative: q.NegativeScale, Zero: q.Zero, Low: q.Low, High: q.High}
+// multipliers are the integers in place of scales.
+type multipliers struct {
+	q      *Requantize
+	shift  uint8
+	addend int32
+}
+
+// maxShift is the largest shift: what is left of a product of 64 bits is its upper half.
+const maxShift = 32
+
+// multipliers returns the integers in place of the scales.
+func (q *Requantize) multipliers() multipliers {
+	var largest float64
+	for _, s := range slices.Concat(q.Scale, q.NegativeScale) {
+		largest = max(largest, math.Abs(float64(s)))
+	}
 	if q.Addend != nil {
-		r.AddendZero, r.AddendScale = q.Addend.Zero, q.Addend.Scale
+		largest = max(largest, float64(q.Addend.Scale))
+	}
+	m := multipliers{q: q, shift: maxShift}
+	for m.shift > 1 && math.Round(math.Ldexp(largest, int(m.shift))) > math.MaxInt32 {
+		m.shift--
+	}
+	if q.Addend != nil {
+		m.addend = m.round(q.Addend.Scale)
+	}
+	return m
+}
+
+// round returns the multiplier of a scale.
+func (m multipliers) round(scale float32) int32 {
+	return int32(math.Round(math.Ldexp(float64(scale), int(m.shift))))
+}
+
+// of returns the multipliers of a channel, of sums from zero and of negative ones.
+func (m multipliers) of(channel int) (positive, negative int32) {
+	p, n := m.q.scales(channel)
+	return m.round(p), m.round(n)
+}
+
+// result returns the parameters of channels.
+func (q *Requantize) result(channels int) vector.ByteResult {
+	m := q.multipliers()
+	r := vector.ByteResult{Multiplier: make([]int32, channels+1), Shift: m.shift, Zero: q.Zero, Low: q.Low, High: q.High, AddendMultiplier: m.addend}
+	if q.NegativeScale != nil {
+		r.Negative = make([]int32, channels+1)
+	}
+	for c := range channels {
+		positive, negative := m.of(c)
+		if r.Multiplier[c] = positive; q.NegativeScale != nil {
+			r.Negative[c] = negative
+		}
+	}
+	if q.Addend != nil {
+		r.AddendZero = q.Addend.Zero
 	}
 	return r
-}
-
-// byteOf returns the byte of a sum. addend is the byte of the addend, if there is one.
-func (q *Requantize) byteOf(sum int32, channel int, addend uint8) uint8 {
-	scale, negative := q.scales(channel)
-	if sum < 0 {
-		scale = negative
-	}
-	v := float32(float32(sum) * scale)
-	if a := q.Addend; a != nil {
-		v = float32(v + float32(float32(int32(addend)-int32(a.Zero))*a.Scale))
-	}
-	return q.finish(v)
-}
-
-// finish rounds a scaled sum.
-func (q *Requantize) finish(v float32) uint8 {
-	y := int32(q.Zero) + int32(math.RoundToEven(float64(v)))
-	y = min(max(y, int32(q.Low)), int32(q.High))
-	if q.Table != nil {
-		return q.Table[y]
-	}
-	return uint8(y)
 }

@@ -1,7 +1,6 @@
 package vector
 
 import (
-	"math"
 	"slices"
 )
 
@@ -37,10 +36,10 @@ type ByteEngine interface {
 	// Sums adds to sum[c], for each c, the elements c of rows of x that are step bytes apart.
 	Sums(sum []int32, x []uint8, rows, step int)
 	// Add writes the bytes of the sums (a[i] − firstZero) with the addends b[i], and Multiply those of
-	// the products (x[i] − firstZero)·factors[i mod len(factors)], where factors are integers of at
-	// most 9 bits. q has one scale for all. y may be a, b or x.
+	// the products (x[i] − firstZero)·factors[i mod len(factors)], where factors have at most 9
+	// bits. q has one multiplier for all. y may be a, b or x.
 	Add(y, a, b []uint8, firstZero uint8, q *ByteResult)
-	Multiply(y, x []uint8, factors []float32, firstZero uint8, q *ByteResult)
+	Multiply(y, x []uint8, factors []int32, firstZero uint8, q *ByteResult)
 	// Lookup writes y[i] = table[x[i]]. y may be x. The table has 256 bytes.
 	Lookup(y, x, table []uint8)
 }
@@ -99,16 +98,17 @@ func (w *ByteWindows) check() {
 
 // ByteResult maps an exact sum s of a column to a byte:
 //
-//	clamp(Zero + round(s·Scale), Low, High)
+//	clamp(Zero + ⌊s·Multiplier/2^Shift + 1/2⌋, Low, High)
 //
-// in float32, rounded to the nearest integer, of two to the even one. Negative, if it is not nil,
-// replaces Scale where s is negative. With an addend a, (a − AddendZero)·AddendScale is added
-// before rounding.
+// in integers of 64 bits. Negative, if it is not nil, replaces Multiplier where s is negative. With an
+// addend a, (a − AddendZero)·AddendMultiplier is added to the product. Shift is from 1 to 32.
+// Multiplier and Negative have one element more than there are columns, which is not used.
 type ByteResult struct {
-	Scale, Negative []float32
-	Zero, Low, High uint8
-	AddendZero      uint8
-	AddendScale     float32
+	Multiplier, Negative []int32
+	Shift                uint8
+	Zero, Low, High      uint8
+	AddendZero           uint8
+	AddendMultiplier     int32
 }
 
 // ByteRows is a product of rows of bytes anywhere in memory with a panel of packed columns:
@@ -138,31 +138,45 @@ type ByteRows struct {
 
 // byteRowsCall is the argument of the assembly; the generator has the same offsets.
 type byteRowsCall struct {
-	x               *uint8
-	xOffsets        *int32
-	b               *uint8
-	initial         *int32
-	length          int // bytes
-	skip            int // bytes from the end of a segment to the next
-	segments        int
-	_               int // segments that are left, for the assembly
-	tiles           int // with as many rows, one after the other; counted down
-	at              int // bytes of offsets that are done, for the assembly; begins at 0
-	y               *uint8
-	yOffsets        *int32
-	sums            *int32
-	addend          *uint8
-	scale, negative *float32
-	mask            uint64
-	columns         int
-	zero            [2]int16
-	addendZero      int32
-	low, high       [4]uint8
-	addendScale     float32
-	_               int32
-	order           [16]uint8
-	_               [32]uint8 // a row of bytes, for the assembly
-	next, nextEnd   *uint8    // that is prefetched, and its last line
+	x             *uint8
+	xOffsets      *int32
+	b             *uint8
+	initial       *int32
+	length        int // bytes
+	skip          int // bytes from the end of a segment to the next
+	segments      int
+	_             int // segments that are left, for the assembly
+	tiles         int // with as many rows, one after the other; counted down
+	at            int // bytes of offsets that are done, for the assembly; begins at 0
+	y             *uint8
+	yOffsets      *int32
+	sums          *int32
+	addend        *uint8
+	multiplier    *int32
+	negative      *int32
+	mask          uint64
+	columns       int
+	zero          [2]int16
+	addendZero    int32
+	low, high     [4]uint8
+	scaling       byteScaling
+	order         [16]uint8
+	_             [32]uint8 // a row of bytes, for the assembly
+	next, nextEnd *uint8    // that is prefetched, and its last line
+}
+
+// byteScaling has what the assembly needs of a ByteResult to scale sums.
+type byteScaling struct {
+	half             int64     // 2^(Shift−1)
+	shift, left      [2]uint64 // Shift and 32 − Shift, in the first of two
+	addendMultiplier int64
+}
+
+func (r *ByteResult) scaling() byteScaling {
+	return byteScaling{
+		half: 1 << (r.Shift - 1), shift: [2]uint64{uint64(r.Shift)}, left: [2]uint64{32 - uint64(r.Shift)},
+		addendMultiplier: int64(r.AddendMultiplier),
+	}
 }
 
 // byteOrder is the transpose of a 4×4 matrix.
@@ -227,24 +241,23 @@ func (PortableBytes) Rows(r *ByteRows) {
 			if r.Addend != nil {
 				a = r.Addend[to+j]
 			}
-			r.Y[to+j] = r.Result.byteOf(sum, j, a, r.Addend != nil)
+			r.Y[to+j] = r.Result.Byte(sum, j, a, r.Addend != nil)
 		}
 	}
 }
 
-// byteOf returns the byte of a sum.
-func (r *ByteResult) byteOf(sum int32, column int, addend uint8, add bool) uint8 {
-	scale := r.Scale[column]
+// Byte returns the byte of a sum, with the byte of an addend if add is set.
+func (r *ByteResult) Byte(sum int32, column int, addend uint8, add bool) uint8 {
+	multiplier := r.Multiplier[column]
 	if sum < 0 && r.Negative != nil {
-		scale = r.Negative[column]
+		multiplier = r.Negative[column]
 	}
-	// The conversions forbid the compiler to fuse a multiplication and an addition.
-	v := float32(float32(sum) * scale)
+	product := int64(sum) * int64(multiplier)
 	if add {
-		v = float32(v + float32(float32(int32(addend)-int32(r.AddendZero))*r.AddendScale))
+		product += (int64(addend) - int64(r.AddendZero)) * int64(r.AddendMultiplier)
 	}
-	y := int32(r.Zero) + int32(math.RoundToEven(float64(v)))
-	return uint8(min(max(y, int32(r.Low)), int32(r.High)))
+	y := int64(r.Zero) + (product+1<<(r.Shift-1))>>r.Shift
+	return uint8(min(max(y, int64(r.Low)), int64(r.High)))
 }
 
 // Maxima computes the maximum of each window for each channel.
@@ -317,7 +330,7 @@ func (PortableBytes) Depthwise(d *ByteDepthwise) {
 			}
 		}
 		for c := range d.Channels {
-			d.Y[i*d.YPixel+c] = d.Result.byteOf(sums[c], c, 0, false)
+			d.Y[i*d.YPixel+c] = d.Result.Byte(sums[c], c, 0, false)
 		}
 	}
 }
@@ -325,15 +338,15 @@ func (PortableBytes) Depthwise(d *ByteDepthwise) {
 // Add adds two arrays.
 func (PortableBytes) Add(y, a, b []uint8, firstZero uint8, q *ByteResult) {
 	for i, v := range a {
-		y[i] = q.byteOf(int32(v)-int32(firstZero), 0, b[i], true)
+		y[i] = q.Byte(int32(v)-int32(firstZero), 0, b[i], true)
 	}
 }
 
 // Multiply multiplies by factors.
-func (PortableBytes) Multiply(y, x []uint8, factors []float32, firstZero uint8, q *ByteResult) {
+func (PortableBytes) Multiply(y, x []uint8, factors []int32, firstZero uint8, q *ByteResult) {
 	for at := 0; at < len(x); at += len(factors) {
 		for c, factor := range factors {
-			y[at+c] = q.byteOf((int32(x[at+c])-int32(firstZero))*int32(factor), 0, 0, false)
+			y[at+c] = q.Byte((int32(x[at+c])-int32(firstZero))*factor, 0, 0, false)
 		}
 	}
 }

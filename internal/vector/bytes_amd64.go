@@ -24,25 +24,26 @@ type byteRoutines struct {
 	lookup func(y, x, table *uint8, n int) // nil if there is none
 
 	combine  func(y, a, b *uint8, n int, p *byteCombination) // nil if there is none
-	multiply func(y, a *uint8, b *float32, n int, p *byteCombination)
+	multiply func(y, a *uint8, b *int32, n int, p *byteCombination)
 }
 
 // byteCombination has the parameters of combine and multiply; the generator has the same offsets.
 type byteCombination struct {
-	zero        [2]int16
-	low, high   [4]uint8
-	addendZero  int32
-	addendScale float32
-	firstZero   int32
-	scale       float32
-	order       [16]uint8
+	zero       [2]int16
+	low, high  [4]uint8
+	addendZero int32
+	multiplier int32
+	firstZero  int32
+	_          int32
+	order      [16]uint8
+	scaling    byteScaling
 }
 
 func newByteCombination(firstZero uint8, q *ByteResult) *byteCombination {
 	return &byteCombination{
 		zero: [2]int16{int16(q.Zero), int16(q.Zero)},
 		low:  [4]uint8{q.Low, q.Low, q.Low, q.Low}, high: [4]uint8{q.High, q.High, q.High, q.High},
-		addendZero: int32(q.AddendZero), addendScale: q.AddendScale, firstZero: int32(firstZero), scale: q.Scale[0], order: byteOrder,
+		addendZero: int32(q.AddendZero), multiplier: q.Multiplier[0], firstZero: int32(firstZero), order: byteOrder, scaling: q.scaling(),
 	}
 }
 
@@ -58,7 +59,7 @@ func (s *ByteSet) Add(y, a, b []uint8, firstZero uint8, q *ByteResult) {
 }
 
 // Multiply multiplies by factors.
-func (s *ByteSet) Multiply(y, x []uint8, factors []float32, firstZero uint8, q *ByteResult) {
+func (s *ByteSet) Multiply(y, x []uint8, factors []int32, firstZero uint8, q *ByteResult) {
 	if s.multiply == nil || q.Negative != nil {
 		PortableBytes{}.Multiply(y, x, factors, firstZero, q)
 		return
@@ -127,14 +128,14 @@ func (s *ByteSet) Rows(r *ByteRows) {
 		length: r.Length, skip: r.Stride - r.Length, segments: r.Segments,
 		y: unsafe.SliceData(r.Y), sums: unsafe.SliceData(r.Sums), addend: unsafe.SliceData(r.Addend),
 		mask: 1<<r.Columns - 1, columns: r.Columns,
-		zero: [2]int16{int16(q.Zero), int16(q.Zero)}, addendZero: int32(q.AddendZero), addendScale: q.AddendScale,
+		zero: [2]int16{int16(q.Zero), int16(q.Zero)}, addendZero: int32(q.AddendZero), scaling: q.scaling(),
 		low: [4]uint8{q.Low, q.Low, q.Low, q.Low}, high: [4]uint8{q.High, q.High, q.High, q.High},
 		order: byteOrder,
 	}
 	if r.Sums == nil {
-		call.scale = &q.Scale[:r.Width*s.lanes][0]
+		call.multiplier = &q.Multiplier[:r.Width*s.lanes+1][0]
 		if q.Negative != nil {
-			call.negative = &q.Negative[:r.Width*s.lanes][0]
+			call.negative = &q.Negative[:r.Width*s.lanes+1][0]
 		}
 	}
 	call.next, call.nextEnd = call.b, call.b
@@ -164,21 +165,22 @@ type byteDepthwiseTile struct {
 
 // byteDepthwiseCall is the argument of the assembly; the generator has the same offsets.
 type byteDepthwiseCall struct {
-	x               *uint8
-	rows            *int32
-	groups          int
-	pixel           int
-	y               *uint8
-	yPixel          int
-	w               *uint8
-	initial         *int32
-	tiles           int // counted down
-	mask            uint64
-	scale, negative *float32
-	zero            [2]int16
-	low, high       [4]uint8
-	_               int32
-	_               [32]uint8 // for the assembly
+	x          *uint8
+	rows       *int32
+	groups     int
+	pixel      int
+	y          *uint8
+	yPixel     int
+	w          *uint8
+	initial    *int32
+	tiles      int // counted down
+	mask       uint64
+	multiplier *int32
+	negative   *int32
+	zero       [2]int16
+	low, high  [4]uint8
+	_          int32
+	scaling    byteScaling
 }
 
 // DepthwiseRows returns the number of rows of a group.
@@ -254,12 +256,12 @@ func (s *ByteSet) Depthwise(d *ByteDepthwise) {
 	call := &d.call
 	*call = byteDepthwiseCall{
 		x: &d.X[0], rows: &d.Rows[0], groups: len(d.Rows) / s.DepthwiseRows(), pixel: d.XPixel,
-		y: &d.Y[0], yPixel: d.YPixel, w: &d.Weights[0], initial: &d.Initial[0], mask: 1<<d.Channels - 1, scale: &q.Scale[:lanes][0],
+		y: &d.Y[0], yPixel: d.YPixel, w: &d.Weights[0], initial: &d.Initial[0], mask: 1<<d.Channels - 1, multiplier: &q.Multiplier[:lanes+1][0], scaling: q.scaling(),
 		zero: [2]int16{int16(q.Zero), int16(q.Zero)},
 		low:  [4]uint8{q.Low, q.Low, q.Low, q.Low}, high: [4]uint8{q.High, q.High, q.High, q.High},
 	}
 	if q.Negative != nil {
-		call.negative = &q.Negative[:lanes][0]
+		call.negative = &q.Negative[:lanes+1][0]
 	}
 	const several = 4
 	tile := byteDepthwiseTile{d.Step, d.Columns, several, d.Channels < lanes}

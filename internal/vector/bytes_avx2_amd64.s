@@ -74,11 +74,11 @@ next5:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums8
-	VMOVUPS Y0, 184(BP)
+	VMOVUPS Y0, 224(BP)
 	MOVQ    $+0, R9
 
 copySums10:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -96,32 +96,19 @@ bytes7:
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 160(BP), Y7
 	VPBROADCASTD 144(BP), Y1
 	VPBROADCASTD 152(BP), Y2
 	VPBROADCASTD 156(BP), Y3
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain11
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       (DX), Y0, Y4
-	VMOVUPS      Y4, 184(BP)
-	VMULPS       (CX), Y0, Y4
-	VBLENDVPS    Y0, 184(BP), Y4, Y0
-	JMP          scaled12
-
-plain11:
-	VCVTDQ2PS Y0, Y0
-	VMULPS    (CX), Y0, Y0
-
-scaled12:
-	TESTQ R8, R8
-	JZ    ready13
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct14
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	TESTQ        R8, R8
+	JZ           signed11
+	ADDQ         R8, BX
+	CMPQ         136(BP), $+8
+	JEQ          direct14
+	LEAQ         224(BP), R11
+	XORQ         R9, R9
 
 copy15:
 	MOVB (BX)(R9*1), R10
@@ -132,17 +119,52 @@ copy15:
 	MOVQ R11, BX
 
 direct14:
+	VPSRLQ       $0x20, Y0, Y5
+	VPMULDQ      (CX), Y0, Y0
+	VPMULDQ      4(CX), Y5, Y5
 	VPMOVZXBD    (BX), Y4
-	VPBROADCASTD 148(BP), Y1
-	VPSUBD       Y1, Y4, Y4
-	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 160(BP), Y1
-	VMULPS       Y1, Y4, Y4
-	VADDPS       Y4, Y0, Y0
-	VPBROADCASTD 144(BP), Y1
+	VPBROADCASTD 148(BP), Y8
+	VPSUBD       Y8, Y4, Y4
+	VPBROADCASTQ 200(BP), Y8
+	VPSRLQ       $0x20, Y4, Y6
+	VPMULDQ      Y8, Y4, Y4
+	VPMULDQ      Y8, Y6, Y6
+	VPADDQ       Y4, Y0, Y0
+	VPADDQ       Y6, Y5, Y5
+	VPADDQ       Y7, Y0, Y0
+	VPADDQ       Y7, Y5, Y5
+	VPSRLQ       168(BP), Y0, Y0
+	VPSLLQ       184(BP), Y5, Y5
+	VPBLENDD     $0xaa, Y5, Y0, Y0
+	JMP          ready13
+
+signed11:
+	TESTQ     DX, DX
+	JZ        plain12
+	VMOVUPS   (CX), Y4
+	VBLENDVPS Y0, (DX), Y4, Y4
+	VPSRLQ    $0x20, Y4, Y6
+	VPSRLQ    $0x20, Y0, Y5
+	VPMULDQ   Y4, Y0, Y0
+	VPMULDQ   Y6, Y5, Y5
+	VPADDQ    Y7, Y0, Y0
+	VPADDQ    Y7, Y5, Y5
+	VPSRLQ    168(BP), Y0, Y0
+	VPSLLQ    184(BP), Y5, Y5
+	VPBLENDD  $0xaa, Y5, Y0, Y0
+	JMP       ready13
+
+plain12:
+	VPSRLQ   $0x20, Y0, Y5
+	VPMULDQ  (CX), Y0, Y0
+	VPMULDQ  4(CX), Y5, Y5
+	VPADDQ   Y7, Y0, Y0
+	VPADDQ   Y7, Y5, Y5
+	VPSRLQ   168(BP), Y0, Y0
+	VPSLLQ   184(BP), Y5, Y5
+	VPBLENDD $0xaa, Y5, Y0, Y0
 
 ready13:
-	VCVTPS2DQ    Y0, Y0
 	VPACKSSDW    Y0, Y0, Y0
 	VPADDSW      Y1, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
@@ -159,8 +181,8 @@ full18:
 	JMP   stored17
 
 part16:
-	VMOVDQU X0, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X0, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy19:
@@ -274,11 +296,11 @@ next5:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums8
-	VMOVUPS Y0, 184(BP)
+	VMOVUPS Y0, 224(BP)
 	MOVQ    $+0, R9
 
 copySums10:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -293,11 +315,11 @@ sumsDone9:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums11
-	VMOVUPS Y1, 184(BP)
+	VMOVUPS Y1, 224(BP)
 	MOVQ    $+0, R9
 
 copySums13:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -315,32 +337,19 @@ bytes7:
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 160(BP), Y8
 	VPBROADCASTD 144(BP), Y2
 	VPBROADCASTD 152(BP), Y3
 	VPBROADCASTD 156(BP), Y4
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain14
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       (DX), Y0, Y5
-	VMOVUPS      Y5, 184(BP)
-	VMULPS       (CX), Y0, Y5
-	VBLENDVPS    Y0, 184(BP), Y5, Y0
-	JMP          scaled15
-
-plain14:
-	VCVTDQ2PS Y0, Y0
-	VMULPS    (CX), Y0, Y0
-
-scaled15:
-	TESTQ R8, R8
-	JZ    ready16
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct17
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	TESTQ        R8, R8
+	JZ           signed14
+	ADDQ         R8, BX
+	CMPQ         136(BP), $+8
+	JEQ          direct17
+	LEAQ         224(BP), R11
+	XORQ         R9, R9
 
 copy18:
 	MOVB (BX)(R9*1), R10
@@ -351,17 +360,52 @@ copy18:
 	MOVQ R11, BX
 
 direct17:
+	VPSRLQ       $0x20, Y0, Y6
+	VPMULDQ      (CX), Y0, Y0
+	VPMULDQ      4(CX), Y6, Y6
 	VPMOVZXBD    (BX), Y5
-	VPBROADCASTD 148(BP), Y2
-	VPSUBD       Y2, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 160(BP), Y2
-	VMULPS       Y2, Y5, Y5
-	VADDPS       Y5, Y0, Y0
-	VPBROADCASTD 144(BP), Y2
+	VPBROADCASTD 148(BP), Y9
+	VPSUBD       Y9, Y5, Y5
+	VPBROADCASTQ 200(BP), Y9
+	VPSRLQ       $0x20, Y5, Y7
+	VPMULDQ      Y9, Y5, Y5
+	VPMULDQ      Y9, Y7, Y7
+	VPADDQ       Y5, Y0, Y0
+	VPADDQ       Y7, Y6, Y6
+	VPADDQ       Y8, Y0, Y0
+	VPADDQ       Y8, Y6, Y6
+	VPSRLQ       168(BP), Y0, Y0
+	VPSLLQ       184(BP), Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y0, Y0
+	JMP          ready16
+
+signed14:
+	TESTQ     DX, DX
+	JZ        plain15
+	VMOVUPS   (CX), Y5
+	VBLENDVPS Y0, (DX), Y5, Y5
+	VPSRLQ    $0x20, Y5, Y7
+	VPSRLQ    $0x20, Y0, Y6
+	VPMULDQ   Y5, Y0, Y0
+	VPMULDQ   Y7, Y6, Y6
+	VPADDQ    Y8, Y0, Y0
+	VPADDQ    Y8, Y6, Y6
+	VPSRLQ    168(BP), Y0, Y0
+	VPSLLQ    184(BP), Y6, Y6
+	VPBLENDD  $0xaa, Y6, Y0, Y0
+	JMP       ready16
+
+plain15:
+	VPSRLQ   $0x20, Y0, Y6
+	VPMULDQ  (CX), Y0, Y0
+	VPMULDQ  4(CX), Y6, Y6
+	VPADDQ   Y8, Y0, Y0
+	VPADDQ   Y8, Y6, Y6
+	VPSRLQ   168(BP), Y0, Y0
+	VPSLLQ   184(BP), Y6, Y6
+	VPBLENDD $0xaa, Y6, Y0, Y0
 
 ready16:
-	VCVTPS2DQ    Y0, Y0
 	VPACKSSDW    Y0, Y0, Y0
 	VPADDSW      Y2, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
@@ -378,8 +422,8 @@ full21:
 	JMP   stored20
 
 part19:
-	VMOVDQU X0, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X0, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy22:
@@ -390,29 +434,15 @@ copy22:
 	JLT  copy22
 
 stored20:
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain23
-	VCVTDQ2PS Y1, Y1
-	VMULPS    (DX), Y1, Y5
-	VMOVUPS   Y5, 184(BP)
-	VMULPS    (CX), Y1, Y5
-	VBLENDVPS Y1, 184(BP), Y5, Y1
-	JMP       scaled24
-
-plain23:
-	VCVTDQ2PS Y1, Y1
-	VMULPS    (CX), Y1, Y1
-
-scaled24:
-	TESTQ R8, R8
-	JZ    ready25
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct26
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 4(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed23
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct26
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy27:
 	MOVB (BX)(R9*1), R10
@@ -423,17 +453,52 @@ copy27:
 	MOVQ R11, BX
 
 direct26:
+	VPSRLQ       $0x20, Y1, Y6
+	VPMULDQ      (CX), Y1, Y1
+	VPMULDQ      4(CX), Y6, Y6
 	VPMOVZXBD    (BX), Y5
-	VPBROADCASTD 148(BP), Y2
-	VPSUBD       Y2, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 160(BP), Y2
-	VMULPS       Y2, Y5, Y5
-	VADDPS       Y5, Y1, Y1
-	VPBROADCASTD 144(BP), Y2
+	VPBROADCASTD 148(BP), Y9
+	VPSUBD       Y9, Y5, Y5
+	VPBROADCASTQ 200(BP), Y9
+	VPSRLQ       $0x20, Y5, Y7
+	VPMULDQ      Y9, Y5, Y5
+	VPMULDQ      Y9, Y7, Y7
+	VPADDQ       Y5, Y1, Y1
+	VPADDQ       Y7, Y6, Y6
+	VPADDQ       Y8, Y1, Y1
+	VPADDQ       Y8, Y6, Y6
+	VPSRLQ       168(BP), Y1, Y1
+	VPSLLQ       184(BP), Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y1, Y1
+	JMP          ready25
+
+signed23:
+	TESTQ     DX, DX
+	JZ        plain24
+	VMOVUPS   (CX), Y5
+	VBLENDVPS Y1, (DX), Y5, Y5
+	VPSRLQ    $0x20, Y5, Y7
+	VPSRLQ    $0x20, Y1, Y6
+	VPMULDQ   Y5, Y1, Y1
+	VPMULDQ   Y7, Y6, Y6
+	VPADDQ    Y8, Y1, Y1
+	VPADDQ    Y8, Y6, Y6
+	VPSRLQ    168(BP), Y1, Y1
+	VPSLLQ    184(BP), Y6, Y6
+	VPBLENDD  $0xaa, Y6, Y1, Y1
+	JMP       ready25
+
+plain24:
+	VPSRLQ   $0x20, Y1, Y6
+	VPMULDQ  (CX), Y1, Y1
+	VPMULDQ  4(CX), Y6, Y6
+	VPADDQ   Y8, Y1, Y1
+	VPADDQ   Y8, Y6, Y6
+	VPSRLQ   168(BP), Y1, Y1
+	VPSLLQ   184(BP), Y6, Y6
+	VPBLENDD $0xaa, Y6, Y1, Y1
 
 ready25:
-	VCVTPS2DQ    Y1, Y1
 	VPACKSSDW    Y1, Y1, Y1
 	VPADDSW      Y2, Y1, Y1
 	VPACKUSWB    Y1, Y1, Y1
@@ -450,8 +515,8 @@ full30:
 	JMP   stored29
 
 part28:
-	VMOVDQU X1, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X1, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy31:
@@ -589,11 +654,11 @@ next5:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums8
-	VMOVUPS Y0, 184(BP)
+	VMOVUPS Y0, 224(BP)
 	MOVQ    $+0, R9
 
 copySums10:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -608,11 +673,11 @@ sumsDone9:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums11
-	VMOVUPS Y1, 184(BP)
+	VMOVUPS Y1, 224(BP)
 	MOVQ    $+0, R9
 
 copySums13:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -627,11 +692,11 @@ sumsDone12:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums14
-	VMOVUPS Y2, 184(BP)
+	VMOVUPS Y2, 224(BP)
 	MOVQ    $+0, R9
 
 copySums16:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -649,32 +714,19 @@ bytes7:
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 160(BP), Y9
 	VPBROADCASTD 144(BP), Y3
 	VPBROADCASTD 152(BP), Y4
 	VPBROADCASTD 156(BP), Y5
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain17
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       (DX), Y0, Y6
-	VMOVUPS      Y6, 184(BP)
-	VMULPS       (CX), Y0, Y6
-	VBLENDVPS    Y0, 184(BP), Y6, Y0
-	JMP          scaled18
-
-plain17:
-	VCVTDQ2PS Y0, Y0
-	VMULPS    (CX), Y0, Y0
-
-scaled18:
-	TESTQ R8, R8
-	JZ    ready19
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct20
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	TESTQ        R8, R8
+	JZ           signed17
+	ADDQ         R8, BX
+	CMPQ         136(BP), $+8
+	JEQ          direct20
+	LEAQ         224(BP), R11
+	XORQ         R9, R9
 
 copy21:
 	MOVB (BX)(R9*1), R10
@@ -685,17 +737,52 @@ copy21:
 	MOVQ R11, BX
 
 direct20:
+	VPSRLQ       $0x20, Y0, Y7
+	VPMULDQ      (CX), Y0, Y0
+	VPMULDQ      4(CX), Y7, Y7
 	VPMOVZXBD    (BX), Y6
-	VPBROADCASTD 148(BP), Y3
-	VPSUBD       Y3, Y6, Y6
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 160(BP), Y3
-	VMULPS       Y3, Y6, Y6
-	VADDPS       Y6, Y0, Y0
-	VPBROADCASTD 144(BP), Y3
+	VPBROADCASTD 148(BP), Y10
+	VPSUBD       Y10, Y6, Y6
+	VPBROADCASTQ 200(BP), Y10
+	VPSRLQ       $0x20, Y6, Y8
+	VPMULDQ      Y10, Y6, Y6
+	VPMULDQ      Y10, Y8, Y8
+	VPADDQ       Y6, Y0, Y0
+	VPADDQ       Y8, Y7, Y7
+	VPADDQ       Y9, Y0, Y0
+	VPADDQ       Y9, Y7, Y7
+	VPSRLQ       168(BP), Y0, Y0
+	VPSLLQ       184(BP), Y7, Y7
+	VPBLENDD     $0xaa, Y7, Y0, Y0
+	JMP          ready19
+
+signed17:
+	TESTQ     DX, DX
+	JZ        plain18
+	VMOVUPS   (CX), Y6
+	VBLENDVPS Y0, (DX), Y6, Y6
+	VPSRLQ    $0x20, Y6, Y8
+	VPSRLQ    $0x20, Y0, Y7
+	VPMULDQ   Y6, Y0, Y0
+	VPMULDQ   Y8, Y7, Y7
+	VPADDQ    Y9, Y0, Y0
+	VPADDQ    Y9, Y7, Y7
+	VPSRLQ    168(BP), Y0, Y0
+	VPSLLQ    184(BP), Y7, Y7
+	VPBLENDD  $0xaa, Y7, Y0, Y0
+	JMP       ready19
+
+plain18:
+	VPSRLQ   $0x20, Y0, Y7
+	VPMULDQ  (CX), Y0, Y0
+	VPMULDQ  4(CX), Y7, Y7
+	VPADDQ   Y9, Y0, Y0
+	VPADDQ   Y9, Y7, Y7
+	VPSRLQ   168(BP), Y0, Y0
+	VPSLLQ   184(BP), Y7, Y7
+	VPBLENDD $0xaa, Y7, Y0, Y0
 
 ready19:
-	VCVTPS2DQ    Y0, Y0
 	VPACKSSDW    Y0, Y0, Y0
 	VPADDSW      Y3, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
@@ -712,8 +799,8 @@ full24:
 	JMP   stored23
 
 part22:
-	VMOVDQU X0, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X0, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy25:
@@ -724,29 +811,15 @@ copy25:
 	JLT  copy25
 
 stored23:
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain26
-	VCVTDQ2PS Y1, Y1
-	VMULPS    (DX), Y1, Y6
-	VMOVUPS   Y6, 184(BP)
-	VMULPS    (CX), Y1, Y6
-	VBLENDVPS Y1, 184(BP), Y6, Y1
-	JMP       scaled27
-
-plain26:
-	VCVTDQ2PS Y1, Y1
-	VMULPS    (CX), Y1, Y1
-
-scaled27:
-	TESTQ R8, R8
-	JZ    ready28
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct29
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 4(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed26
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct29
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy30:
 	MOVB (BX)(R9*1), R10
@@ -757,17 +830,52 @@ copy30:
 	MOVQ R11, BX
 
 direct29:
+	VPSRLQ       $0x20, Y1, Y7
+	VPMULDQ      (CX), Y1, Y1
+	VPMULDQ      4(CX), Y7, Y7
 	VPMOVZXBD    (BX), Y6
-	VPBROADCASTD 148(BP), Y3
-	VPSUBD       Y3, Y6, Y6
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 160(BP), Y3
-	VMULPS       Y3, Y6, Y6
-	VADDPS       Y6, Y1, Y1
-	VPBROADCASTD 144(BP), Y3
+	VPBROADCASTD 148(BP), Y10
+	VPSUBD       Y10, Y6, Y6
+	VPBROADCASTQ 200(BP), Y10
+	VPSRLQ       $0x20, Y6, Y8
+	VPMULDQ      Y10, Y6, Y6
+	VPMULDQ      Y10, Y8, Y8
+	VPADDQ       Y6, Y1, Y1
+	VPADDQ       Y8, Y7, Y7
+	VPADDQ       Y9, Y1, Y1
+	VPADDQ       Y9, Y7, Y7
+	VPSRLQ       168(BP), Y1, Y1
+	VPSLLQ       184(BP), Y7, Y7
+	VPBLENDD     $0xaa, Y7, Y1, Y1
+	JMP          ready28
+
+signed26:
+	TESTQ     DX, DX
+	JZ        plain27
+	VMOVUPS   (CX), Y6
+	VBLENDVPS Y1, (DX), Y6, Y6
+	VPSRLQ    $0x20, Y6, Y8
+	VPSRLQ    $0x20, Y1, Y7
+	VPMULDQ   Y6, Y1, Y1
+	VPMULDQ   Y8, Y7, Y7
+	VPADDQ    Y9, Y1, Y1
+	VPADDQ    Y9, Y7, Y7
+	VPSRLQ    168(BP), Y1, Y1
+	VPSLLQ    184(BP), Y7, Y7
+	VPBLENDD  $0xaa, Y7, Y1, Y1
+	JMP       ready28
+
+plain27:
+	VPSRLQ   $0x20, Y1, Y7
+	VPMULDQ  (CX), Y1, Y1
+	VPMULDQ  4(CX), Y7, Y7
+	VPADDQ   Y9, Y1, Y1
+	VPADDQ   Y9, Y7, Y7
+	VPSRLQ   168(BP), Y1, Y1
+	VPSLLQ   184(BP), Y7, Y7
+	VPBLENDD $0xaa, Y7, Y1, Y1
 
 ready28:
-	VCVTPS2DQ    Y1, Y1
 	VPACKSSDW    Y1, Y1, Y1
 	VPADDSW      Y3, Y1, Y1
 	VPACKUSWB    Y1, Y1, Y1
@@ -784,8 +892,8 @@ full33:
 	JMP   stored32
 
 part31:
-	VMOVDQU X1, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X1, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy34:
@@ -796,29 +904,15 @@ copy34:
 	JLT  copy34
 
 stored32:
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain35
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (DX), Y2, Y6
-	VMOVUPS   Y6, 184(BP)
-	VMULPS    (CX), Y2, Y6
-	VBLENDVPS Y2, 184(BP), Y6, Y2
-	JMP       scaled36
-
-plain35:
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (CX), Y2, Y2
-
-scaled36:
-	TESTQ R8, R8
-	JZ    ready37
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct38
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 8(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed35
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct38
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy39:
 	MOVB (BX)(R9*1), R10
@@ -829,17 +923,52 @@ copy39:
 	MOVQ R11, BX
 
 direct38:
+	VPSRLQ       $0x20, Y2, Y7
+	VPMULDQ      (CX), Y2, Y2
+	VPMULDQ      4(CX), Y7, Y7
 	VPMOVZXBD    (BX), Y6
-	VPBROADCASTD 148(BP), Y3
-	VPSUBD       Y3, Y6, Y6
-	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 160(BP), Y3
-	VMULPS       Y3, Y6, Y6
-	VADDPS       Y6, Y2, Y2
-	VPBROADCASTD 144(BP), Y3
+	VPBROADCASTD 148(BP), Y10
+	VPSUBD       Y10, Y6, Y6
+	VPBROADCASTQ 200(BP), Y10
+	VPSRLQ       $0x20, Y6, Y8
+	VPMULDQ      Y10, Y6, Y6
+	VPMULDQ      Y10, Y8, Y8
+	VPADDQ       Y6, Y2, Y2
+	VPADDQ       Y8, Y7, Y7
+	VPADDQ       Y9, Y2, Y2
+	VPADDQ       Y9, Y7, Y7
+	VPSRLQ       168(BP), Y2, Y2
+	VPSLLQ       184(BP), Y7, Y7
+	VPBLENDD     $0xaa, Y7, Y2, Y2
+	JMP          ready37
+
+signed35:
+	TESTQ     DX, DX
+	JZ        plain36
+	VMOVUPS   (CX), Y6
+	VBLENDVPS Y2, (DX), Y6, Y6
+	VPSRLQ    $0x20, Y6, Y8
+	VPSRLQ    $0x20, Y2, Y7
+	VPMULDQ   Y6, Y2, Y2
+	VPMULDQ   Y8, Y7, Y7
+	VPADDQ    Y9, Y2, Y2
+	VPADDQ    Y9, Y7, Y7
+	VPSRLQ    168(BP), Y2, Y2
+	VPSLLQ    184(BP), Y7, Y7
+	VPBLENDD  $0xaa, Y7, Y2, Y2
+	JMP       ready37
+
+plain36:
+	VPSRLQ   $0x20, Y2, Y7
+	VPMULDQ  (CX), Y2, Y2
+	VPMULDQ  4(CX), Y7, Y7
+	VPADDQ   Y9, Y2, Y2
+	VPADDQ   Y9, Y7, Y7
+	VPSRLQ   168(BP), Y2, Y2
+	VPSLLQ   184(BP), Y7, Y7
+	VPBLENDD $0xaa, Y7, Y2, Y2
 
 ready37:
-	VCVTPS2DQ    Y2, Y2
 	VPACKSSDW    Y2, Y2, Y2
 	VPADDSW      Y3, Y2, Y2
 	VPACKUSWB    Y2, Y2, Y2
@@ -856,8 +985,8 @@ full42:
 	JMP   stored41
 
 part40:
-	VMOVDQU X2, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X2, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy43:
@@ -1019,11 +1148,11 @@ next5:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums8
-	VMOVUPS Y0, 184(BP)
+	VMOVUPS Y0, 224(BP)
 	MOVQ    $+0, R9
 
 copySums10:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -1038,11 +1167,11 @@ sumsDone9:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums11
-	VMOVUPS Y1, 184(BP)
+	VMOVUPS Y1, 224(BP)
 	MOVQ    $+0, R9
 
 copySums13:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -1057,11 +1186,11 @@ sumsDone12:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums14
-	VMOVUPS Y2, 184(BP)
+	VMOVUPS Y2, 224(BP)
 	MOVQ    $+0, R9
 
 copySums16:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -1076,11 +1205,11 @@ sumsDone15:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums17
-	VMOVUPS Y3, 184(BP)
+	VMOVUPS Y3, 224(BP)
 	MOVQ    $+0, R9
 
 copySums19:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -1098,32 +1227,19 @@ bytes7:
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 160(BP), Y10
 	VPBROADCASTD 144(BP), Y4
 	VPBROADCASTD 152(BP), Y5
 	VPBROADCASTD 156(BP), Y6
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain20
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       (DX), Y0, Y7
-	VMOVUPS      Y7, 184(BP)
-	VMULPS       (CX), Y0, Y7
-	VBLENDVPS    Y0, 184(BP), Y7, Y0
-	JMP          scaled21
-
-plain20:
-	VCVTDQ2PS Y0, Y0
-	VMULPS    (CX), Y0, Y0
-
-scaled21:
-	TESTQ R8, R8
-	JZ    ready22
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct23
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	TESTQ        R8, R8
+	JZ           signed20
+	ADDQ         R8, BX
+	CMPQ         136(BP), $+8
+	JEQ          direct23
+	LEAQ         224(BP), R11
+	XORQ         R9, R9
 
 copy24:
 	MOVB (BX)(R9*1), R10
@@ -1134,17 +1250,52 @@ copy24:
 	MOVQ R11, BX
 
 direct23:
+	VPSRLQ       $0x20, Y0, Y8
+	VPMULDQ      (CX), Y0, Y0
+	VPMULDQ      4(CX), Y8, Y8
 	VPMOVZXBD    (BX), Y7
-	VPBROADCASTD 148(BP), Y4
-	VPSUBD       Y4, Y7, Y7
-	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 160(BP), Y4
-	VMULPS       Y4, Y7, Y7
-	VADDPS       Y7, Y0, Y0
-	VPBROADCASTD 144(BP), Y4
+	VPBROADCASTD 148(BP), Y11
+	VPSUBD       Y11, Y7, Y7
+	VPBROADCASTQ 200(BP), Y11
+	VPSRLQ       $0x20, Y7, Y9
+	VPMULDQ      Y11, Y7, Y7
+	VPMULDQ      Y11, Y9, Y9
+	VPADDQ       Y7, Y0, Y0
+	VPADDQ       Y9, Y8, Y8
+	VPADDQ       Y10, Y0, Y0
+	VPADDQ       Y10, Y8, Y8
+	VPSRLQ       168(BP), Y0, Y0
+	VPSLLQ       184(BP), Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y0, Y0
+	JMP          ready22
+
+signed20:
+	TESTQ     DX, DX
+	JZ        plain21
+	VMOVUPS   (CX), Y7
+	VBLENDVPS Y0, (DX), Y7, Y7
+	VPSRLQ    $0x20, Y7, Y9
+	VPSRLQ    $0x20, Y0, Y8
+	VPMULDQ   Y7, Y0, Y0
+	VPMULDQ   Y9, Y8, Y8
+	VPADDQ    Y10, Y0, Y0
+	VPADDQ    Y10, Y8, Y8
+	VPSRLQ    168(BP), Y0, Y0
+	VPSLLQ    184(BP), Y8, Y8
+	VPBLENDD  $0xaa, Y8, Y0, Y0
+	JMP       ready22
+
+plain21:
+	VPSRLQ   $0x20, Y0, Y8
+	VPMULDQ  (CX), Y0, Y0
+	VPMULDQ  4(CX), Y8, Y8
+	VPADDQ   Y10, Y0, Y0
+	VPADDQ   Y10, Y8, Y8
+	VPSRLQ   168(BP), Y0, Y0
+	VPSLLQ   184(BP), Y8, Y8
+	VPBLENDD $0xaa, Y8, Y0, Y0
 
 ready22:
-	VCVTPS2DQ    Y0, Y0
 	VPACKSSDW    Y0, Y0, Y0
 	VPADDSW      Y4, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
@@ -1161,8 +1312,8 @@ full27:
 	JMP   stored26
 
 part25:
-	VMOVDQU X0, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X0, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy28:
@@ -1173,29 +1324,15 @@ copy28:
 	JLT  copy28
 
 stored26:
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain29
-	VCVTDQ2PS Y1, Y1
-	VMULPS    (DX), Y1, Y7
-	VMOVUPS   Y7, 184(BP)
-	VMULPS    (CX), Y1, Y7
-	VBLENDVPS Y1, 184(BP), Y7, Y1
-	JMP       scaled30
-
-plain29:
-	VCVTDQ2PS Y1, Y1
-	VMULPS    (CX), Y1, Y1
-
-scaled30:
-	TESTQ R8, R8
-	JZ    ready31
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct32
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 4(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed29
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct32
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy33:
 	MOVB (BX)(R9*1), R10
@@ -1206,17 +1343,52 @@ copy33:
 	MOVQ R11, BX
 
 direct32:
+	VPSRLQ       $0x20, Y1, Y8
+	VPMULDQ      (CX), Y1, Y1
+	VPMULDQ      4(CX), Y8, Y8
 	VPMOVZXBD    (BX), Y7
-	VPBROADCASTD 148(BP), Y4
-	VPSUBD       Y4, Y7, Y7
-	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 160(BP), Y4
-	VMULPS       Y4, Y7, Y7
-	VADDPS       Y7, Y1, Y1
-	VPBROADCASTD 144(BP), Y4
+	VPBROADCASTD 148(BP), Y11
+	VPSUBD       Y11, Y7, Y7
+	VPBROADCASTQ 200(BP), Y11
+	VPSRLQ       $0x20, Y7, Y9
+	VPMULDQ      Y11, Y7, Y7
+	VPMULDQ      Y11, Y9, Y9
+	VPADDQ       Y7, Y1, Y1
+	VPADDQ       Y9, Y8, Y8
+	VPADDQ       Y10, Y1, Y1
+	VPADDQ       Y10, Y8, Y8
+	VPSRLQ       168(BP), Y1, Y1
+	VPSLLQ       184(BP), Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y1, Y1
+	JMP          ready31
+
+signed29:
+	TESTQ     DX, DX
+	JZ        plain30
+	VMOVUPS   (CX), Y7
+	VBLENDVPS Y1, (DX), Y7, Y7
+	VPSRLQ    $0x20, Y7, Y9
+	VPSRLQ    $0x20, Y1, Y8
+	VPMULDQ   Y7, Y1, Y1
+	VPMULDQ   Y9, Y8, Y8
+	VPADDQ    Y10, Y1, Y1
+	VPADDQ    Y10, Y8, Y8
+	VPSRLQ    168(BP), Y1, Y1
+	VPSLLQ    184(BP), Y8, Y8
+	VPBLENDD  $0xaa, Y8, Y1, Y1
+	JMP       ready31
+
+plain30:
+	VPSRLQ   $0x20, Y1, Y8
+	VPMULDQ  (CX), Y1, Y1
+	VPMULDQ  4(CX), Y8, Y8
+	VPADDQ   Y10, Y1, Y1
+	VPADDQ   Y10, Y8, Y8
+	VPSRLQ   168(BP), Y1, Y1
+	VPSLLQ   184(BP), Y8, Y8
+	VPBLENDD $0xaa, Y8, Y1, Y1
 
 ready31:
-	VCVTPS2DQ    Y1, Y1
 	VPACKSSDW    Y1, Y1, Y1
 	VPADDSW      Y4, Y1, Y1
 	VPACKUSWB    Y1, Y1, Y1
@@ -1233,8 +1405,8 @@ full36:
 	JMP   stored35
 
 part34:
-	VMOVDQU X1, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X1, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy37:
@@ -1245,29 +1417,15 @@ copy37:
 	JLT  copy37
 
 stored35:
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain38
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (DX), Y2, Y7
-	VMOVUPS   Y7, 184(BP)
-	VMULPS    (CX), Y2, Y7
-	VBLENDVPS Y2, 184(BP), Y7, Y2
-	JMP       scaled39
-
-plain38:
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (CX), Y2, Y2
-
-scaled39:
-	TESTQ R8, R8
-	JZ    ready40
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct41
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 8(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed38
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct41
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy42:
 	MOVB (BX)(R9*1), R10
@@ -1278,17 +1436,52 @@ copy42:
 	MOVQ R11, BX
 
 direct41:
+	VPSRLQ       $0x20, Y2, Y8
+	VPMULDQ      (CX), Y2, Y2
+	VPMULDQ      4(CX), Y8, Y8
 	VPMOVZXBD    (BX), Y7
-	VPBROADCASTD 148(BP), Y4
-	VPSUBD       Y4, Y7, Y7
-	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 160(BP), Y4
-	VMULPS       Y4, Y7, Y7
-	VADDPS       Y7, Y2, Y2
-	VPBROADCASTD 144(BP), Y4
+	VPBROADCASTD 148(BP), Y11
+	VPSUBD       Y11, Y7, Y7
+	VPBROADCASTQ 200(BP), Y11
+	VPSRLQ       $0x20, Y7, Y9
+	VPMULDQ      Y11, Y7, Y7
+	VPMULDQ      Y11, Y9, Y9
+	VPADDQ       Y7, Y2, Y2
+	VPADDQ       Y9, Y8, Y8
+	VPADDQ       Y10, Y2, Y2
+	VPADDQ       Y10, Y8, Y8
+	VPSRLQ       168(BP), Y2, Y2
+	VPSLLQ       184(BP), Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y2, Y2
+	JMP          ready40
+
+signed38:
+	TESTQ     DX, DX
+	JZ        plain39
+	VMOVUPS   (CX), Y7
+	VBLENDVPS Y2, (DX), Y7, Y7
+	VPSRLQ    $0x20, Y7, Y9
+	VPSRLQ    $0x20, Y2, Y8
+	VPMULDQ   Y7, Y2, Y2
+	VPMULDQ   Y9, Y8, Y8
+	VPADDQ    Y10, Y2, Y2
+	VPADDQ    Y10, Y8, Y8
+	VPSRLQ    168(BP), Y2, Y2
+	VPSLLQ    184(BP), Y8, Y8
+	VPBLENDD  $0xaa, Y8, Y2, Y2
+	JMP       ready40
+
+plain39:
+	VPSRLQ   $0x20, Y2, Y8
+	VPMULDQ  (CX), Y2, Y2
+	VPMULDQ  4(CX), Y8, Y8
+	VPADDQ   Y10, Y2, Y2
+	VPADDQ   Y10, Y8, Y8
+	VPSRLQ   168(BP), Y2, Y2
+	VPSLLQ   184(BP), Y8, Y8
+	VPBLENDD $0xaa, Y8, Y2, Y2
 
 ready40:
-	VCVTPS2DQ    Y2, Y2
 	VPACKSSDW    Y2, Y2, Y2
 	VPADDSW      Y4, Y2, Y2
 	VPACKUSWB    Y2, Y2, Y2
@@ -1305,8 +1498,8 @@ full45:
 	JMP   stored44
 
 part43:
-	VMOVDQU X2, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X2, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy46:
@@ -1317,29 +1510,15 @@ copy46:
 	JLT  copy46
 
 stored44:
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain47
-	VCVTDQ2PS Y3, Y3
-	VMULPS    (DX), Y3, Y7
-	VMOVUPS   Y7, 184(BP)
-	VMULPS    (CX), Y3, Y7
-	VBLENDVPS Y3, 184(BP), Y7, Y3
-	JMP       scaled48
-
-plain47:
-	VCVTDQ2PS Y3, Y3
-	VMULPS    (CX), Y3, Y3
-
-scaled48:
-	TESTQ R8, R8
-	JZ    ready49
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct50
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 12(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed47
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct50
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy51:
 	MOVB (BX)(R9*1), R10
@@ -1350,17 +1529,52 @@ copy51:
 	MOVQ R11, BX
 
 direct50:
+	VPSRLQ       $0x20, Y3, Y8
+	VPMULDQ      (CX), Y3, Y3
+	VPMULDQ      4(CX), Y8, Y8
 	VPMOVZXBD    (BX), Y7
-	VPBROADCASTD 148(BP), Y4
-	VPSUBD       Y4, Y7, Y7
-	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 160(BP), Y4
-	VMULPS       Y4, Y7, Y7
-	VADDPS       Y7, Y3, Y3
-	VPBROADCASTD 144(BP), Y4
+	VPBROADCASTD 148(BP), Y11
+	VPSUBD       Y11, Y7, Y7
+	VPBROADCASTQ 200(BP), Y11
+	VPSRLQ       $0x20, Y7, Y9
+	VPMULDQ      Y11, Y7, Y7
+	VPMULDQ      Y11, Y9, Y9
+	VPADDQ       Y7, Y3, Y3
+	VPADDQ       Y9, Y8, Y8
+	VPADDQ       Y10, Y3, Y3
+	VPADDQ       Y10, Y8, Y8
+	VPSRLQ       168(BP), Y3, Y3
+	VPSLLQ       184(BP), Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y3, Y3
+	JMP          ready49
+
+signed47:
+	TESTQ     DX, DX
+	JZ        plain48
+	VMOVUPS   (CX), Y7
+	VBLENDVPS Y3, (DX), Y7, Y7
+	VPSRLQ    $0x20, Y7, Y9
+	VPSRLQ    $0x20, Y3, Y8
+	VPMULDQ   Y7, Y3, Y3
+	VPMULDQ   Y9, Y8, Y8
+	VPADDQ    Y10, Y3, Y3
+	VPADDQ    Y10, Y8, Y8
+	VPSRLQ    168(BP), Y3, Y3
+	VPSLLQ    184(BP), Y8, Y8
+	VPBLENDD  $0xaa, Y8, Y3, Y3
+	JMP       ready49
+
+plain48:
+	VPSRLQ   $0x20, Y3, Y8
+	VPMULDQ  (CX), Y3, Y3
+	VPMULDQ  4(CX), Y8, Y8
+	VPADDQ   Y10, Y3, Y3
+	VPADDQ   Y10, Y8, Y8
+	VPSRLQ   168(BP), Y3, Y3
+	VPSLLQ   184(BP), Y8, Y8
+	VPBLENDD $0xaa, Y8, Y3, Y3
 
 ready49:
-	VCVTPS2DQ    Y3, Y3
 	VPACKSSDW    Y3, Y3, Y3
 	VPADDSW      Y4, Y3, Y3
 	VPACKUSWB    Y3, Y3, Y3
@@ -1377,8 +1591,8 @@ full54:
 	JMP   stored53
 
 part52:
-	VMOVDQU X3, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X3, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy55:
@@ -1564,11 +1778,11 @@ next5:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums8
-	VMOVUPS Y0, 184(BP)
+	VMOVUPS Y0, 224(BP)
 	MOVQ    $+0, R9
 
 copySums10:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -1583,11 +1797,11 @@ sumsDone9:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums11
-	VMOVUPS Y1, 184(BP)
+	VMOVUPS Y1, 224(BP)
 	MOVQ    $+0, R9
 
 copySums13:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -1602,11 +1816,11 @@ sumsDone12:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums14
-	VMOVUPS Y2, 184(BP)
+	VMOVUPS Y2, 224(BP)
 	MOVQ    $+0, R9
 
 copySums16:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -1621,11 +1835,11 @@ sumsDone15:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums17
-	VMOVUPS Y3, 184(BP)
+	VMOVUPS Y3, 224(BP)
 	MOVQ    $+0, R9
 
 copySums19:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -1640,11 +1854,11 @@ sumsDone18:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums20
-	VMOVUPS Y4, 184(BP)
+	VMOVUPS Y4, 224(BP)
 	MOVQ    $+0, R9
 
 copySums22:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -1662,32 +1876,19 @@ bytes7:
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 160(BP), Y11
 	VPBROADCASTD 144(BP), Y5
 	VPBROADCASTD 152(BP), Y6
 	VPBROADCASTD 156(BP), Y7
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain23
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       (DX), Y0, Y8
-	VMOVUPS      Y8, 184(BP)
-	VMULPS       (CX), Y0, Y8
-	VBLENDVPS    Y0, 184(BP), Y8, Y0
-	JMP          scaled24
-
-plain23:
-	VCVTDQ2PS Y0, Y0
-	VMULPS    (CX), Y0, Y0
-
-scaled24:
-	TESTQ R8, R8
-	JZ    ready25
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct26
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	TESTQ        R8, R8
+	JZ           signed23
+	ADDQ         R8, BX
+	CMPQ         136(BP), $+8
+	JEQ          direct26
+	LEAQ         224(BP), R11
+	XORQ         R9, R9
 
 copy27:
 	MOVB (BX)(R9*1), R10
@@ -1698,17 +1899,52 @@ copy27:
 	MOVQ R11, BX
 
 direct26:
+	VPSRLQ       $0x20, Y0, Y9
+	VPMULDQ      (CX), Y0, Y0
+	VPMULDQ      4(CX), Y9, Y9
 	VPMOVZXBD    (BX), Y8
-	VPBROADCASTD 148(BP), Y5
-	VPSUBD       Y5, Y8, Y8
-	VCVTDQ2PS    Y8, Y8
-	VBROADCASTSS 160(BP), Y5
-	VMULPS       Y5, Y8, Y8
-	VADDPS       Y8, Y0, Y0
-	VPBROADCASTD 144(BP), Y5
+	VPBROADCASTD 148(BP), Y12
+	VPSUBD       Y12, Y8, Y8
+	VPBROADCASTQ 200(BP), Y12
+	VPSRLQ       $0x20, Y8, Y10
+	VPMULDQ      Y12, Y8, Y8
+	VPMULDQ      Y12, Y10, Y10
+	VPADDQ       Y8, Y0, Y0
+	VPADDQ       Y10, Y9, Y9
+	VPADDQ       Y11, Y0, Y0
+	VPADDQ       Y11, Y9, Y9
+	VPSRLQ       168(BP), Y0, Y0
+	VPSLLQ       184(BP), Y9, Y9
+	VPBLENDD     $0xaa, Y9, Y0, Y0
+	JMP          ready25
+
+signed23:
+	TESTQ     DX, DX
+	JZ        plain24
+	VMOVUPS   (CX), Y8
+	VBLENDVPS Y0, (DX), Y8, Y8
+	VPSRLQ    $0x20, Y8, Y10
+	VPSRLQ    $0x20, Y0, Y9
+	VPMULDQ   Y8, Y0, Y0
+	VPMULDQ   Y10, Y9, Y9
+	VPADDQ    Y11, Y0, Y0
+	VPADDQ    Y11, Y9, Y9
+	VPSRLQ    168(BP), Y0, Y0
+	VPSLLQ    184(BP), Y9, Y9
+	VPBLENDD  $0xaa, Y9, Y0, Y0
+	JMP       ready25
+
+plain24:
+	VPSRLQ   $0x20, Y0, Y9
+	VPMULDQ  (CX), Y0, Y0
+	VPMULDQ  4(CX), Y9, Y9
+	VPADDQ   Y11, Y0, Y0
+	VPADDQ   Y11, Y9, Y9
+	VPSRLQ   168(BP), Y0, Y0
+	VPSLLQ   184(BP), Y9, Y9
+	VPBLENDD $0xaa, Y9, Y0, Y0
 
 ready25:
-	VCVTPS2DQ    Y0, Y0
 	VPACKSSDW    Y0, Y0, Y0
 	VPADDSW      Y5, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
@@ -1725,8 +1961,8 @@ full30:
 	JMP   stored29
 
 part28:
-	VMOVDQU X0, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X0, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy31:
@@ -1737,29 +1973,15 @@ copy31:
 	JLT  copy31
 
 stored29:
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain32
-	VCVTDQ2PS Y1, Y1
-	VMULPS    (DX), Y1, Y8
-	VMOVUPS   Y8, 184(BP)
-	VMULPS    (CX), Y1, Y8
-	VBLENDVPS Y1, 184(BP), Y8, Y1
-	JMP       scaled33
-
-plain32:
-	VCVTDQ2PS Y1, Y1
-	VMULPS    (CX), Y1, Y1
-
-scaled33:
-	TESTQ R8, R8
-	JZ    ready34
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct35
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 4(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed32
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct35
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy36:
 	MOVB (BX)(R9*1), R10
@@ -1770,17 +1992,52 @@ copy36:
 	MOVQ R11, BX
 
 direct35:
+	VPSRLQ       $0x20, Y1, Y9
+	VPMULDQ      (CX), Y1, Y1
+	VPMULDQ      4(CX), Y9, Y9
 	VPMOVZXBD    (BX), Y8
-	VPBROADCASTD 148(BP), Y5
-	VPSUBD       Y5, Y8, Y8
-	VCVTDQ2PS    Y8, Y8
-	VBROADCASTSS 160(BP), Y5
-	VMULPS       Y5, Y8, Y8
-	VADDPS       Y8, Y1, Y1
-	VPBROADCASTD 144(BP), Y5
+	VPBROADCASTD 148(BP), Y12
+	VPSUBD       Y12, Y8, Y8
+	VPBROADCASTQ 200(BP), Y12
+	VPSRLQ       $0x20, Y8, Y10
+	VPMULDQ      Y12, Y8, Y8
+	VPMULDQ      Y12, Y10, Y10
+	VPADDQ       Y8, Y1, Y1
+	VPADDQ       Y10, Y9, Y9
+	VPADDQ       Y11, Y1, Y1
+	VPADDQ       Y11, Y9, Y9
+	VPSRLQ       168(BP), Y1, Y1
+	VPSLLQ       184(BP), Y9, Y9
+	VPBLENDD     $0xaa, Y9, Y1, Y1
+	JMP          ready34
+
+signed32:
+	TESTQ     DX, DX
+	JZ        plain33
+	VMOVUPS   (CX), Y8
+	VBLENDVPS Y1, (DX), Y8, Y8
+	VPSRLQ    $0x20, Y8, Y10
+	VPSRLQ    $0x20, Y1, Y9
+	VPMULDQ   Y8, Y1, Y1
+	VPMULDQ   Y10, Y9, Y9
+	VPADDQ    Y11, Y1, Y1
+	VPADDQ    Y11, Y9, Y9
+	VPSRLQ    168(BP), Y1, Y1
+	VPSLLQ    184(BP), Y9, Y9
+	VPBLENDD  $0xaa, Y9, Y1, Y1
+	JMP       ready34
+
+plain33:
+	VPSRLQ   $0x20, Y1, Y9
+	VPMULDQ  (CX), Y1, Y1
+	VPMULDQ  4(CX), Y9, Y9
+	VPADDQ   Y11, Y1, Y1
+	VPADDQ   Y11, Y9, Y9
+	VPSRLQ   168(BP), Y1, Y1
+	VPSLLQ   184(BP), Y9, Y9
+	VPBLENDD $0xaa, Y9, Y1, Y1
 
 ready34:
-	VCVTPS2DQ    Y1, Y1
 	VPACKSSDW    Y1, Y1, Y1
 	VPADDSW      Y5, Y1, Y1
 	VPACKUSWB    Y1, Y1, Y1
@@ -1797,8 +2054,8 @@ full39:
 	JMP   stored38
 
 part37:
-	VMOVDQU X1, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X1, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy40:
@@ -1809,29 +2066,15 @@ copy40:
 	JLT  copy40
 
 stored38:
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain41
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (DX), Y2, Y8
-	VMOVUPS   Y8, 184(BP)
-	VMULPS    (CX), Y2, Y8
-	VBLENDVPS Y2, 184(BP), Y8, Y2
-	JMP       scaled42
-
-plain41:
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (CX), Y2, Y2
-
-scaled42:
-	TESTQ R8, R8
-	JZ    ready43
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct44
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 8(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed41
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct44
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy45:
 	MOVB (BX)(R9*1), R10
@@ -1842,17 +2085,52 @@ copy45:
 	MOVQ R11, BX
 
 direct44:
+	VPSRLQ       $0x20, Y2, Y9
+	VPMULDQ      (CX), Y2, Y2
+	VPMULDQ      4(CX), Y9, Y9
 	VPMOVZXBD    (BX), Y8
-	VPBROADCASTD 148(BP), Y5
-	VPSUBD       Y5, Y8, Y8
-	VCVTDQ2PS    Y8, Y8
-	VBROADCASTSS 160(BP), Y5
-	VMULPS       Y5, Y8, Y8
-	VADDPS       Y8, Y2, Y2
-	VPBROADCASTD 144(BP), Y5
+	VPBROADCASTD 148(BP), Y12
+	VPSUBD       Y12, Y8, Y8
+	VPBROADCASTQ 200(BP), Y12
+	VPSRLQ       $0x20, Y8, Y10
+	VPMULDQ      Y12, Y8, Y8
+	VPMULDQ      Y12, Y10, Y10
+	VPADDQ       Y8, Y2, Y2
+	VPADDQ       Y10, Y9, Y9
+	VPADDQ       Y11, Y2, Y2
+	VPADDQ       Y11, Y9, Y9
+	VPSRLQ       168(BP), Y2, Y2
+	VPSLLQ       184(BP), Y9, Y9
+	VPBLENDD     $0xaa, Y9, Y2, Y2
+	JMP          ready43
+
+signed41:
+	TESTQ     DX, DX
+	JZ        plain42
+	VMOVUPS   (CX), Y8
+	VBLENDVPS Y2, (DX), Y8, Y8
+	VPSRLQ    $0x20, Y8, Y10
+	VPSRLQ    $0x20, Y2, Y9
+	VPMULDQ   Y8, Y2, Y2
+	VPMULDQ   Y10, Y9, Y9
+	VPADDQ    Y11, Y2, Y2
+	VPADDQ    Y11, Y9, Y9
+	VPSRLQ    168(BP), Y2, Y2
+	VPSLLQ    184(BP), Y9, Y9
+	VPBLENDD  $0xaa, Y9, Y2, Y2
+	JMP       ready43
+
+plain42:
+	VPSRLQ   $0x20, Y2, Y9
+	VPMULDQ  (CX), Y2, Y2
+	VPMULDQ  4(CX), Y9, Y9
+	VPADDQ   Y11, Y2, Y2
+	VPADDQ   Y11, Y9, Y9
+	VPSRLQ   168(BP), Y2, Y2
+	VPSLLQ   184(BP), Y9, Y9
+	VPBLENDD $0xaa, Y9, Y2, Y2
 
 ready43:
-	VCVTPS2DQ    Y2, Y2
 	VPACKSSDW    Y2, Y2, Y2
 	VPADDSW      Y5, Y2, Y2
 	VPACKUSWB    Y2, Y2, Y2
@@ -1869,8 +2147,8 @@ full48:
 	JMP   stored47
 
 part46:
-	VMOVDQU X2, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X2, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy49:
@@ -1881,29 +2159,15 @@ copy49:
 	JLT  copy49
 
 stored47:
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain50
-	VCVTDQ2PS Y3, Y3
-	VMULPS    (DX), Y3, Y8
-	VMOVUPS   Y8, 184(BP)
-	VMULPS    (CX), Y3, Y8
-	VBLENDVPS Y3, 184(BP), Y8, Y3
-	JMP       scaled51
-
-plain50:
-	VCVTDQ2PS Y3, Y3
-	VMULPS    (CX), Y3, Y3
-
-scaled51:
-	TESTQ R8, R8
-	JZ    ready52
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct53
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 12(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed50
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct53
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy54:
 	MOVB (BX)(R9*1), R10
@@ -1914,17 +2178,52 @@ copy54:
 	MOVQ R11, BX
 
 direct53:
+	VPSRLQ       $0x20, Y3, Y9
+	VPMULDQ      (CX), Y3, Y3
+	VPMULDQ      4(CX), Y9, Y9
 	VPMOVZXBD    (BX), Y8
-	VPBROADCASTD 148(BP), Y5
-	VPSUBD       Y5, Y8, Y8
-	VCVTDQ2PS    Y8, Y8
-	VBROADCASTSS 160(BP), Y5
-	VMULPS       Y5, Y8, Y8
-	VADDPS       Y8, Y3, Y3
-	VPBROADCASTD 144(BP), Y5
+	VPBROADCASTD 148(BP), Y12
+	VPSUBD       Y12, Y8, Y8
+	VPBROADCASTQ 200(BP), Y12
+	VPSRLQ       $0x20, Y8, Y10
+	VPMULDQ      Y12, Y8, Y8
+	VPMULDQ      Y12, Y10, Y10
+	VPADDQ       Y8, Y3, Y3
+	VPADDQ       Y10, Y9, Y9
+	VPADDQ       Y11, Y3, Y3
+	VPADDQ       Y11, Y9, Y9
+	VPSRLQ       168(BP), Y3, Y3
+	VPSLLQ       184(BP), Y9, Y9
+	VPBLENDD     $0xaa, Y9, Y3, Y3
+	JMP          ready52
+
+signed50:
+	TESTQ     DX, DX
+	JZ        plain51
+	VMOVUPS   (CX), Y8
+	VBLENDVPS Y3, (DX), Y8, Y8
+	VPSRLQ    $0x20, Y8, Y10
+	VPSRLQ    $0x20, Y3, Y9
+	VPMULDQ   Y8, Y3, Y3
+	VPMULDQ   Y10, Y9, Y9
+	VPADDQ    Y11, Y3, Y3
+	VPADDQ    Y11, Y9, Y9
+	VPSRLQ    168(BP), Y3, Y3
+	VPSLLQ    184(BP), Y9, Y9
+	VPBLENDD  $0xaa, Y9, Y3, Y3
+	JMP       ready52
+
+plain51:
+	VPSRLQ   $0x20, Y3, Y9
+	VPMULDQ  (CX), Y3, Y3
+	VPMULDQ  4(CX), Y9, Y9
+	VPADDQ   Y11, Y3, Y3
+	VPADDQ   Y11, Y9, Y9
+	VPSRLQ   168(BP), Y3, Y3
+	VPSLLQ   184(BP), Y9, Y9
+	VPBLENDD $0xaa, Y9, Y3, Y3
 
 ready52:
-	VCVTPS2DQ    Y3, Y3
 	VPACKSSDW    Y3, Y3, Y3
 	VPADDSW      Y5, Y3, Y3
 	VPACKUSWB    Y3, Y3, Y3
@@ -1941,8 +2240,8 @@ full57:
 	JMP   stored56
 
 part55:
-	VMOVDQU X3, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X3, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy58:
@@ -1953,29 +2252,15 @@ copy58:
 	JLT  copy58
 
 stored56:
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain59
-	VCVTDQ2PS Y4, Y4
-	VMULPS    (DX), Y4, Y8
-	VMOVUPS   Y8, 184(BP)
-	VMULPS    (CX), Y4, Y8
-	VBLENDVPS Y4, 184(BP), Y8, Y4
-	JMP       scaled60
-
-plain59:
-	VCVTDQ2PS Y4, Y4
-	VMULPS    (CX), Y4, Y4
-
-scaled60:
-	TESTQ R8, R8
-	JZ    ready61
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct62
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 16(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed59
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct62
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy63:
 	MOVB (BX)(R9*1), R10
@@ -1986,17 +2271,52 @@ copy63:
 	MOVQ R11, BX
 
 direct62:
+	VPSRLQ       $0x20, Y4, Y9
+	VPMULDQ      (CX), Y4, Y4
+	VPMULDQ      4(CX), Y9, Y9
 	VPMOVZXBD    (BX), Y8
-	VPBROADCASTD 148(BP), Y5
-	VPSUBD       Y5, Y8, Y8
-	VCVTDQ2PS    Y8, Y8
-	VBROADCASTSS 160(BP), Y5
-	VMULPS       Y5, Y8, Y8
-	VADDPS       Y8, Y4, Y4
-	VPBROADCASTD 144(BP), Y5
+	VPBROADCASTD 148(BP), Y12
+	VPSUBD       Y12, Y8, Y8
+	VPBROADCASTQ 200(BP), Y12
+	VPSRLQ       $0x20, Y8, Y10
+	VPMULDQ      Y12, Y8, Y8
+	VPMULDQ      Y12, Y10, Y10
+	VPADDQ       Y8, Y4, Y4
+	VPADDQ       Y10, Y9, Y9
+	VPADDQ       Y11, Y4, Y4
+	VPADDQ       Y11, Y9, Y9
+	VPSRLQ       168(BP), Y4, Y4
+	VPSLLQ       184(BP), Y9, Y9
+	VPBLENDD     $0xaa, Y9, Y4, Y4
+	JMP          ready61
+
+signed59:
+	TESTQ     DX, DX
+	JZ        plain60
+	VMOVUPS   (CX), Y8
+	VBLENDVPS Y4, (DX), Y8, Y8
+	VPSRLQ    $0x20, Y8, Y10
+	VPSRLQ    $0x20, Y4, Y9
+	VPMULDQ   Y8, Y4, Y4
+	VPMULDQ   Y10, Y9, Y9
+	VPADDQ    Y11, Y4, Y4
+	VPADDQ    Y11, Y9, Y9
+	VPSRLQ    168(BP), Y4, Y4
+	VPSLLQ    184(BP), Y9, Y9
+	VPBLENDD  $0xaa, Y9, Y4, Y4
+	JMP       ready61
+
+plain60:
+	VPSRLQ   $0x20, Y4, Y9
+	VPMULDQ  (CX), Y4, Y4
+	VPMULDQ  4(CX), Y9, Y9
+	VPADDQ   Y11, Y4, Y4
+	VPADDQ   Y11, Y9, Y9
+	VPSRLQ   168(BP), Y4, Y4
+	VPSLLQ   184(BP), Y9, Y9
+	VPBLENDD $0xaa, Y9, Y4, Y4
 
 ready61:
-	VCVTPS2DQ    Y4, Y4
 	VPACKSSDW    Y4, Y4, Y4
 	VPADDSW      Y5, Y4, Y4
 	VPACKUSWB    Y4, Y4, Y4
@@ -2013,8 +2333,8 @@ full66:
 	JMP   stored65
 
 part64:
-	VMOVDQU X4, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X4, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy67:
@@ -2224,11 +2544,11 @@ next5:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums8
-	VMOVUPS Y0, 184(BP)
+	VMOVUPS Y0, 224(BP)
 	MOVQ    $+0, R9
 
 copySums10:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -2243,11 +2563,11 @@ sumsDone9:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums11
-	VMOVUPS Y1, 184(BP)
+	VMOVUPS Y1, 224(BP)
 	MOVQ    $+0, R9
 
 copySums13:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -2262,11 +2582,11 @@ sumsDone12:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums14
-	VMOVUPS Y2, 184(BP)
+	VMOVUPS Y2, 224(BP)
 	MOVQ    $+0, R9
 
 copySums16:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -2281,11 +2601,11 @@ sumsDone15:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums17
-	VMOVUPS Y3, 184(BP)
+	VMOVUPS Y3, 224(BP)
 	MOVQ    $+0, R9
 
 copySums19:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -2300,11 +2620,11 @@ sumsDone18:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums20
-	VMOVUPS Y4, 184(BP)
+	VMOVUPS Y4, 224(BP)
 	MOVQ    $+0, R9
 
 copySums22:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -2319,11 +2639,11 @@ sumsDone21:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums23
-	VMOVUPS Y5, 184(BP)
+	VMOVUPS Y5, 224(BP)
 	MOVQ    $+0, R9
 
 copySums25:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -2341,32 +2661,19 @@ bytes7:
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 160(BP), Y12
 	VPBROADCASTD 144(BP), Y6
 	VPBROADCASTD 152(BP), Y7
 	VPBROADCASTD 156(BP), Y8
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain26
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       (DX), Y0, Y9
-	VMOVUPS      Y9, 184(BP)
-	VMULPS       (CX), Y0, Y9
-	VBLENDVPS    Y0, 184(BP), Y9, Y0
-	JMP          scaled27
-
-plain26:
-	VCVTDQ2PS Y0, Y0
-	VMULPS    (CX), Y0, Y0
-
-scaled27:
-	TESTQ R8, R8
-	JZ    ready28
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct29
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	TESTQ        R8, R8
+	JZ           signed26
+	ADDQ         R8, BX
+	CMPQ         136(BP), $+8
+	JEQ          direct29
+	LEAQ         224(BP), R11
+	XORQ         R9, R9
 
 copy30:
 	MOVB (BX)(R9*1), R10
@@ -2377,17 +2684,52 @@ copy30:
 	MOVQ R11, BX
 
 direct29:
+	VPSRLQ       $0x20, Y0, Y10
+	VPMULDQ      (CX), Y0, Y0
+	VPMULDQ      4(CX), Y10, Y10
 	VPMOVZXBD    (BX), Y9
-	VPBROADCASTD 148(BP), Y6
-	VPSUBD       Y6, Y9, Y9
-	VCVTDQ2PS    Y9, Y9
-	VBROADCASTSS 160(BP), Y6
-	VMULPS       Y6, Y9, Y9
-	VADDPS       Y9, Y0, Y0
-	VPBROADCASTD 144(BP), Y6
+	VPBROADCASTD 148(BP), Y13
+	VPSUBD       Y13, Y9, Y9
+	VPBROADCASTQ 200(BP), Y13
+	VPSRLQ       $0x20, Y9, Y11
+	VPMULDQ      Y13, Y9, Y9
+	VPMULDQ      Y13, Y11, Y11
+	VPADDQ       Y9, Y0, Y0
+	VPADDQ       Y11, Y10, Y10
+	VPADDQ       Y12, Y0, Y0
+	VPADDQ       Y12, Y10, Y10
+	VPSRLQ       168(BP), Y0, Y0
+	VPSLLQ       184(BP), Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y0, Y0
+	JMP          ready28
+
+signed26:
+	TESTQ     DX, DX
+	JZ        plain27
+	VMOVUPS   (CX), Y9
+	VBLENDVPS Y0, (DX), Y9, Y9
+	VPSRLQ    $0x20, Y9, Y11
+	VPSRLQ    $0x20, Y0, Y10
+	VPMULDQ   Y9, Y0, Y0
+	VPMULDQ   Y11, Y10, Y10
+	VPADDQ    Y12, Y0, Y0
+	VPADDQ    Y12, Y10, Y10
+	VPSRLQ    168(BP), Y0, Y0
+	VPSLLQ    184(BP), Y10, Y10
+	VPBLENDD  $0xaa, Y10, Y0, Y0
+	JMP       ready28
+
+plain27:
+	VPSRLQ   $0x20, Y0, Y10
+	VPMULDQ  (CX), Y0, Y0
+	VPMULDQ  4(CX), Y10, Y10
+	VPADDQ   Y12, Y0, Y0
+	VPADDQ   Y12, Y10, Y10
+	VPSRLQ   168(BP), Y0, Y0
+	VPSLLQ   184(BP), Y10, Y10
+	VPBLENDD $0xaa, Y10, Y0, Y0
 
 ready28:
-	VCVTPS2DQ    Y0, Y0
 	VPACKSSDW    Y0, Y0, Y0
 	VPADDSW      Y6, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
@@ -2404,8 +2746,8 @@ full33:
 	JMP   stored32
 
 part31:
-	VMOVDQU X0, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X0, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy34:
@@ -2416,29 +2758,15 @@ copy34:
 	JLT  copy34
 
 stored32:
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain35
-	VCVTDQ2PS Y1, Y1
-	VMULPS    (DX), Y1, Y9
-	VMOVUPS   Y9, 184(BP)
-	VMULPS    (CX), Y1, Y9
-	VBLENDVPS Y1, 184(BP), Y9, Y1
-	JMP       scaled36
-
-plain35:
-	VCVTDQ2PS Y1, Y1
-	VMULPS    (CX), Y1, Y1
-
-scaled36:
-	TESTQ R8, R8
-	JZ    ready37
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct38
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 4(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed35
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct38
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy39:
 	MOVB (BX)(R9*1), R10
@@ -2449,17 +2777,52 @@ copy39:
 	MOVQ R11, BX
 
 direct38:
+	VPSRLQ       $0x20, Y1, Y10
+	VPMULDQ      (CX), Y1, Y1
+	VPMULDQ      4(CX), Y10, Y10
 	VPMOVZXBD    (BX), Y9
-	VPBROADCASTD 148(BP), Y6
-	VPSUBD       Y6, Y9, Y9
-	VCVTDQ2PS    Y9, Y9
-	VBROADCASTSS 160(BP), Y6
-	VMULPS       Y6, Y9, Y9
-	VADDPS       Y9, Y1, Y1
-	VPBROADCASTD 144(BP), Y6
+	VPBROADCASTD 148(BP), Y13
+	VPSUBD       Y13, Y9, Y9
+	VPBROADCASTQ 200(BP), Y13
+	VPSRLQ       $0x20, Y9, Y11
+	VPMULDQ      Y13, Y9, Y9
+	VPMULDQ      Y13, Y11, Y11
+	VPADDQ       Y9, Y1, Y1
+	VPADDQ       Y11, Y10, Y10
+	VPADDQ       Y12, Y1, Y1
+	VPADDQ       Y12, Y10, Y10
+	VPSRLQ       168(BP), Y1, Y1
+	VPSLLQ       184(BP), Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y1, Y1
+	JMP          ready37
+
+signed35:
+	TESTQ     DX, DX
+	JZ        plain36
+	VMOVUPS   (CX), Y9
+	VBLENDVPS Y1, (DX), Y9, Y9
+	VPSRLQ    $0x20, Y9, Y11
+	VPSRLQ    $0x20, Y1, Y10
+	VPMULDQ   Y9, Y1, Y1
+	VPMULDQ   Y11, Y10, Y10
+	VPADDQ    Y12, Y1, Y1
+	VPADDQ    Y12, Y10, Y10
+	VPSRLQ    168(BP), Y1, Y1
+	VPSLLQ    184(BP), Y10, Y10
+	VPBLENDD  $0xaa, Y10, Y1, Y1
+	JMP       ready37
+
+plain36:
+	VPSRLQ   $0x20, Y1, Y10
+	VPMULDQ  (CX), Y1, Y1
+	VPMULDQ  4(CX), Y10, Y10
+	VPADDQ   Y12, Y1, Y1
+	VPADDQ   Y12, Y10, Y10
+	VPSRLQ   168(BP), Y1, Y1
+	VPSLLQ   184(BP), Y10, Y10
+	VPBLENDD $0xaa, Y10, Y1, Y1
 
 ready37:
-	VCVTPS2DQ    Y1, Y1
 	VPACKSSDW    Y1, Y1, Y1
 	VPADDSW      Y6, Y1, Y1
 	VPACKUSWB    Y1, Y1, Y1
@@ -2476,8 +2839,8 @@ full42:
 	JMP   stored41
 
 part40:
-	VMOVDQU X1, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X1, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy43:
@@ -2488,29 +2851,15 @@ copy43:
 	JLT  copy43
 
 stored41:
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain44
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (DX), Y2, Y9
-	VMOVUPS   Y9, 184(BP)
-	VMULPS    (CX), Y2, Y9
-	VBLENDVPS Y2, 184(BP), Y9, Y2
-	JMP       scaled45
-
-plain44:
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (CX), Y2, Y2
-
-scaled45:
-	TESTQ R8, R8
-	JZ    ready46
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct47
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 8(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed44
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct47
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy48:
 	MOVB (BX)(R9*1), R10
@@ -2521,17 +2870,52 @@ copy48:
 	MOVQ R11, BX
 
 direct47:
+	VPSRLQ       $0x20, Y2, Y10
+	VPMULDQ      (CX), Y2, Y2
+	VPMULDQ      4(CX), Y10, Y10
 	VPMOVZXBD    (BX), Y9
-	VPBROADCASTD 148(BP), Y6
-	VPSUBD       Y6, Y9, Y9
-	VCVTDQ2PS    Y9, Y9
-	VBROADCASTSS 160(BP), Y6
-	VMULPS       Y6, Y9, Y9
-	VADDPS       Y9, Y2, Y2
-	VPBROADCASTD 144(BP), Y6
+	VPBROADCASTD 148(BP), Y13
+	VPSUBD       Y13, Y9, Y9
+	VPBROADCASTQ 200(BP), Y13
+	VPSRLQ       $0x20, Y9, Y11
+	VPMULDQ      Y13, Y9, Y9
+	VPMULDQ      Y13, Y11, Y11
+	VPADDQ       Y9, Y2, Y2
+	VPADDQ       Y11, Y10, Y10
+	VPADDQ       Y12, Y2, Y2
+	VPADDQ       Y12, Y10, Y10
+	VPSRLQ       168(BP), Y2, Y2
+	VPSLLQ       184(BP), Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y2, Y2
+	JMP          ready46
+
+signed44:
+	TESTQ     DX, DX
+	JZ        plain45
+	VMOVUPS   (CX), Y9
+	VBLENDVPS Y2, (DX), Y9, Y9
+	VPSRLQ    $0x20, Y9, Y11
+	VPSRLQ    $0x20, Y2, Y10
+	VPMULDQ   Y9, Y2, Y2
+	VPMULDQ   Y11, Y10, Y10
+	VPADDQ    Y12, Y2, Y2
+	VPADDQ    Y12, Y10, Y10
+	VPSRLQ    168(BP), Y2, Y2
+	VPSLLQ    184(BP), Y10, Y10
+	VPBLENDD  $0xaa, Y10, Y2, Y2
+	JMP       ready46
+
+plain45:
+	VPSRLQ   $0x20, Y2, Y10
+	VPMULDQ  (CX), Y2, Y2
+	VPMULDQ  4(CX), Y10, Y10
+	VPADDQ   Y12, Y2, Y2
+	VPADDQ   Y12, Y10, Y10
+	VPSRLQ   168(BP), Y2, Y2
+	VPSLLQ   184(BP), Y10, Y10
+	VPBLENDD $0xaa, Y10, Y2, Y2
 
 ready46:
-	VCVTPS2DQ    Y2, Y2
 	VPACKSSDW    Y2, Y2, Y2
 	VPADDSW      Y6, Y2, Y2
 	VPACKUSWB    Y2, Y2, Y2
@@ -2548,8 +2932,8 @@ full51:
 	JMP   stored50
 
 part49:
-	VMOVDQU X2, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X2, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy52:
@@ -2560,29 +2944,15 @@ copy52:
 	JLT  copy52
 
 stored50:
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain53
-	VCVTDQ2PS Y3, Y3
-	VMULPS    (DX), Y3, Y9
-	VMOVUPS   Y9, 184(BP)
-	VMULPS    (CX), Y3, Y9
-	VBLENDVPS Y3, 184(BP), Y9, Y3
-	JMP       scaled54
-
-plain53:
-	VCVTDQ2PS Y3, Y3
-	VMULPS    (CX), Y3, Y3
-
-scaled54:
-	TESTQ R8, R8
-	JZ    ready55
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct56
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 12(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed53
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct56
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy57:
 	MOVB (BX)(R9*1), R10
@@ -2593,17 +2963,52 @@ copy57:
 	MOVQ R11, BX
 
 direct56:
+	VPSRLQ       $0x20, Y3, Y10
+	VPMULDQ      (CX), Y3, Y3
+	VPMULDQ      4(CX), Y10, Y10
 	VPMOVZXBD    (BX), Y9
-	VPBROADCASTD 148(BP), Y6
-	VPSUBD       Y6, Y9, Y9
-	VCVTDQ2PS    Y9, Y9
-	VBROADCASTSS 160(BP), Y6
-	VMULPS       Y6, Y9, Y9
-	VADDPS       Y9, Y3, Y3
-	VPBROADCASTD 144(BP), Y6
+	VPBROADCASTD 148(BP), Y13
+	VPSUBD       Y13, Y9, Y9
+	VPBROADCASTQ 200(BP), Y13
+	VPSRLQ       $0x20, Y9, Y11
+	VPMULDQ      Y13, Y9, Y9
+	VPMULDQ      Y13, Y11, Y11
+	VPADDQ       Y9, Y3, Y3
+	VPADDQ       Y11, Y10, Y10
+	VPADDQ       Y12, Y3, Y3
+	VPADDQ       Y12, Y10, Y10
+	VPSRLQ       168(BP), Y3, Y3
+	VPSLLQ       184(BP), Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y3, Y3
+	JMP          ready55
+
+signed53:
+	TESTQ     DX, DX
+	JZ        plain54
+	VMOVUPS   (CX), Y9
+	VBLENDVPS Y3, (DX), Y9, Y9
+	VPSRLQ    $0x20, Y9, Y11
+	VPSRLQ    $0x20, Y3, Y10
+	VPMULDQ   Y9, Y3, Y3
+	VPMULDQ   Y11, Y10, Y10
+	VPADDQ    Y12, Y3, Y3
+	VPADDQ    Y12, Y10, Y10
+	VPSRLQ    168(BP), Y3, Y3
+	VPSLLQ    184(BP), Y10, Y10
+	VPBLENDD  $0xaa, Y10, Y3, Y3
+	JMP       ready55
+
+plain54:
+	VPSRLQ   $0x20, Y3, Y10
+	VPMULDQ  (CX), Y3, Y3
+	VPMULDQ  4(CX), Y10, Y10
+	VPADDQ   Y12, Y3, Y3
+	VPADDQ   Y12, Y10, Y10
+	VPSRLQ   168(BP), Y3, Y3
+	VPSLLQ   184(BP), Y10, Y10
+	VPBLENDD $0xaa, Y10, Y3, Y3
 
 ready55:
-	VCVTPS2DQ    Y3, Y3
 	VPACKSSDW    Y3, Y3, Y3
 	VPADDSW      Y6, Y3, Y3
 	VPACKUSWB    Y3, Y3, Y3
@@ -2620,8 +3025,8 @@ full60:
 	JMP   stored59
 
 part58:
-	VMOVDQU X3, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X3, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy61:
@@ -2632,29 +3037,15 @@ copy61:
 	JLT  copy61
 
 stored59:
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain62
-	VCVTDQ2PS Y4, Y4
-	VMULPS    (DX), Y4, Y9
-	VMOVUPS   Y9, 184(BP)
-	VMULPS    (CX), Y4, Y9
-	VBLENDVPS Y4, 184(BP), Y9, Y4
-	JMP       scaled63
-
-plain62:
-	VCVTDQ2PS Y4, Y4
-	VMULPS    (CX), Y4, Y4
-
-scaled63:
-	TESTQ R8, R8
-	JZ    ready64
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct65
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 16(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed62
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct65
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy66:
 	MOVB (BX)(R9*1), R10
@@ -2665,17 +3056,52 @@ copy66:
 	MOVQ R11, BX
 
 direct65:
+	VPSRLQ       $0x20, Y4, Y10
+	VPMULDQ      (CX), Y4, Y4
+	VPMULDQ      4(CX), Y10, Y10
 	VPMOVZXBD    (BX), Y9
-	VPBROADCASTD 148(BP), Y6
-	VPSUBD       Y6, Y9, Y9
-	VCVTDQ2PS    Y9, Y9
-	VBROADCASTSS 160(BP), Y6
-	VMULPS       Y6, Y9, Y9
-	VADDPS       Y9, Y4, Y4
-	VPBROADCASTD 144(BP), Y6
+	VPBROADCASTD 148(BP), Y13
+	VPSUBD       Y13, Y9, Y9
+	VPBROADCASTQ 200(BP), Y13
+	VPSRLQ       $0x20, Y9, Y11
+	VPMULDQ      Y13, Y9, Y9
+	VPMULDQ      Y13, Y11, Y11
+	VPADDQ       Y9, Y4, Y4
+	VPADDQ       Y11, Y10, Y10
+	VPADDQ       Y12, Y4, Y4
+	VPADDQ       Y12, Y10, Y10
+	VPSRLQ       168(BP), Y4, Y4
+	VPSLLQ       184(BP), Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y4, Y4
+	JMP          ready64
+
+signed62:
+	TESTQ     DX, DX
+	JZ        plain63
+	VMOVUPS   (CX), Y9
+	VBLENDVPS Y4, (DX), Y9, Y9
+	VPSRLQ    $0x20, Y9, Y11
+	VPSRLQ    $0x20, Y4, Y10
+	VPMULDQ   Y9, Y4, Y4
+	VPMULDQ   Y11, Y10, Y10
+	VPADDQ    Y12, Y4, Y4
+	VPADDQ    Y12, Y10, Y10
+	VPSRLQ    168(BP), Y4, Y4
+	VPSLLQ    184(BP), Y10, Y10
+	VPBLENDD  $0xaa, Y10, Y4, Y4
+	JMP       ready64
+
+plain63:
+	VPSRLQ   $0x20, Y4, Y10
+	VPMULDQ  (CX), Y4, Y4
+	VPMULDQ  4(CX), Y10, Y10
+	VPADDQ   Y12, Y4, Y4
+	VPADDQ   Y12, Y10, Y10
+	VPSRLQ   168(BP), Y4, Y4
+	VPSLLQ   184(BP), Y10, Y10
+	VPBLENDD $0xaa, Y10, Y4, Y4
 
 ready64:
-	VCVTPS2DQ    Y4, Y4
 	VPACKSSDW    Y4, Y4, Y4
 	VPADDSW      Y6, Y4, Y4
 	VPACKUSWB    Y4, Y4, Y4
@@ -2692,8 +3118,8 @@ full69:
 	JMP   stored68
 
 part67:
-	VMOVDQU X4, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X4, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy70:
@@ -2704,29 +3130,15 @@ copy70:
 	JLT  copy70
 
 stored68:
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain71
-	VCVTDQ2PS Y5, Y5
-	VMULPS    (DX), Y5, Y9
-	VMOVUPS   Y9, 184(BP)
-	VMULPS    (CX), Y5, Y9
-	VBLENDVPS Y5, 184(BP), Y9, Y5
-	JMP       scaled72
-
-plain71:
-	VCVTDQ2PS Y5, Y5
-	VMULPS    (CX), Y5, Y5
-
-scaled72:
-	TESTQ R8, R8
-	JZ    ready73
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct74
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 20(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed71
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct74
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy75:
 	MOVB (BX)(R9*1), R10
@@ -2737,17 +3149,52 @@ copy75:
 	MOVQ R11, BX
 
 direct74:
+	VPSRLQ       $0x20, Y5, Y10
+	VPMULDQ      (CX), Y5, Y5
+	VPMULDQ      4(CX), Y10, Y10
 	VPMOVZXBD    (BX), Y9
-	VPBROADCASTD 148(BP), Y6
-	VPSUBD       Y6, Y9, Y9
-	VCVTDQ2PS    Y9, Y9
-	VBROADCASTSS 160(BP), Y6
-	VMULPS       Y6, Y9, Y9
-	VADDPS       Y9, Y5, Y5
-	VPBROADCASTD 144(BP), Y6
+	VPBROADCASTD 148(BP), Y13
+	VPSUBD       Y13, Y9, Y9
+	VPBROADCASTQ 200(BP), Y13
+	VPSRLQ       $0x20, Y9, Y11
+	VPMULDQ      Y13, Y9, Y9
+	VPMULDQ      Y13, Y11, Y11
+	VPADDQ       Y9, Y5, Y5
+	VPADDQ       Y11, Y10, Y10
+	VPADDQ       Y12, Y5, Y5
+	VPADDQ       Y12, Y10, Y10
+	VPSRLQ       168(BP), Y5, Y5
+	VPSLLQ       184(BP), Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y5, Y5
+	JMP          ready73
+
+signed71:
+	TESTQ     DX, DX
+	JZ        plain72
+	VMOVUPS   (CX), Y9
+	VBLENDVPS Y5, (DX), Y9, Y9
+	VPSRLQ    $0x20, Y9, Y11
+	VPSRLQ    $0x20, Y5, Y10
+	VPMULDQ   Y9, Y5, Y5
+	VPMULDQ   Y11, Y10, Y10
+	VPADDQ    Y12, Y5, Y5
+	VPADDQ    Y12, Y10, Y10
+	VPSRLQ    168(BP), Y5, Y5
+	VPSLLQ    184(BP), Y10, Y10
+	VPBLENDD  $0xaa, Y10, Y5, Y5
+	JMP       ready73
+
+plain72:
+	VPSRLQ   $0x20, Y5, Y10
+	VPMULDQ  (CX), Y5, Y5
+	VPMULDQ  4(CX), Y10, Y10
+	VPADDQ   Y12, Y5, Y5
+	VPADDQ   Y12, Y10, Y10
+	VPSRLQ   168(BP), Y5, Y5
+	VPSLLQ   184(BP), Y10, Y10
+	VPBLENDD $0xaa, Y10, Y5, Y5
 
 ready73:
-	VCVTPS2DQ    Y5, Y5
 	VPACKSSDW    Y5, Y5, Y5
 	VPADDSW      Y6, Y5, Y5
 	VPACKUSWB    Y5, Y5, Y5
@@ -2764,8 +3211,8 @@ full78:
 	JMP   stored77
 
 part76:
-	VMOVDQU X5, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X5, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy79:
@@ -2999,11 +3446,11 @@ next5:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums8
-	VMOVUPS Y0, 184(BP)
+	VMOVUPS Y0, 224(BP)
 	MOVQ    $+0, R9
 
 copySums10:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -3018,11 +3465,11 @@ sumsDone9:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums11
-	VMOVUPS Y1, 184(BP)
+	VMOVUPS Y1, 224(BP)
 	MOVQ    $+0, R9
 
 copySums13:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -3037,11 +3484,11 @@ sumsDone12:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums14
-	VMOVUPS Y2, 184(BP)
+	VMOVUPS Y2, 224(BP)
 	MOVQ    $+0, R9
 
 copySums16:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -3056,11 +3503,11 @@ sumsDone15:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums17
-	VMOVUPS Y3, 184(BP)
+	VMOVUPS Y3, 224(BP)
 	MOVQ    $+0, R9
 
 copySums19:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -3075,11 +3522,11 @@ sumsDone18:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums20
-	VMOVUPS Y4, 184(BP)
+	VMOVUPS Y4, 224(BP)
 	MOVQ    $+0, R9
 
 copySums22:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -3094,11 +3541,11 @@ sumsDone21:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums23
-	VMOVUPS Y5, 184(BP)
+	VMOVUPS Y5, 224(BP)
 	MOVQ    $+0, R9
 
 copySums25:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -3113,11 +3560,11 @@ sumsDone24:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums26
-	VMOVUPS Y6, 184(BP)
+	VMOVUPS Y6, 224(BP)
 	MOVQ    $+0, R9
 
 copySums28:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -3135,32 +3582,19 @@ bytes7:
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 160(BP), Y13
 	VPBROADCASTD 144(BP), Y7
 	VPBROADCASTD 152(BP), Y8
 	VPBROADCASTD 156(BP), Y9
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain29
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       (DX), Y0, Y10
-	VMOVUPS      Y10, 184(BP)
-	VMULPS       (CX), Y0, Y10
-	VBLENDVPS    Y0, 184(BP), Y10, Y0
-	JMP          scaled30
-
-plain29:
-	VCVTDQ2PS Y0, Y0
-	VMULPS    (CX), Y0, Y0
-
-scaled30:
-	TESTQ R8, R8
-	JZ    ready31
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct32
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	TESTQ        R8, R8
+	JZ           signed29
+	ADDQ         R8, BX
+	CMPQ         136(BP), $+8
+	JEQ          direct32
+	LEAQ         224(BP), R11
+	XORQ         R9, R9
 
 copy33:
 	MOVB (BX)(R9*1), R10
@@ -3171,17 +3605,52 @@ copy33:
 	MOVQ R11, BX
 
 direct32:
+	VPSRLQ       $0x20, Y0, Y11
+	VPMULDQ      (CX), Y0, Y0
+	VPMULDQ      4(CX), Y11, Y11
 	VPMOVZXBD    (BX), Y10
-	VPBROADCASTD 148(BP), Y7
-	VPSUBD       Y7, Y10, Y10
-	VCVTDQ2PS    Y10, Y10
-	VBROADCASTSS 160(BP), Y7
-	VMULPS       Y7, Y10, Y10
-	VADDPS       Y10, Y0, Y0
-	VPBROADCASTD 144(BP), Y7
+	VPBROADCASTD 148(BP), Y14
+	VPSUBD       Y14, Y10, Y10
+	VPBROADCASTQ 200(BP), Y14
+	VPSRLQ       $0x20, Y10, Y12
+	VPMULDQ      Y14, Y10, Y10
+	VPMULDQ      Y14, Y12, Y12
+	VPADDQ       Y10, Y0, Y0
+	VPADDQ       Y12, Y11, Y11
+	VPADDQ       Y13, Y0, Y0
+	VPADDQ       Y13, Y11, Y11
+	VPSRLQ       168(BP), Y0, Y0
+	VPSLLQ       184(BP), Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y0, Y0
+	JMP          ready31
+
+signed29:
+	TESTQ     DX, DX
+	JZ        plain30
+	VMOVUPS   (CX), Y10
+	VBLENDVPS Y0, (DX), Y10, Y10
+	VPSRLQ    $0x20, Y10, Y12
+	VPSRLQ    $0x20, Y0, Y11
+	VPMULDQ   Y10, Y0, Y0
+	VPMULDQ   Y12, Y11, Y11
+	VPADDQ    Y13, Y0, Y0
+	VPADDQ    Y13, Y11, Y11
+	VPSRLQ    168(BP), Y0, Y0
+	VPSLLQ    184(BP), Y11, Y11
+	VPBLENDD  $0xaa, Y11, Y0, Y0
+	JMP       ready31
+
+plain30:
+	VPSRLQ   $0x20, Y0, Y11
+	VPMULDQ  (CX), Y0, Y0
+	VPMULDQ  4(CX), Y11, Y11
+	VPADDQ   Y13, Y0, Y0
+	VPADDQ   Y13, Y11, Y11
+	VPSRLQ   168(BP), Y0, Y0
+	VPSLLQ   184(BP), Y11, Y11
+	VPBLENDD $0xaa, Y11, Y0, Y0
 
 ready31:
-	VCVTPS2DQ    Y0, Y0
 	VPACKSSDW    Y0, Y0, Y0
 	VPADDSW      Y7, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
@@ -3198,8 +3667,8 @@ full36:
 	JMP   stored35
 
 part34:
-	VMOVDQU X0, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X0, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy37:
@@ -3210,29 +3679,15 @@ copy37:
 	JLT  copy37
 
 stored35:
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain38
-	VCVTDQ2PS Y1, Y1
-	VMULPS    (DX), Y1, Y10
-	VMOVUPS   Y10, 184(BP)
-	VMULPS    (CX), Y1, Y10
-	VBLENDVPS Y1, 184(BP), Y10, Y1
-	JMP       scaled39
-
-plain38:
-	VCVTDQ2PS Y1, Y1
-	VMULPS    (CX), Y1, Y1
-
-scaled39:
-	TESTQ R8, R8
-	JZ    ready40
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct41
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 4(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed38
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct41
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy42:
 	MOVB (BX)(R9*1), R10
@@ -3243,17 +3698,52 @@ copy42:
 	MOVQ R11, BX
 
 direct41:
+	VPSRLQ       $0x20, Y1, Y11
+	VPMULDQ      (CX), Y1, Y1
+	VPMULDQ      4(CX), Y11, Y11
 	VPMOVZXBD    (BX), Y10
-	VPBROADCASTD 148(BP), Y7
-	VPSUBD       Y7, Y10, Y10
-	VCVTDQ2PS    Y10, Y10
-	VBROADCASTSS 160(BP), Y7
-	VMULPS       Y7, Y10, Y10
-	VADDPS       Y10, Y1, Y1
-	VPBROADCASTD 144(BP), Y7
+	VPBROADCASTD 148(BP), Y14
+	VPSUBD       Y14, Y10, Y10
+	VPBROADCASTQ 200(BP), Y14
+	VPSRLQ       $0x20, Y10, Y12
+	VPMULDQ      Y14, Y10, Y10
+	VPMULDQ      Y14, Y12, Y12
+	VPADDQ       Y10, Y1, Y1
+	VPADDQ       Y12, Y11, Y11
+	VPADDQ       Y13, Y1, Y1
+	VPADDQ       Y13, Y11, Y11
+	VPSRLQ       168(BP), Y1, Y1
+	VPSLLQ       184(BP), Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y1, Y1
+	JMP          ready40
+
+signed38:
+	TESTQ     DX, DX
+	JZ        plain39
+	VMOVUPS   (CX), Y10
+	VBLENDVPS Y1, (DX), Y10, Y10
+	VPSRLQ    $0x20, Y10, Y12
+	VPSRLQ    $0x20, Y1, Y11
+	VPMULDQ   Y10, Y1, Y1
+	VPMULDQ   Y12, Y11, Y11
+	VPADDQ    Y13, Y1, Y1
+	VPADDQ    Y13, Y11, Y11
+	VPSRLQ    168(BP), Y1, Y1
+	VPSLLQ    184(BP), Y11, Y11
+	VPBLENDD  $0xaa, Y11, Y1, Y1
+	JMP       ready40
+
+plain39:
+	VPSRLQ   $0x20, Y1, Y11
+	VPMULDQ  (CX), Y1, Y1
+	VPMULDQ  4(CX), Y11, Y11
+	VPADDQ   Y13, Y1, Y1
+	VPADDQ   Y13, Y11, Y11
+	VPSRLQ   168(BP), Y1, Y1
+	VPSLLQ   184(BP), Y11, Y11
+	VPBLENDD $0xaa, Y11, Y1, Y1
 
 ready40:
-	VCVTPS2DQ    Y1, Y1
 	VPACKSSDW    Y1, Y1, Y1
 	VPADDSW      Y7, Y1, Y1
 	VPACKUSWB    Y1, Y1, Y1
@@ -3270,8 +3760,8 @@ full45:
 	JMP   stored44
 
 part43:
-	VMOVDQU X1, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X1, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy46:
@@ -3282,29 +3772,15 @@ copy46:
 	JLT  copy46
 
 stored44:
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain47
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (DX), Y2, Y10
-	VMOVUPS   Y10, 184(BP)
-	VMULPS    (CX), Y2, Y10
-	VBLENDVPS Y2, 184(BP), Y10, Y2
-	JMP       scaled48
-
-plain47:
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (CX), Y2, Y2
-
-scaled48:
-	TESTQ R8, R8
-	JZ    ready49
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct50
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 8(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed47
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct50
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy51:
 	MOVB (BX)(R9*1), R10
@@ -3315,17 +3791,52 @@ copy51:
 	MOVQ R11, BX
 
 direct50:
+	VPSRLQ       $0x20, Y2, Y11
+	VPMULDQ      (CX), Y2, Y2
+	VPMULDQ      4(CX), Y11, Y11
 	VPMOVZXBD    (BX), Y10
-	VPBROADCASTD 148(BP), Y7
-	VPSUBD       Y7, Y10, Y10
-	VCVTDQ2PS    Y10, Y10
-	VBROADCASTSS 160(BP), Y7
-	VMULPS       Y7, Y10, Y10
-	VADDPS       Y10, Y2, Y2
-	VPBROADCASTD 144(BP), Y7
+	VPBROADCASTD 148(BP), Y14
+	VPSUBD       Y14, Y10, Y10
+	VPBROADCASTQ 200(BP), Y14
+	VPSRLQ       $0x20, Y10, Y12
+	VPMULDQ      Y14, Y10, Y10
+	VPMULDQ      Y14, Y12, Y12
+	VPADDQ       Y10, Y2, Y2
+	VPADDQ       Y12, Y11, Y11
+	VPADDQ       Y13, Y2, Y2
+	VPADDQ       Y13, Y11, Y11
+	VPSRLQ       168(BP), Y2, Y2
+	VPSLLQ       184(BP), Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y2, Y2
+	JMP          ready49
+
+signed47:
+	TESTQ     DX, DX
+	JZ        plain48
+	VMOVUPS   (CX), Y10
+	VBLENDVPS Y2, (DX), Y10, Y10
+	VPSRLQ    $0x20, Y10, Y12
+	VPSRLQ    $0x20, Y2, Y11
+	VPMULDQ   Y10, Y2, Y2
+	VPMULDQ   Y12, Y11, Y11
+	VPADDQ    Y13, Y2, Y2
+	VPADDQ    Y13, Y11, Y11
+	VPSRLQ    168(BP), Y2, Y2
+	VPSLLQ    184(BP), Y11, Y11
+	VPBLENDD  $0xaa, Y11, Y2, Y2
+	JMP       ready49
+
+plain48:
+	VPSRLQ   $0x20, Y2, Y11
+	VPMULDQ  (CX), Y2, Y2
+	VPMULDQ  4(CX), Y11, Y11
+	VPADDQ   Y13, Y2, Y2
+	VPADDQ   Y13, Y11, Y11
+	VPSRLQ   168(BP), Y2, Y2
+	VPSLLQ   184(BP), Y11, Y11
+	VPBLENDD $0xaa, Y11, Y2, Y2
 
 ready49:
-	VCVTPS2DQ    Y2, Y2
 	VPACKSSDW    Y2, Y2, Y2
 	VPADDSW      Y7, Y2, Y2
 	VPACKUSWB    Y2, Y2, Y2
@@ -3342,8 +3853,8 @@ full54:
 	JMP   stored53
 
 part52:
-	VMOVDQU X2, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X2, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy55:
@@ -3354,29 +3865,15 @@ copy55:
 	JLT  copy55
 
 stored53:
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain56
-	VCVTDQ2PS Y3, Y3
-	VMULPS    (DX), Y3, Y10
-	VMOVUPS   Y10, 184(BP)
-	VMULPS    (CX), Y3, Y10
-	VBLENDVPS Y3, 184(BP), Y10, Y3
-	JMP       scaled57
-
-plain56:
-	VCVTDQ2PS Y3, Y3
-	VMULPS    (CX), Y3, Y3
-
-scaled57:
-	TESTQ R8, R8
-	JZ    ready58
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct59
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 12(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed56
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct59
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy60:
 	MOVB (BX)(R9*1), R10
@@ -3387,17 +3884,52 @@ copy60:
 	MOVQ R11, BX
 
 direct59:
+	VPSRLQ       $0x20, Y3, Y11
+	VPMULDQ      (CX), Y3, Y3
+	VPMULDQ      4(CX), Y11, Y11
 	VPMOVZXBD    (BX), Y10
-	VPBROADCASTD 148(BP), Y7
-	VPSUBD       Y7, Y10, Y10
-	VCVTDQ2PS    Y10, Y10
-	VBROADCASTSS 160(BP), Y7
-	VMULPS       Y7, Y10, Y10
-	VADDPS       Y10, Y3, Y3
-	VPBROADCASTD 144(BP), Y7
+	VPBROADCASTD 148(BP), Y14
+	VPSUBD       Y14, Y10, Y10
+	VPBROADCASTQ 200(BP), Y14
+	VPSRLQ       $0x20, Y10, Y12
+	VPMULDQ      Y14, Y10, Y10
+	VPMULDQ      Y14, Y12, Y12
+	VPADDQ       Y10, Y3, Y3
+	VPADDQ       Y12, Y11, Y11
+	VPADDQ       Y13, Y3, Y3
+	VPADDQ       Y13, Y11, Y11
+	VPSRLQ       168(BP), Y3, Y3
+	VPSLLQ       184(BP), Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y3, Y3
+	JMP          ready58
+
+signed56:
+	TESTQ     DX, DX
+	JZ        plain57
+	VMOVUPS   (CX), Y10
+	VBLENDVPS Y3, (DX), Y10, Y10
+	VPSRLQ    $0x20, Y10, Y12
+	VPSRLQ    $0x20, Y3, Y11
+	VPMULDQ   Y10, Y3, Y3
+	VPMULDQ   Y12, Y11, Y11
+	VPADDQ    Y13, Y3, Y3
+	VPADDQ    Y13, Y11, Y11
+	VPSRLQ    168(BP), Y3, Y3
+	VPSLLQ    184(BP), Y11, Y11
+	VPBLENDD  $0xaa, Y11, Y3, Y3
+	JMP       ready58
+
+plain57:
+	VPSRLQ   $0x20, Y3, Y11
+	VPMULDQ  (CX), Y3, Y3
+	VPMULDQ  4(CX), Y11, Y11
+	VPADDQ   Y13, Y3, Y3
+	VPADDQ   Y13, Y11, Y11
+	VPSRLQ   168(BP), Y3, Y3
+	VPSLLQ   184(BP), Y11, Y11
+	VPBLENDD $0xaa, Y11, Y3, Y3
 
 ready58:
-	VCVTPS2DQ    Y3, Y3
 	VPACKSSDW    Y3, Y3, Y3
 	VPADDSW      Y7, Y3, Y3
 	VPACKUSWB    Y3, Y3, Y3
@@ -3414,8 +3946,8 @@ full63:
 	JMP   stored62
 
 part61:
-	VMOVDQU X3, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X3, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy64:
@@ -3426,29 +3958,15 @@ copy64:
 	JLT  copy64
 
 stored62:
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain65
-	VCVTDQ2PS Y4, Y4
-	VMULPS    (DX), Y4, Y10
-	VMOVUPS   Y10, 184(BP)
-	VMULPS    (CX), Y4, Y10
-	VBLENDVPS Y4, 184(BP), Y10, Y4
-	JMP       scaled66
-
-plain65:
-	VCVTDQ2PS Y4, Y4
-	VMULPS    (CX), Y4, Y4
-
-scaled66:
-	TESTQ R8, R8
-	JZ    ready67
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct68
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 16(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed65
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct68
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy69:
 	MOVB (BX)(R9*1), R10
@@ -3459,17 +3977,52 @@ copy69:
 	MOVQ R11, BX
 
 direct68:
+	VPSRLQ       $0x20, Y4, Y11
+	VPMULDQ      (CX), Y4, Y4
+	VPMULDQ      4(CX), Y11, Y11
 	VPMOVZXBD    (BX), Y10
-	VPBROADCASTD 148(BP), Y7
-	VPSUBD       Y7, Y10, Y10
-	VCVTDQ2PS    Y10, Y10
-	VBROADCASTSS 160(BP), Y7
-	VMULPS       Y7, Y10, Y10
-	VADDPS       Y10, Y4, Y4
-	VPBROADCASTD 144(BP), Y7
+	VPBROADCASTD 148(BP), Y14
+	VPSUBD       Y14, Y10, Y10
+	VPBROADCASTQ 200(BP), Y14
+	VPSRLQ       $0x20, Y10, Y12
+	VPMULDQ      Y14, Y10, Y10
+	VPMULDQ      Y14, Y12, Y12
+	VPADDQ       Y10, Y4, Y4
+	VPADDQ       Y12, Y11, Y11
+	VPADDQ       Y13, Y4, Y4
+	VPADDQ       Y13, Y11, Y11
+	VPSRLQ       168(BP), Y4, Y4
+	VPSLLQ       184(BP), Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y4, Y4
+	JMP          ready67
+
+signed65:
+	TESTQ     DX, DX
+	JZ        plain66
+	VMOVUPS   (CX), Y10
+	VBLENDVPS Y4, (DX), Y10, Y10
+	VPSRLQ    $0x20, Y10, Y12
+	VPSRLQ    $0x20, Y4, Y11
+	VPMULDQ   Y10, Y4, Y4
+	VPMULDQ   Y12, Y11, Y11
+	VPADDQ    Y13, Y4, Y4
+	VPADDQ    Y13, Y11, Y11
+	VPSRLQ    168(BP), Y4, Y4
+	VPSLLQ    184(BP), Y11, Y11
+	VPBLENDD  $0xaa, Y11, Y4, Y4
+	JMP       ready67
+
+plain66:
+	VPSRLQ   $0x20, Y4, Y11
+	VPMULDQ  (CX), Y4, Y4
+	VPMULDQ  4(CX), Y11, Y11
+	VPADDQ   Y13, Y4, Y4
+	VPADDQ   Y13, Y11, Y11
+	VPSRLQ   168(BP), Y4, Y4
+	VPSLLQ   184(BP), Y11, Y11
+	VPBLENDD $0xaa, Y11, Y4, Y4
 
 ready67:
-	VCVTPS2DQ    Y4, Y4
 	VPACKSSDW    Y4, Y4, Y4
 	VPADDSW      Y7, Y4, Y4
 	VPACKUSWB    Y4, Y4, Y4
@@ -3486,8 +4039,8 @@ full72:
 	JMP   stored71
 
 part70:
-	VMOVDQU X4, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X4, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy73:
@@ -3498,29 +4051,15 @@ copy73:
 	JLT  copy73
 
 stored71:
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain74
-	VCVTDQ2PS Y5, Y5
-	VMULPS    (DX), Y5, Y10
-	VMOVUPS   Y10, 184(BP)
-	VMULPS    (CX), Y5, Y10
-	VBLENDVPS Y5, 184(BP), Y10, Y5
-	JMP       scaled75
-
-plain74:
-	VCVTDQ2PS Y5, Y5
-	VMULPS    (CX), Y5, Y5
-
-scaled75:
-	TESTQ R8, R8
-	JZ    ready76
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct77
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 20(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed74
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct77
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy78:
 	MOVB (BX)(R9*1), R10
@@ -3531,17 +4070,52 @@ copy78:
 	MOVQ R11, BX
 
 direct77:
+	VPSRLQ       $0x20, Y5, Y11
+	VPMULDQ      (CX), Y5, Y5
+	VPMULDQ      4(CX), Y11, Y11
 	VPMOVZXBD    (BX), Y10
-	VPBROADCASTD 148(BP), Y7
-	VPSUBD       Y7, Y10, Y10
-	VCVTDQ2PS    Y10, Y10
-	VBROADCASTSS 160(BP), Y7
-	VMULPS       Y7, Y10, Y10
-	VADDPS       Y10, Y5, Y5
-	VPBROADCASTD 144(BP), Y7
+	VPBROADCASTD 148(BP), Y14
+	VPSUBD       Y14, Y10, Y10
+	VPBROADCASTQ 200(BP), Y14
+	VPSRLQ       $0x20, Y10, Y12
+	VPMULDQ      Y14, Y10, Y10
+	VPMULDQ      Y14, Y12, Y12
+	VPADDQ       Y10, Y5, Y5
+	VPADDQ       Y12, Y11, Y11
+	VPADDQ       Y13, Y5, Y5
+	VPADDQ       Y13, Y11, Y11
+	VPSRLQ       168(BP), Y5, Y5
+	VPSLLQ       184(BP), Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y5, Y5
+	JMP          ready76
+
+signed74:
+	TESTQ     DX, DX
+	JZ        plain75
+	VMOVUPS   (CX), Y10
+	VBLENDVPS Y5, (DX), Y10, Y10
+	VPSRLQ    $0x20, Y10, Y12
+	VPSRLQ    $0x20, Y5, Y11
+	VPMULDQ   Y10, Y5, Y5
+	VPMULDQ   Y12, Y11, Y11
+	VPADDQ    Y13, Y5, Y5
+	VPADDQ    Y13, Y11, Y11
+	VPSRLQ    168(BP), Y5, Y5
+	VPSLLQ    184(BP), Y11, Y11
+	VPBLENDD  $0xaa, Y11, Y5, Y5
+	JMP       ready76
+
+plain75:
+	VPSRLQ   $0x20, Y5, Y11
+	VPMULDQ  (CX), Y5, Y5
+	VPMULDQ  4(CX), Y11, Y11
+	VPADDQ   Y13, Y5, Y5
+	VPADDQ   Y13, Y11, Y11
+	VPSRLQ   168(BP), Y5, Y5
+	VPSLLQ   184(BP), Y11, Y11
+	VPBLENDD $0xaa, Y11, Y5, Y5
 
 ready76:
-	VCVTPS2DQ    Y5, Y5
 	VPACKSSDW    Y5, Y5, Y5
 	VPADDSW      Y7, Y5, Y5
 	VPACKUSWB    Y5, Y5, Y5
@@ -3558,8 +4132,8 @@ full81:
 	JMP   stored80
 
 part79:
-	VMOVDQU X5, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X5, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy82:
@@ -3570,29 +4144,15 @@ copy82:
 	JLT  copy82
 
 stored80:
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain83
-	VCVTDQ2PS Y6, Y6
-	VMULPS    (DX), Y6, Y10
-	VMOVUPS   Y10, 184(BP)
-	VMULPS    (CX), Y6, Y10
-	VBLENDVPS Y6, 184(BP), Y10, Y6
-	JMP       scaled84
-
-plain83:
-	VCVTDQ2PS Y6, Y6
-	VMULPS    (CX), Y6, Y6
-
-scaled84:
-	TESTQ R8, R8
-	JZ    ready85
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct86
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 24(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed83
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct86
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy87:
 	MOVB (BX)(R9*1), R10
@@ -3603,17 +4163,52 @@ copy87:
 	MOVQ R11, BX
 
 direct86:
+	VPSRLQ       $0x20, Y6, Y11
+	VPMULDQ      (CX), Y6, Y6
+	VPMULDQ      4(CX), Y11, Y11
 	VPMOVZXBD    (BX), Y10
-	VPBROADCASTD 148(BP), Y7
-	VPSUBD       Y7, Y10, Y10
-	VCVTDQ2PS    Y10, Y10
-	VBROADCASTSS 160(BP), Y7
-	VMULPS       Y7, Y10, Y10
-	VADDPS       Y10, Y6, Y6
-	VPBROADCASTD 144(BP), Y7
+	VPBROADCASTD 148(BP), Y14
+	VPSUBD       Y14, Y10, Y10
+	VPBROADCASTQ 200(BP), Y14
+	VPSRLQ       $0x20, Y10, Y12
+	VPMULDQ      Y14, Y10, Y10
+	VPMULDQ      Y14, Y12, Y12
+	VPADDQ       Y10, Y6, Y6
+	VPADDQ       Y12, Y11, Y11
+	VPADDQ       Y13, Y6, Y6
+	VPADDQ       Y13, Y11, Y11
+	VPSRLQ       168(BP), Y6, Y6
+	VPSLLQ       184(BP), Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y6, Y6
+	JMP          ready85
+
+signed83:
+	TESTQ     DX, DX
+	JZ        plain84
+	VMOVUPS   (CX), Y10
+	VBLENDVPS Y6, (DX), Y10, Y10
+	VPSRLQ    $0x20, Y10, Y12
+	VPSRLQ    $0x20, Y6, Y11
+	VPMULDQ   Y10, Y6, Y6
+	VPMULDQ   Y12, Y11, Y11
+	VPADDQ    Y13, Y6, Y6
+	VPADDQ    Y13, Y11, Y11
+	VPSRLQ    168(BP), Y6, Y6
+	VPSLLQ    184(BP), Y11, Y11
+	VPBLENDD  $0xaa, Y11, Y6, Y6
+	JMP       ready85
+
+plain84:
+	VPSRLQ   $0x20, Y6, Y11
+	VPMULDQ  (CX), Y6, Y6
+	VPMULDQ  4(CX), Y11, Y11
+	VPADDQ   Y13, Y6, Y6
+	VPADDQ   Y13, Y11, Y11
+	VPSRLQ   168(BP), Y6, Y6
+	VPSLLQ   184(BP), Y11, Y11
+	VPBLENDD $0xaa, Y11, Y6, Y6
 
 ready85:
-	VCVTPS2DQ    Y6, Y6
 	VPACKSSDW    Y6, Y6, Y6
 	VPADDSW      Y7, Y6, Y6
 	VPACKUSWB    Y6, Y6, Y6
@@ -3630,8 +4225,8 @@ full90:
 	JMP   stored89
 
 part88:
-	VMOVDQU X6, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X6, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy91:
@@ -3889,11 +4484,11 @@ next5:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums8
-	VMOVUPS Y0, 184(BP)
+	VMOVUPS Y0, 224(BP)
 	MOVQ    $+0, R9
 
 copySums10:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -3908,11 +4503,11 @@ sumsDone9:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums11
-	VMOVUPS Y1, 184(BP)
+	VMOVUPS Y1, 224(BP)
 	MOVQ    $+0, R9
 
 copySums13:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -3927,11 +4522,11 @@ sumsDone12:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums14
-	VMOVUPS Y2, 184(BP)
+	VMOVUPS Y2, 224(BP)
 	MOVQ    $+0, R9
 
 copySums16:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -3946,11 +4541,11 @@ sumsDone15:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums17
-	VMOVUPS Y3, 184(BP)
+	VMOVUPS Y3, 224(BP)
 	MOVQ    $+0, R9
 
 copySums19:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -3965,11 +4560,11 @@ sumsDone18:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums20
-	VMOVUPS Y4, 184(BP)
+	VMOVUPS Y4, 224(BP)
 	MOVQ    $+0, R9
 
 copySums22:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -3984,11 +4579,11 @@ sumsDone21:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums23
-	VMOVUPS Y5, 184(BP)
+	VMOVUPS Y5, 224(BP)
 	MOVQ    $+0, R9
 
 copySums25:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -4003,11 +4598,11 @@ sumsDone24:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums26
-	VMOVUPS Y6, 184(BP)
+	VMOVUPS Y6, 224(BP)
 	MOVQ    $+0, R9
 
 copySums28:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -4022,11 +4617,11 @@ sumsDone27:
 	LEAQ    (DI)(AX*4), AX
 	CMPQ    136(BP), $+8
 	JEQ     wholeSums29
-	VMOVUPS Y7, 184(BP)
+	VMOVUPS Y7, 224(BP)
 	MOVQ    $+0, R9
 
 copySums31:
-	MOVL 184(BP)(R9*4), R10
+	MOVL 224(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -4044,32 +4639,19 @@ bytes7:
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 160(BP), Y14
 	VPBROADCASTD 144(BP), Y8
 	VPBROADCASTD 152(BP), Y9
 	VPBROADCASTD 156(BP), Y10
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain32
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       (DX), Y0, Y11
-	VMOVUPS      Y11, 184(BP)
-	VMULPS       (CX), Y0, Y11
-	VBLENDVPS    Y0, 184(BP), Y11, Y0
-	JMP          scaled33
-
-plain32:
-	VCVTDQ2PS Y0, Y0
-	VMULPS    (CX), Y0, Y0
-
-scaled33:
-	TESTQ R8, R8
-	JZ    ready34
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct35
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	TESTQ        R8, R8
+	JZ           signed32
+	ADDQ         R8, BX
+	CMPQ         136(BP), $+8
+	JEQ          direct35
+	LEAQ         224(BP), R11
+	XORQ         R9, R9
 
 copy36:
 	MOVB (BX)(R9*1), R10
@@ -4080,17 +4662,52 @@ copy36:
 	MOVQ R11, BX
 
 direct35:
+	VPSRLQ       $0x20, Y0, Y12
+	VPMULDQ      (CX), Y0, Y0
+	VPMULDQ      4(CX), Y12, Y12
 	VPMOVZXBD    (BX), Y11
-	VPBROADCASTD 148(BP), Y8
-	VPSUBD       Y8, Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 160(BP), Y8
-	VMULPS       Y8, Y11, Y11
-	VADDPS       Y11, Y0, Y0
-	VPBROADCASTD 144(BP), Y8
+	VPBROADCASTD 148(BP), Y15
+	VPSUBD       Y15, Y11, Y11
+	VPBROADCASTQ 200(BP), Y15
+	VPSRLQ       $0x20, Y11, Y13
+	VPMULDQ      Y15, Y11, Y11
+	VPMULDQ      Y15, Y13, Y13
+	VPADDQ       Y11, Y0, Y0
+	VPADDQ       Y13, Y12, Y12
+	VPADDQ       Y14, Y0, Y0
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       168(BP), Y0, Y0
+	VPSLLQ       184(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y0, Y0
+	JMP          ready34
+
+signed32:
+	TESTQ     DX, DX
+	JZ        plain33
+	VMOVUPS   (CX), Y11
+	VBLENDVPS Y0, (DX), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y0, Y12
+	VPMULDQ   Y11, Y0, Y0
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y0, Y0
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    168(BP), Y0, Y0
+	VPSLLQ    184(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y0, Y0
+	JMP       ready34
+
+plain33:
+	VPSRLQ   $0x20, Y0, Y12
+	VPMULDQ  (CX), Y0, Y0
+	VPMULDQ  4(CX), Y12, Y12
+	VPADDQ   Y14, Y0, Y0
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   168(BP), Y0, Y0
+	VPSLLQ   184(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y0, Y0
 
 ready34:
-	VCVTPS2DQ    Y0, Y0
 	VPACKSSDW    Y0, Y0, Y0
 	VPADDSW      Y8, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
@@ -4107,8 +4724,8 @@ full39:
 	JMP   stored38
 
 part37:
-	VMOVDQU X0, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X0, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy40:
@@ -4119,29 +4736,15 @@ copy40:
 	JLT  copy40
 
 stored38:
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain41
-	VCVTDQ2PS Y1, Y1
-	VMULPS    (DX), Y1, Y11
-	VMOVUPS   Y11, 184(BP)
-	VMULPS    (CX), Y1, Y11
-	VBLENDVPS Y1, 184(BP), Y11, Y1
-	JMP       scaled42
-
-plain41:
-	VCVTDQ2PS Y1, Y1
-	VMULPS    (CX), Y1, Y1
-
-scaled42:
-	TESTQ R8, R8
-	JZ    ready43
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct44
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 4(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed41
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct44
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy45:
 	MOVB (BX)(R9*1), R10
@@ -4152,17 +4755,52 @@ copy45:
 	MOVQ R11, BX
 
 direct44:
+	VPSRLQ       $0x20, Y1, Y12
+	VPMULDQ      (CX), Y1, Y1
+	VPMULDQ      4(CX), Y12, Y12
 	VPMOVZXBD    (BX), Y11
-	VPBROADCASTD 148(BP), Y8
-	VPSUBD       Y8, Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 160(BP), Y8
-	VMULPS       Y8, Y11, Y11
-	VADDPS       Y11, Y1, Y1
-	VPBROADCASTD 144(BP), Y8
+	VPBROADCASTD 148(BP), Y15
+	VPSUBD       Y15, Y11, Y11
+	VPBROADCASTQ 200(BP), Y15
+	VPSRLQ       $0x20, Y11, Y13
+	VPMULDQ      Y15, Y11, Y11
+	VPMULDQ      Y15, Y13, Y13
+	VPADDQ       Y11, Y1, Y1
+	VPADDQ       Y13, Y12, Y12
+	VPADDQ       Y14, Y1, Y1
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       168(BP), Y1, Y1
+	VPSLLQ       184(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y1, Y1
+	JMP          ready43
+
+signed41:
+	TESTQ     DX, DX
+	JZ        plain42
+	VMOVUPS   (CX), Y11
+	VBLENDVPS Y1, (DX), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y1, Y12
+	VPMULDQ   Y11, Y1, Y1
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y1, Y1
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    168(BP), Y1, Y1
+	VPSLLQ    184(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y1, Y1
+	JMP       ready43
+
+plain42:
+	VPSRLQ   $0x20, Y1, Y12
+	VPMULDQ  (CX), Y1, Y1
+	VPMULDQ  4(CX), Y12, Y12
+	VPADDQ   Y14, Y1, Y1
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   168(BP), Y1, Y1
+	VPSLLQ   184(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y1, Y1
 
 ready43:
-	VCVTPS2DQ    Y1, Y1
 	VPACKSSDW    Y1, Y1, Y1
 	VPADDSW      Y8, Y1, Y1
 	VPACKUSWB    Y1, Y1, Y1
@@ -4179,8 +4817,8 @@ full48:
 	JMP   stored47
 
 part46:
-	VMOVDQU X1, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X1, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy49:
@@ -4191,29 +4829,15 @@ copy49:
 	JLT  copy49
 
 stored47:
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain50
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (DX), Y2, Y11
-	VMOVUPS   Y11, 184(BP)
-	VMULPS    (CX), Y2, Y11
-	VBLENDVPS Y2, 184(BP), Y11, Y2
-	JMP       scaled51
-
-plain50:
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (CX), Y2, Y2
-
-scaled51:
-	TESTQ R8, R8
-	JZ    ready52
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct53
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 8(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed50
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct53
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy54:
 	MOVB (BX)(R9*1), R10
@@ -4224,17 +4848,52 @@ copy54:
 	MOVQ R11, BX
 
 direct53:
+	VPSRLQ       $0x20, Y2, Y12
+	VPMULDQ      (CX), Y2, Y2
+	VPMULDQ      4(CX), Y12, Y12
 	VPMOVZXBD    (BX), Y11
-	VPBROADCASTD 148(BP), Y8
-	VPSUBD       Y8, Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 160(BP), Y8
-	VMULPS       Y8, Y11, Y11
-	VADDPS       Y11, Y2, Y2
-	VPBROADCASTD 144(BP), Y8
+	VPBROADCASTD 148(BP), Y15
+	VPSUBD       Y15, Y11, Y11
+	VPBROADCASTQ 200(BP), Y15
+	VPSRLQ       $0x20, Y11, Y13
+	VPMULDQ      Y15, Y11, Y11
+	VPMULDQ      Y15, Y13, Y13
+	VPADDQ       Y11, Y2, Y2
+	VPADDQ       Y13, Y12, Y12
+	VPADDQ       Y14, Y2, Y2
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       168(BP), Y2, Y2
+	VPSLLQ       184(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y2, Y2
+	JMP          ready52
+
+signed50:
+	TESTQ     DX, DX
+	JZ        plain51
+	VMOVUPS   (CX), Y11
+	VBLENDVPS Y2, (DX), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y2, Y12
+	VPMULDQ   Y11, Y2, Y2
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y2, Y2
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    168(BP), Y2, Y2
+	VPSLLQ    184(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y2, Y2
+	JMP       ready52
+
+plain51:
+	VPSRLQ   $0x20, Y2, Y12
+	VPMULDQ  (CX), Y2, Y2
+	VPMULDQ  4(CX), Y12, Y12
+	VPADDQ   Y14, Y2, Y2
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   168(BP), Y2, Y2
+	VPSLLQ   184(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y2, Y2
 
 ready52:
-	VCVTPS2DQ    Y2, Y2
 	VPACKSSDW    Y2, Y2, Y2
 	VPADDSW      Y8, Y2, Y2
 	VPACKUSWB    Y2, Y2, Y2
@@ -4251,8 +4910,8 @@ full57:
 	JMP   stored56
 
 part55:
-	VMOVDQU X2, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X2, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy58:
@@ -4263,29 +4922,15 @@ copy58:
 	JLT  copy58
 
 stored56:
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain59
-	VCVTDQ2PS Y3, Y3
-	VMULPS    (DX), Y3, Y11
-	VMOVUPS   Y11, 184(BP)
-	VMULPS    (CX), Y3, Y11
-	VBLENDVPS Y3, 184(BP), Y11, Y3
-	JMP       scaled60
-
-plain59:
-	VCVTDQ2PS Y3, Y3
-	VMULPS    (CX), Y3, Y3
-
-scaled60:
-	TESTQ R8, R8
-	JZ    ready61
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct62
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 12(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed59
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct62
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy63:
 	MOVB (BX)(R9*1), R10
@@ -4296,17 +4941,52 @@ copy63:
 	MOVQ R11, BX
 
 direct62:
+	VPSRLQ       $0x20, Y3, Y12
+	VPMULDQ      (CX), Y3, Y3
+	VPMULDQ      4(CX), Y12, Y12
 	VPMOVZXBD    (BX), Y11
-	VPBROADCASTD 148(BP), Y8
-	VPSUBD       Y8, Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 160(BP), Y8
-	VMULPS       Y8, Y11, Y11
-	VADDPS       Y11, Y3, Y3
-	VPBROADCASTD 144(BP), Y8
+	VPBROADCASTD 148(BP), Y15
+	VPSUBD       Y15, Y11, Y11
+	VPBROADCASTQ 200(BP), Y15
+	VPSRLQ       $0x20, Y11, Y13
+	VPMULDQ      Y15, Y11, Y11
+	VPMULDQ      Y15, Y13, Y13
+	VPADDQ       Y11, Y3, Y3
+	VPADDQ       Y13, Y12, Y12
+	VPADDQ       Y14, Y3, Y3
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       168(BP), Y3, Y3
+	VPSLLQ       184(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y3, Y3
+	JMP          ready61
+
+signed59:
+	TESTQ     DX, DX
+	JZ        plain60
+	VMOVUPS   (CX), Y11
+	VBLENDVPS Y3, (DX), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y3, Y12
+	VPMULDQ   Y11, Y3, Y3
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y3, Y3
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    168(BP), Y3, Y3
+	VPSLLQ    184(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y3, Y3
+	JMP       ready61
+
+plain60:
+	VPSRLQ   $0x20, Y3, Y12
+	VPMULDQ  (CX), Y3, Y3
+	VPMULDQ  4(CX), Y12, Y12
+	VPADDQ   Y14, Y3, Y3
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   168(BP), Y3, Y3
+	VPSLLQ   184(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y3, Y3
 
 ready61:
-	VCVTPS2DQ    Y3, Y3
 	VPACKSSDW    Y3, Y3, Y3
 	VPADDSW      Y8, Y3, Y3
 	VPACKUSWB    Y3, Y3, Y3
@@ -4323,8 +5003,8 @@ full66:
 	JMP   stored65
 
 part64:
-	VMOVDQU X3, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X3, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy67:
@@ -4335,29 +5015,15 @@ copy67:
 	JLT  copy67
 
 stored65:
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain68
-	VCVTDQ2PS Y4, Y4
-	VMULPS    (DX), Y4, Y11
-	VMOVUPS   Y11, 184(BP)
-	VMULPS    (CX), Y4, Y11
-	VBLENDVPS Y4, 184(BP), Y11, Y4
-	JMP       scaled69
-
-plain68:
-	VCVTDQ2PS Y4, Y4
-	VMULPS    (CX), Y4, Y4
-
-scaled69:
-	TESTQ R8, R8
-	JZ    ready70
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct71
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 16(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed68
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct71
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy72:
 	MOVB (BX)(R9*1), R10
@@ -4368,17 +5034,52 @@ copy72:
 	MOVQ R11, BX
 
 direct71:
+	VPSRLQ       $0x20, Y4, Y12
+	VPMULDQ      (CX), Y4, Y4
+	VPMULDQ      4(CX), Y12, Y12
 	VPMOVZXBD    (BX), Y11
-	VPBROADCASTD 148(BP), Y8
-	VPSUBD       Y8, Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 160(BP), Y8
-	VMULPS       Y8, Y11, Y11
-	VADDPS       Y11, Y4, Y4
-	VPBROADCASTD 144(BP), Y8
+	VPBROADCASTD 148(BP), Y15
+	VPSUBD       Y15, Y11, Y11
+	VPBROADCASTQ 200(BP), Y15
+	VPSRLQ       $0x20, Y11, Y13
+	VPMULDQ      Y15, Y11, Y11
+	VPMULDQ      Y15, Y13, Y13
+	VPADDQ       Y11, Y4, Y4
+	VPADDQ       Y13, Y12, Y12
+	VPADDQ       Y14, Y4, Y4
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       168(BP), Y4, Y4
+	VPSLLQ       184(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y4, Y4
+	JMP          ready70
+
+signed68:
+	TESTQ     DX, DX
+	JZ        plain69
+	VMOVUPS   (CX), Y11
+	VBLENDVPS Y4, (DX), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y4, Y12
+	VPMULDQ   Y11, Y4, Y4
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y4, Y4
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    168(BP), Y4, Y4
+	VPSLLQ    184(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y4, Y4
+	JMP       ready70
+
+plain69:
+	VPSRLQ   $0x20, Y4, Y12
+	VPMULDQ  (CX), Y4, Y4
+	VPMULDQ  4(CX), Y12, Y12
+	VPADDQ   Y14, Y4, Y4
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   168(BP), Y4, Y4
+	VPSLLQ   184(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y4, Y4
 
 ready70:
-	VCVTPS2DQ    Y4, Y4
 	VPACKSSDW    Y4, Y4, Y4
 	VPADDSW      Y8, Y4, Y4
 	VPACKUSWB    Y4, Y4, Y4
@@ -4395,8 +5096,8 @@ full75:
 	JMP   stored74
 
 part73:
-	VMOVDQU X4, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X4, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy76:
@@ -4407,29 +5108,15 @@ copy76:
 	JLT  copy76
 
 stored74:
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain77
-	VCVTDQ2PS Y5, Y5
-	VMULPS    (DX), Y5, Y11
-	VMOVUPS   Y11, 184(BP)
-	VMULPS    (CX), Y5, Y11
-	VBLENDVPS Y5, 184(BP), Y11, Y5
-	JMP       scaled78
-
-plain77:
-	VCVTDQ2PS Y5, Y5
-	VMULPS    (CX), Y5, Y5
-
-scaled78:
-	TESTQ R8, R8
-	JZ    ready79
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct80
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 20(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed77
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct80
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy81:
 	MOVB (BX)(R9*1), R10
@@ -4440,17 +5127,52 @@ copy81:
 	MOVQ R11, BX
 
 direct80:
+	VPSRLQ       $0x20, Y5, Y12
+	VPMULDQ      (CX), Y5, Y5
+	VPMULDQ      4(CX), Y12, Y12
 	VPMOVZXBD    (BX), Y11
-	VPBROADCASTD 148(BP), Y8
-	VPSUBD       Y8, Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 160(BP), Y8
-	VMULPS       Y8, Y11, Y11
-	VADDPS       Y11, Y5, Y5
-	VPBROADCASTD 144(BP), Y8
+	VPBROADCASTD 148(BP), Y15
+	VPSUBD       Y15, Y11, Y11
+	VPBROADCASTQ 200(BP), Y15
+	VPSRLQ       $0x20, Y11, Y13
+	VPMULDQ      Y15, Y11, Y11
+	VPMULDQ      Y15, Y13, Y13
+	VPADDQ       Y11, Y5, Y5
+	VPADDQ       Y13, Y12, Y12
+	VPADDQ       Y14, Y5, Y5
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       168(BP), Y5, Y5
+	VPSLLQ       184(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y5, Y5
+	JMP          ready79
+
+signed77:
+	TESTQ     DX, DX
+	JZ        plain78
+	VMOVUPS   (CX), Y11
+	VBLENDVPS Y5, (DX), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y5, Y12
+	VPMULDQ   Y11, Y5, Y5
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y5, Y5
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    168(BP), Y5, Y5
+	VPSLLQ    184(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y5, Y5
+	JMP       ready79
+
+plain78:
+	VPSRLQ   $0x20, Y5, Y12
+	VPMULDQ  (CX), Y5, Y5
+	VPMULDQ  4(CX), Y12, Y12
+	VPADDQ   Y14, Y5, Y5
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   168(BP), Y5, Y5
+	VPSLLQ   184(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y5, Y5
 
 ready79:
-	VCVTPS2DQ    Y5, Y5
 	VPACKSSDW    Y5, Y5, Y5
 	VPADDSW      Y8, Y5, Y5
 	VPACKUSWB    Y5, Y5, Y5
@@ -4467,8 +5189,8 @@ full84:
 	JMP   stored83
 
 part82:
-	VMOVDQU X5, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X5, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy85:
@@ -4479,29 +5201,15 @@ copy85:
 	JLT  copy85
 
 stored83:
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain86
-	VCVTDQ2PS Y6, Y6
-	VMULPS    (DX), Y6, Y11
-	VMOVUPS   Y11, 184(BP)
-	VMULPS    (CX), Y6, Y11
-	VBLENDVPS Y6, 184(BP), Y11, Y6
-	JMP       scaled87
-
-plain86:
-	VCVTDQ2PS Y6, Y6
-	VMULPS    (CX), Y6, Y6
-
-scaled87:
-	TESTQ R8, R8
-	JZ    ready88
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct89
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 24(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed86
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct89
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy90:
 	MOVB (BX)(R9*1), R10
@@ -4512,17 +5220,52 @@ copy90:
 	MOVQ R11, BX
 
 direct89:
+	VPSRLQ       $0x20, Y6, Y12
+	VPMULDQ      (CX), Y6, Y6
+	VPMULDQ      4(CX), Y12, Y12
 	VPMOVZXBD    (BX), Y11
-	VPBROADCASTD 148(BP), Y8
-	VPSUBD       Y8, Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 160(BP), Y8
-	VMULPS       Y8, Y11, Y11
-	VADDPS       Y11, Y6, Y6
-	VPBROADCASTD 144(BP), Y8
+	VPBROADCASTD 148(BP), Y15
+	VPSUBD       Y15, Y11, Y11
+	VPBROADCASTQ 200(BP), Y15
+	VPSRLQ       $0x20, Y11, Y13
+	VPMULDQ      Y15, Y11, Y11
+	VPMULDQ      Y15, Y13, Y13
+	VPADDQ       Y11, Y6, Y6
+	VPADDQ       Y13, Y12, Y12
+	VPADDQ       Y14, Y6, Y6
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       168(BP), Y6, Y6
+	VPSLLQ       184(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y6, Y6
+	JMP          ready88
+
+signed86:
+	TESTQ     DX, DX
+	JZ        plain87
+	VMOVUPS   (CX), Y11
+	VBLENDVPS Y6, (DX), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y6, Y12
+	VPMULDQ   Y11, Y6, Y6
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y6, Y6
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    168(BP), Y6, Y6
+	VPSLLQ    184(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y6, Y6
+	JMP       ready88
+
+plain87:
+	VPSRLQ   $0x20, Y6, Y12
+	VPMULDQ  (CX), Y6, Y6
+	VPMULDQ  4(CX), Y12, Y12
+	VPADDQ   Y14, Y6, Y6
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   168(BP), Y6, Y6
+	VPSLLQ   184(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y6, Y6
 
 ready88:
-	VCVTPS2DQ    Y6, Y6
 	VPACKSSDW    Y6, Y6, Y6
 	VPADDSW      Y8, Y6, Y6
 	VPACKUSWB    Y6, Y6, Y6
@@ -4539,8 +5282,8 @@ full93:
 	JMP   stored92
 
 part91:
-	VMOVDQU X6, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X6, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy94:
@@ -4551,29 +5294,15 @@ copy94:
 	JLT  copy94
 
 stored92:
-	MOVLQSX   28(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain95
-	VCVTDQ2PS Y7, Y7
-	VMULPS    (DX), Y7, Y11
-	VMOVUPS   Y11, 184(BP)
-	VMULPS    (CX), Y7, Y11
-	VBLENDVPS Y7, 184(BP), Y11, Y7
-	JMP       scaled96
-
-plain95:
-	VCVTDQ2PS Y7, Y7
-	VMULPS    (CX), Y7, Y7
-
-scaled96:
-	TESTQ R8, R8
-	JZ    ready97
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+8
-	JEQ   direct98
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 28(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed95
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+8
+	JEQ     direct98
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy99:
 	MOVB (BX)(R9*1), R10
@@ -4584,17 +5313,52 @@ copy99:
 	MOVQ R11, BX
 
 direct98:
+	VPSRLQ       $0x20, Y7, Y12
+	VPMULDQ      (CX), Y7, Y7
+	VPMULDQ      4(CX), Y12, Y12
 	VPMOVZXBD    (BX), Y11
-	VPBROADCASTD 148(BP), Y8
-	VPSUBD       Y8, Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 160(BP), Y8
-	VMULPS       Y8, Y11, Y11
-	VADDPS       Y11, Y7, Y7
-	VPBROADCASTD 144(BP), Y8
+	VPBROADCASTD 148(BP), Y15
+	VPSUBD       Y15, Y11, Y11
+	VPBROADCASTQ 200(BP), Y15
+	VPSRLQ       $0x20, Y11, Y13
+	VPMULDQ      Y15, Y11, Y11
+	VPMULDQ      Y15, Y13, Y13
+	VPADDQ       Y11, Y7, Y7
+	VPADDQ       Y13, Y12, Y12
+	VPADDQ       Y14, Y7, Y7
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       168(BP), Y7, Y7
+	VPSLLQ       184(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y7, Y7
+	JMP          ready97
+
+signed95:
+	TESTQ     DX, DX
+	JZ        plain96
+	VMOVUPS   (CX), Y11
+	VBLENDVPS Y7, (DX), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y7, Y12
+	VPMULDQ   Y11, Y7, Y7
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y7, Y7
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    168(BP), Y7, Y7
+	VPSLLQ    184(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y7, Y7
+	JMP       ready97
+
+plain96:
+	VPSRLQ   $0x20, Y7, Y12
+	VPMULDQ  (CX), Y7, Y7
+	VPMULDQ  4(CX), Y12, Y12
+	VPADDQ   Y14, Y7, Y7
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   168(BP), Y7, Y7
+	VPSLLQ   184(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y7, Y7
 
 ready97:
-	VCVTPS2DQ    Y7, Y7
 	VPACKSSDW    Y7, Y7, Y7
 	VPADDSW      Y8, Y7, Y7
 	VPACKUSWB    Y7, Y7, Y7
@@ -4611,8 +5375,8 @@ full102:
 	JMP   stored101
 
 part100:
-	VMOVDQU X7, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X7, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy103:
@@ -4716,11 +5480,11 @@ next5:
 	VMOVUPS Y0, (AX)
 	CMPQ    136(BP), $+16
 	JEQ     wholeSums8
-	VMOVUPS Y1, 184(BP)
+	VMOVUPS Y1, 224(BP)
 	MOVQ    $+8, R9
 
 copySums10:
-	MOVL 152(BP)(R9*4), R10
+	MOVL 192(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -4738,39 +5502,19 @@ bytes7:
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 160(BP), Y8
 	VPBROADCASTD 144(BP), Y2
 	VPBROADCASTD 152(BP), Y3
 	VPBROADCASTD 156(BP), Y4
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain11
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       (DX), Y0, Y5
-	VMOVUPS      Y5, 184(BP)
-	VMULPS       (CX), Y0, Y5
-	VBLENDVPS    Y0, 184(BP), Y5, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       32(DX), Y1, Y5
-	VMOVUPS      Y5, 184(BP)
-	VMULPS       32(CX), Y1, Y5
-	VBLENDVPS    Y1, 184(BP), Y5, Y1
-	JMP          scaled12
-
-plain11:
-	VCVTDQ2PS Y0, Y0
-	VMULPS    (CX), Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    32(CX), Y1, Y1
-
-scaled12:
-	TESTQ R8, R8
-	JZ    ready13
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+16
-	JEQ   direct14
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	TESTQ        R8, R8
+	JZ           signed11
+	ADDQ         R8, BX
+	CMPQ         136(BP), $+16
+	JEQ          direct14
+	LEAQ         224(BP), R11
+	XORQ         R9, R9
 
 copy15:
 	MOVB (BX)(R9*1), R10
@@ -4781,25 +5525,88 @@ copy15:
 	MOVQ R11, BX
 
 direct14:
+	VPSRLQ       $0x20, Y0, Y6
+	VPMULDQ      (CX), Y0, Y0
+	VPMULDQ      4(CX), Y6, Y6
 	VPMOVZXBD    (BX), Y5
-	VPBROADCASTD 148(BP), Y2
-	VPSUBD       Y2, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 160(BP), Y2
-	VMULPS       Y2, Y5, Y5
-	VADDPS       Y5, Y0, Y0
+	VPBROADCASTD 148(BP), Y9
+	VPSUBD       Y9, Y5, Y5
+	VPBROADCASTQ 200(BP), Y9
+	VPSRLQ       $0x20, Y5, Y7
+	VPMULDQ      Y9, Y5, Y5
+	VPMULDQ      Y9, Y7, Y7
+	VPADDQ       Y5, Y0, Y0
+	VPADDQ       Y7, Y6, Y6
+	VPADDQ       Y8, Y0, Y0
+	VPADDQ       Y8, Y6, Y6
+	VPSRLQ       168(BP), Y0, Y0
+	VPSLLQ       184(BP), Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y0, Y0
+	VPSRLQ       $0x20, Y1, Y6
+	VPMULDQ      32(CX), Y1, Y1
+	VPMULDQ      36(CX), Y6, Y6
 	VPMOVZXBD    8(BX), Y5
-	VPBROADCASTD 148(BP), Y2
-	VPSUBD       Y2, Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 160(BP), Y2
-	VMULPS       Y2, Y5, Y5
-	VADDPS       Y5, Y1, Y1
-	VPBROADCASTD 144(BP), Y2
+	VPBROADCASTD 148(BP), Y9
+	VPSUBD       Y9, Y5, Y5
+	VPBROADCASTQ 200(BP), Y9
+	VPSRLQ       $0x20, Y5, Y7
+	VPMULDQ      Y9, Y5, Y5
+	VPMULDQ      Y9, Y7, Y7
+	VPADDQ       Y5, Y1, Y1
+	VPADDQ       Y7, Y6, Y6
+	VPADDQ       Y8, Y1, Y1
+	VPADDQ       Y8, Y6, Y6
+	VPSRLQ       168(BP), Y1, Y1
+	VPSLLQ       184(BP), Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y1, Y1
+	JMP          ready13
+
+signed11:
+	TESTQ     DX, DX
+	JZ        plain12
+	VMOVUPS   (CX), Y5
+	VBLENDVPS Y0, (DX), Y5, Y5
+	VPSRLQ    $0x20, Y5, Y7
+	VPSRLQ    $0x20, Y0, Y6
+	VPMULDQ   Y5, Y0, Y0
+	VPMULDQ   Y7, Y6, Y6
+	VPADDQ    Y8, Y0, Y0
+	VPADDQ    Y8, Y6, Y6
+	VPSRLQ    168(BP), Y0, Y0
+	VPSLLQ    184(BP), Y6, Y6
+	VPBLENDD  $0xaa, Y6, Y0, Y0
+	VMOVUPS   32(CX), Y5
+	VBLENDVPS Y1, 32(DX), Y5, Y5
+	VPSRLQ    $0x20, Y5, Y7
+	VPSRLQ    $0x20, Y1, Y6
+	VPMULDQ   Y5, Y1, Y1
+	VPMULDQ   Y7, Y6, Y6
+	VPADDQ    Y8, Y1, Y1
+	VPADDQ    Y8, Y6, Y6
+	VPSRLQ    168(BP), Y1, Y1
+	VPSLLQ    184(BP), Y6, Y6
+	VPBLENDD  $0xaa, Y6, Y1, Y1
+	JMP       ready13
+
+plain12:
+	VPSRLQ   $0x20, Y0, Y6
+	VPMULDQ  (CX), Y0, Y0
+	VPMULDQ  4(CX), Y6, Y6
+	VPADDQ   Y8, Y0, Y0
+	VPADDQ   Y8, Y6, Y6
+	VPSRLQ   168(BP), Y0, Y0
+	VPSLLQ   184(BP), Y6, Y6
+	VPBLENDD $0xaa, Y6, Y0, Y0
+	VPSRLQ   $0x20, Y1, Y6
+	VPMULDQ  32(CX), Y1, Y1
+	VPMULDQ  36(CX), Y6, Y6
+	VPADDQ   Y8, Y1, Y1
+	VPADDQ   Y8, Y6, Y6
+	VPSRLQ   168(BP), Y1, Y1
+	VPSLLQ   184(BP), Y6, Y6
+	VPBLENDD $0xaa, Y6, Y1, Y1
 
 ready13:
-	VCVTPS2DQ    Y0, Y0
-	VCVTPS2DQ    Y1, Y1
 	VPACKSSDW    Y1, Y0, Y0
 	VPADDSW      Y2, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
@@ -4816,8 +5623,8 @@ full18:
 	JMP     stored17
 
 part16:
-	VMOVDQU X0, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X0, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy19:
@@ -4958,11 +5765,11 @@ next5:
 	VMOVUPS Y0, (AX)
 	CMPQ    136(BP), $+16
 	JEQ     wholeSums8
-	VMOVUPS Y1, 184(BP)
+	VMOVUPS Y1, 224(BP)
 	MOVQ    $+8, R9
 
 copySums10:
-	MOVL 152(BP)(R9*4), R10
+	MOVL 192(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -4978,11 +5785,11 @@ sumsDone9:
 	VMOVUPS Y2, (AX)
 	CMPQ    136(BP), $+16
 	JEQ     wholeSums11
-	VMOVUPS Y3, 184(BP)
+	VMOVUPS Y3, 224(BP)
 	MOVQ    $+8, R9
 
 copySums13:
-	MOVL 152(BP)(R9*4), R10
+	MOVL 192(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -5000,39 +5807,19 @@ bytes7:
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 160(BP), Y10
 	VPBROADCASTD 144(BP), Y4
 	VPBROADCASTD 152(BP), Y5
 	VPBROADCASTD 156(BP), Y6
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain14
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       (DX), Y0, Y7
-	VMOVUPS      Y7, 184(BP)
-	VMULPS       (CX), Y0, Y7
-	VBLENDVPS    Y0, 184(BP), Y7, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       32(DX), Y1, Y7
-	VMOVUPS      Y7, 184(BP)
-	VMULPS       32(CX), Y1, Y7
-	VBLENDVPS    Y1, 184(BP), Y7, Y1
-	JMP          scaled15
-
-plain14:
-	VCVTDQ2PS Y0, Y0
-	VMULPS    (CX), Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    32(CX), Y1, Y1
-
-scaled15:
-	TESTQ R8, R8
-	JZ    ready16
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+16
-	JEQ   direct17
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	TESTQ        R8, R8
+	JZ           signed14
+	ADDQ         R8, BX
+	CMPQ         136(BP), $+16
+	JEQ          direct17
+	LEAQ         224(BP), R11
+	XORQ         R9, R9
 
 copy18:
 	MOVB (BX)(R9*1), R10
@@ -5043,25 +5830,88 @@ copy18:
 	MOVQ R11, BX
 
 direct17:
+	VPSRLQ       $0x20, Y0, Y8
+	VPMULDQ      (CX), Y0, Y0
+	VPMULDQ      4(CX), Y8, Y8
 	VPMOVZXBD    (BX), Y7
-	VPBROADCASTD 148(BP), Y4
-	VPSUBD       Y4, Y7, Y7
-	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 160(BP), Y4
-	VMULPS       Y4, Y7, Y7
-	VADDPS       Y7, Y0, Y0
+	VPBROADCASTD 148(BP), Y11
+	VPSUBD       Y11, Y7, Y7
+	VPBROADCASTQ 200(BP), Y11
+	VPSRLQ       $0x20, Y7, Y9
+	VPMULDQ      Y11, Y7, Y7
+	VPMULDQ      Y11, Y9, Y9
+	VPADDQ       Y7, Y0, Y0
+	VPADDQ       Y9, Y8, Y8
+	VPADDQ       Y10, Y0, Y0
+	VPADDQ       Y10, Y8, Y8
+	VPSRLQ       168(BP), Y0, Y0
+	VPSLLQ       184(BP), Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y0, Y0
+	VPSRLQ       $0x20, Y1, Y8
+	VPMULDQ      32(CX), Y1, Y1
+	VPMULDQ      36(CX), Y8, Y8
 	VPMOVZXBD    8(BX), Y7
-	VPBROADCASTD 148(BP), Y4
-	VPSUBD       Y4, Y7, Y7
-	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 160(BP), Y4
-	VMULPS       Y4, Y7, Y7
-	VADDPS       Y7, Y1, Y1
-	VPBROADCASTD 144(BP), Y4
+	VPBROADCASTD 148(BP), Y11
+	VPSUBD       Y11, Y7, Y7
+	VPBROADCASTQ 200(BP), Y11
+	VPSRLQ       $0x20, Y7, Y9
+	VPMULDQ      Y11, Y7, Y7
+	VPMULDQ      Y11, Y9, Y9
+	VPADDQ       Y7, Y1, Y1
+	VPADDQ       Y9, Y8, Y8
+	VPADDQ       Y10, Y1, Y1
+	VPADDQ       Y10, Y8, Y8
+	VPSRLQ       168(BP), Y1, Y1
+	VPSLLQ       184(BP), Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y1, Y1
+	JMP          ready16
+
+signed14:
+	TESTQ     DX, DX
+	JZ        plain15
+	VMOVUPS   (CX), Y7
+	VBLENDVPS Y0, (DX), Y7, Y7
+	VPSRLQ    $0x20, Y7, Y9
+	VPSRLQ    $0x20, Y0, Y8
+	VPMULDQ   Y7, Y0, Y0
+	VPMULDQ   Y9, Y8, Y8
+	VPADDQ    Y10, Y0, Y0
+	VPADDQ    Y10, Y8, Y8
+	VPSRLQ    168(BP), Y0, Y0
+	VPSLLQ    184(BP), Y8, Y8
+	VPBLENDD  $0xaa, Y8, Y0, Y0
+	VMOVUPS   32(CX), Y7
+	VBLENDVPS Y1, 32(DX), Y7, Y7
+	VPSRLQ    $0x20, Y7, Y9
+	VPSRLQ    $0x20, Y1, Y8
+	VPMULDQ   Y7, Y1, Y1
+	VPMULDQ   Y9, Y8, Y8
+	VPADDQ    Y10, Y1, Y1
+	VPADDQ    Y10, Y8, Y8
+	VPSRLQ    168(BP), Y1, Y1
+	VPSLLQ    184(BP), Y8, Y8
+	VPBLENDD  $0xaa, Y8, Y1, Y1
+	JMP       ready16
+
+plain15:
+	VPSRLQ   $0x20, Y0, Y8
+	VPMULDQ  (CX), Y0, Y0
+	VPMULDQ  4(CX), Y8, Y8
+	VPADDQ   Y10, Y0, Y0
+	VPADDQ   Y10, Y8, Y8
+	VPSRLQ   168(BP), Y0, Y0
+	VPSLLQ   184(BP), Y8, Y8
+	VPBLENDD $0xaa, Y8, Y0, Y0
+	VPSRLQ   $0x20, Y1, Y8
+	VPMULDQ  32(CX), Y1, Y1
+	VPMULDQ  36(CX), Y8, Y8
+	VPADDQ   Y10, Y1, Y1
+	VPADDQ   Y10, Y8, Y8
+	VPSRLQ   168(BP), Y1, Y1
+	VPSLLQ   184(BP), Y8, Y8
+	VPBLENDD $0xaa, Y8, Y1, Y1
 
 ready16:
-	VCVTPS2DQ    Y0, Y0
-	VCVTPS2DQ    Y1, Y1
 	VPACKSSDW    Y1, Y0, Y0
 	VPADDSW      Y4, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
@@ -5078,8 +5928,8 @@ full21:
 	JMP     stored20
 
 part19:
-	VMOVDQU X0, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X0, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy22:
@@ -5090,36 +5940,15 @@ copy22:
 	JLT  copy22
 
 stored20:
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain23
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (DX), Y2, Y7
-	VMOVUPS   Y7, 184(BP)
-	VMULPS    (CX), Y2, Y7
-	VBLENDVPS Y2, 184(BP), Y7, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    32(DX), Y3, Y7
-	VMOVUPS   Y7, 184(BP)
-	VMULPS    32(CX), Y3, Y7
-	VBLENDVPS Y3, 184(BP), Y7, Y3
-	JMP       scaled24
-
-plain23:
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (CX), Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    32(CX), Y3, Y3
-
-scaled24:
-	TESTQ R8, R8
-	JZ    ready25
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+16
-	JEQ   direct26
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 4(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed23
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+16
+	JEQ     direct26
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy27:
 	MOVB (BX)(R9*1), R10
@@ -5130,25 +5959,88 @@ copy27:
 	MOVQ R11, BX
 
 direct26:
+	VPSRLQ       $0x20, Y2, Y8
+	VPMULDQ      (CX), Y2, Y2
+	VPMULDQ      4(CX), Y8, Y8
 	VPMOVZXBD    (BX), Y7
-	VPBROADCASTD 148(BP), Y4
-	VPSUBD       Y4, Y7, Y7
-	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 160(BP), Y4
-	VMULPS       Y4, Y7, Y7
-	VADDPS       Y7, Y2, Y2
+	VPBROADCASTD 148(BP), Y11
+	VPSUBD       Y11, Y7, Y7
+	VPBROADCASTQ 200(BP), Y11
+	VPSRLQ       $0x20, Y7, Y9
+	VPMULDQ      Y11, Y7, Y7
+	VPMULDQ      Y11, Y9, Y9
+	VPADDQ       Y7, Y2, Y2
+	VPADDQ       Y9, Y8, Y8
+	VPADDQ       Y10, Y2, Y2
+	VPADDQ       Y10, Y8, Y8
+	VPSRLQ       168(BP), Y2, Y2
+	VPSLLQ       184(BP), Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y2, Y2
+	VPSRLQ       $0x20, Y3, Y8
+	VPMULDQ      32(CX), Y3, Y3
+	VPMULDQ      36(CX), Y8, Y8
 	VPMOVZXBD    8(BX), Y7
-	VPBROADCASTD 148(BP), Y4
-	VPSUBD       Y4, Y7, Y7
-	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 160(BP), Y4
-	VMULPS       Y4, Y7, Y7
-	VADDPS       Y7, Y3, Y3
-	VPBROADCASTD 144(BP), Y4
+	VPBROADCASTD 148(BP), Y11
+	VPSUBD       Y11, Y7, Y7
+	VPBROADCASTQ 200(BP), Y11
+	VPSRLQ       $0x20, Y7, Y9
+	VPMULDQ      Y11, Y7, Y7
+	VPMULDQ      Y11, Y9, Y9
+	VPADDQ       Y7, Y3, Y3
+	VPADDQ       Y9, Y8, Y8
+	VPADDQ       Y10, Y3, Y3
+	VPADDQ       Y10, Y8, Y8
+	VPSRLQ       168(BP), Y3, Y3
+	VPSLLQ       184(BP), Y8, Y8
+	VPBLENDD     $0xaa, Y8, Y3, Y3
+	JMP          ready25
+
+signed23:
+	TESTQ     DX, DX
+	JZ        plain24
+	VMOVUPS   (CX), Y7
+	VBLENDVPS Y2, (DX), Y7, Y7
+	VPSRLQ    $0x20, Y7, Y9
+	VPSRLQ    $0x20, Y2, Y8
+	VPMULDQ   Y7, Y2, Y2
+	VPMULDQ   Y9, Y8, Y8
+	VPADDQ    Y10, Y2, Y2
+	VPADDQ    Y10, Y8, Y8
+	VPSRLQ    168(BP), Y2, Y2
+	VPSLLQ    184(BP), Y8, Y8
+	VPBLENDD  $0xaa, Y8, Y2, Y2
+	VMOVUPS   32(CX), Y7
+	VBLENDVPS Y3, 32(DX), Y7, Y7
+	VPSRLQ    $0x20, Y7, Y9
+	VPSRLQ    $0x20, Y3, Y8
+	VPMULDQ   Y7, Y3, Y3
+	VPMULDQ   Y9, Y8, Y8
+	VPADDQ    Y10, Y3, Y3
+	VPADDQ    Y10, Y8, Y8
+	VPSRLQ    168(BP), Y3, Y3
+	VPSLLQ    184(BP), Y8, Y8
+	VPBLENDD  $0xaa, Y8, Y3, Y3
+	JMP       ready25
+
+plain24:
+	VPSRLQ   $0x20, Y2, Y8
+	VPMULDQ  (CX), Y2, Y2
+	VPMULDQ  4(CX), Y8, Y8
+	VPADDQ   Y10, Y2, Y2
+	VPADDQ   Y10, Y8, Y8
+	VPSRLQ   168(BP), Y2, Y2
+	VPSLLQ   184(BP), Y8, Y8
+	VPBLENDD $0xaa, Y8, Y2, Y2
+	VPSRLQ   $0x20, Y3, Y8
+	VPMULDQ  32(CX), Y3, Y3
+	VPMULDQ  36(CX), Y8, Y8
+	VPADDQ   Y10, Y3, Y3
+	VPADDQ   Y10, Y8, Y8
+	VPSRLQ   168(BP), Y3, Y3
+	VPSLLQ   184(BP), Y8, Y8
+	VPBLENDD $0xaa, Y8, Y3, Y3
 
 ready25:
-	VCVTPS2DQ    Y2, Y2
-	VCVTPS2DQ    Y3, Y3
 	VPACKSSDW    Y3, Y2, Y2
 	VPADDSW      Y4, Y2, Y2
 	VPACKUSWB    Y2, Y2, Y2
@@ -5165,8 +6057,8 @@ full30:
 	JMP     stored29
 
 part28:
-	VMOVDQU X2, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X2, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy31:
@@ -5344,11 +6236,11 @@ next5:
 	VMOVUPS Y0, (AX)
 	CMPQ    136(BP), $+16
 	JEQ     wholeSums8
-	VMOVUPS Y1, 184(BP)
+	VMOVUPS Y1, 224(BP)
 	MOVQ    $+8, R9
 
 copySums10:
-	MOVL 152(BP)(R9*4), R10
+	MOVL 192(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -5364,11 +6256,11 @@ sumsDone9:
 	VMOVUPS Y2, (AX)
 	CMPQ    136(BP), $+16
 	JEQ     wholeSums11
-	VMOVUPS Y3, 184(BP)
+	VMOVUPS Y3, 224(BP)
 	MOVQ    $+8, R9
 
 copySums13:
-	MOVL 152(BP)(R9*4), R10
+	MOVL 192(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -5384,11 +6276,11 @@ sumsDone12:
 	VMOVUPS Y4, (AX)
 	CMPQ    136(BP), $+16
 	JEQ     wholeSums14
-	VMOVUPS Y5, 184(BP)
+	VMOVUPS Y5, 224(BP)
 	MOVQ    $+8, R9
 
 copySums16:
-	MOVL 152(BP)(R9*4), R10
+	MOVL 192(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -5406,39 +6298,19 @@ bytes7:
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 160(BP), Y12
 	VPBROADCASTD 144(BP), Y6
 	VPBROADCASTD 152(BP), Y7
 	VPBROADCASTD 156(BP), Y8
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain17
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       (DX), Y0, Y9
-	VMOVUPS      Y9, 184(BP)
-	VMULPS       (CX), Y0, Y9
-	VBLENDVPS    Y0, 184(BP), Y9, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       32(DX), Y1, Y9
-	VMOVUPS      Y9, 184(BP)
-	VMULPS       32(CX), Y1, Y9
-	VBLENDVPS    Y1, 184(BP), Y9, Y1
-	JMP          scaled18
-
-plain17:
-	VCVTDQ2PS Y0, Y0
-	VMULPS    (CX), Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    32(CX), Y1, Y1
-
-scaled18:
-	TESTQ R8, R8
-	JZ    ready19
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+16
-	JEQ   direct20
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	TESTQ        R8, R8
+	JZ           signed17
+	ADDQ         R8, BX
+	CMPQ         136(BP), $+16
+	JEQ          direct20
+	LEAQ         224(BP), R11
+	XORQ         R9, R9
 
 copy21:
 	MOVB (BX)(R9*1), R10
@@ -5449,25 +6321,88 @@ copy21:
 	MOVQ R11, BX
 
 direct20:
+	VPSRLQ       $0x20, Y0, Y10
+	VPMULDQ      (CX), Y0, Y0
+	VPMULDQ      4(CX), Y10, Y10
 	VPMOVZXBD    (BX), Y9
-	VPBROADCASTD 148(BP), Y6
-	VPSUBD       Y6, Y9, Y9
-	VCVTDQ2PS    Y9, Y9
-	VBROADCASTSS 160(BP), Y6
-	VMULPS       Y6, Y9, Y9
-	VADDPS       Y9, Y0, Y0
+	VPBROADCASTD 148(BP), Y13
+	VPSUBD       Y13, Y9, Y9
+	VPBROADCASTQ 200(BP), Y13
+	VPSRLQ       $0x20, Y9, Y11
+	VPMULDQ      Y13, Y9, Y9
+	VPMULDQ      Y13, Y11, Y11
+	VPADDQ       Y9, Y0, Y0
+	VPADDQ       Y11, Y10, Y10
+	VPADDQ       Y12, Y0, Y0
+	VPADDQ       Y12, Y10, Y10
+	VPSRLQ       168(BP), Y0, Y0
+	VPSLLQ       184(BP), Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y0, Y0
+	VPSRLQ       $0x20, Y1, Y10
+	VPMULDQ      32(CX), Y1, Y1
+	VPMULDQ      36(CX), Y10, Y10
 	VPMOVZXBD    8(BX), Y9
-	VPBROADCASTD 148(BP), Y6
-	VPSUBD       Y6, Y9, Y9
-	VCVTDQ2PS    Y9, Y9
-	VBROADCASTSS 160(BP), Y6
-	VMULPS       Y6, Y9, Y9
-	VADDPS       Y9, Y1, Y1
-	VPBROADCASTD 144(BP), Y6
+	VPBROADCASTD 148(BP), Y13
+	VPSUBD       Y13, Y9, Y9
+	VPBROADCASTQ 200(BP), Y13
+	VPSRLQ       $0x20, Y9, Y11
+	VPMULDQ      Y13, Y9, Y9
+	VPMULDQ      Y13, Y11, Y11
+	VPADDQ       Y9, Y1, Y1
+	VPADDQ       Y11, Y10, Y10
+	VPADDQ       Y12, Y1, Y1
+	VPADDQ       Y12, Y10, Y10
+	VPSRLQ       168(BP), Y1, Y1
+	VPSLLQ       184(BP), Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y1, Y1
+	JMP          ready19
+
+signed17:
+	TESTQ     DX, DX
+	JZ        plain18
+	VMOVUPS   (CX), Y9
+	VBLENDVPS Y0, (DX), Y9, Y9
+	VPSRLQ    $0x20, Y9, Y11
+	VPSRLQ    $0x20, Y0, Y10
+	VPMULDQ   Y9, Y0, Y0
+	VPMULDQ   Y11, Y10, Y10
+	VPADDQ    Y12, Y0, Y0
+	VPADDQ    Y12, Y10, Y10
+	VPSRLQ    168(BP), Y0, Y0
+	VPSLLQ    184(BP), Y10, Y10
+	VPBLENDD  $0xaa, Y10, Y0, Y0
+	VMOVUPS   32(CX), Y9
+	VBLENDVPS Y1, 32(DX), Y9, Y9
+	VPSRLQ    $0x20, Y9, Y11
+	VPSRLQ    $0x20, Y1, Y10
+	VPMULDQ   Y9, Y1, Y1
+	VPMULDQ   Y11, Y10, Y10
+	VPADDQ    Y12, Y1, Y1
+	VPADDQ    Y12, Y10, Y10
+	VPSRLQ    168(BP), Y1, Y1
+	VPSLLQ    184(BP), Y10, Y10
+	VPBLENDD  $0xaa, Y10, Y1, Y1
+	JMP       ready19
+
+plain18:
+	VPSRLQ   $0x20, Y0, Y10
+	VPMULDQ  (CX), Y0, Y0
+	VPMULDQ  4(CX), Y10, Y10
+	VPADDQ   Y12, Y0, Y0
+	VPADDQ   Y12, Y10, Y10
+	VPSRLQ   168(BP), Y0, Y0
+	VPSLLQ   184(BP), Y10, Y10
+	VPBLENDD $0xaa, Y10, Y0, Y0
+	VPSRLQ   $0x20, Y1, Y10
+	VPMULDQ  32(CX), Y1, Y1
+	VPMULDQ  36(CX), Y10, Y10
+	VPADDQ   Y12, Y1, Y1
+	VPADDQ   Y12, Y10, Y10
+	VPSRLQ   168(BP), Y1, Y1
+	VPSLLQ   184(BP), Y10, Y10
+	VPBLENDD $0xaa, Y10, Y1, Y1
 
 ready19:
-	VCVTPS2DQ    Y0, Y0
-	VCVTPS2DQ    Y1, Y1
 	VPACKSSDW    Y1, Y0, Y0
 	VPADDSW      Y6, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
@@ -5484,8 +6419,8 @@ full24:
 	JMP     stored23
 
 part22:
-	VMOVDQU X0, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X0, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy25:
@@ -5496,36 +6431,15 @@ copy25:
 	JLT  copy25
 
 stored23:
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain26
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (DX), Y2, Y9
-	VMOVUPS   Y9, 184(BP)
-	VMULPS    (CX), Y2, Y9
-	VBLENDVPS Y2, 184(BP), Y9, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    32(DX), Y3, Y9
-	VMOVUPS   Y9, 184(BP)
-	VMULPS    32(CX), Y3, Y9
-	VBLENDVPS Y3, 184(BP), Y9, Y3
-	JMP       scaled27
-
-plain26:
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (CX), Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    32(CX), Y3, Y3
-
-scaled27:
-	TESTQ R8, R8
-	JZ    ready28
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+16
-	JEQ   direct29
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 4(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed26
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+16
+	JEQ     direct29
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy30:
 	MOVB (BX)(R9*1), R10
@@ -5536,25 +6450,88 @@ copy30:
 	MOVQ R11, BX
 
 direct29:
+	VPSRLQ       $0x20, Y2, Y10
+	VPMULDQ      (CX), Y2, Y2
+	VPMULDQ      4(CX), Y10, Y10
 	VPMOVZXBD    (BX), Y9
-	VPBROADCASTD 148(BP), Y6
-	VPSUBD       Y6, Y9, Y9
-	VCVTDQ2PS    Y9, Y9
-	VBROADCASTSS 160(BP), Y6
-	VMULPS       Y6, Y9, Y9
-	VADDPS       Y9, Y2, Y2
+	VPBROADCASTD 148(BP), Y13
+	VPSUBD       Y13, Y9, Y9
+	VPBROADCASTQ 200(BP), Y13
+	VPSRLQ       $0x20, Y9, Y11
+	VPMULDQ      Y13, Y9, Y9
+	VPMULDQ      Y13, Y11, Y11
+	VPADDQ       Y9, Y2, Y2
+	VPADDQ       Y11, Y10, Y10
+	VPADDQ       Y12, Y2, Y2
+	VPADDQ       Y12, Y10, Y10
+	VPSRLQ       168(BP), Y2, Y2
+	VPSLLQ       184(BP), Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y2, Y2
+	VPSRLQ       $0x20, Y3, Y10
+	VPMULDQ      32(CX), Y3, Y3
+	VPMULDQ      36(CX), Y10, Y10
 	VPMOVZXBD    8(BX), Y9
-	VPBROADCASTD 148(BP), Y6
-	VPSUBD       Y6, Y9, Y9
-	VCVTDQ2PS    Y9, Y9
-	VBROADCASTSS 160(BP), Y6
-	VMULPS       Y6, Y9, Y9
-	VADDPS       Y9, Y3, Y3
-	VPBROADCASTD 144(BP), Y6
+	VPBROADCASTD 148(BP), Y13
+	VPSUBD       Y13, Y9, Y9
+	VPBROADCASTQ 200(BP), Y13
+	VPSRLQ       $0x20, Y9, Y11
+	VPMULDQ      Y13, Y9, Y9
+	VPMULDQ      Y13, Y11, Y11
+	VPADDQ       Y9, Y3, Y3
+	VPADDQ       Y11, Y10, Y10
+	VPADDQ       Y12, Y3, Y3
+	VPADDQ       Y12, Y10, Y10
+	VPSRLQ       168(BP), Y3, Y3
+	VPSLLQ       184(BP), Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y3, Y3
+	JMP          ready28
+
+signed26:
+	TESTQ     DX, DX
+	JZ        plain27
+	VMOVUPS   (CX), Y9
+	VBLENDVPS Y2, (DX), Y9, Y9
+	VPSRLQ    $0x20, Y9, Y11
+	VPSRLQ    $0x20, Y2, Y10
+	VPMULDQ   Y9, Y2, Y2
+	VPMULDQ   Y11, Y10, Y10
+	VPADDQ    Y12, Y2, Y2
+	VPADDQ    Y12, Y10, Y10
+	VPSRLQ    168(BP), Y2, Y2
+	VPSLLQ    184(BP), Y10, Y10
+	VPBLENDD  $0xaa, Y10, Y2, Y2
+	VMOVUPS   32(CX), Y9
+	VBLENDVPS Y3, 32(DX), Y9, Y9
+	VPSRLQ    $0x20, Y9, Y11
+	VPSRLQ    $0x20, Y3, Y10
+	VPMULDQ   Y9, Y3, Y3
+	VPMULDQ   Y11, Y10, Y10
+	VPADDQ    Y12, Y3, Y3
+	VPADDQ    Y12, Y10, Y10
+	VPSRLQ    168(BP), Y3, Y3
+	VPSLLQ    184(BP), Y10, Y10
+	VPBLENDD  $0xaa, Y10, Y3, Y3
+	JMP       ready28
+
+plain27:
+	VPSRLQ   $0x20, Y2, Y10
+	VPMULDQ  (CX), Y2, Y2
+	VPMULDQ  4(CX), Y10, Y10
+	VPADDQ   Y12, Y2, Y2
+	VPADDQ   Y12, Y10, Y10
+	VPSRLQ   168(BP), Y2, Y2
+	VPSLLQ   184(BP), Y10, Y10
+	VPBLENDD $0xaa, Y10, Y2, Y2
+	VPSRLQ   $0x20, Y3, Y10
+	VPMULDQ  32(CX), Y3, Y3
+	VPMULDQ  36(CX), Y10, Y10
+	VPADDQ   Y12, Y3, Y3
+	VPADDQ   Y12, Y10, Y10
+	VPSRLQ   168(BP), Y3, Y3
+	VPSLLQ   184(BP), Y10, Y10
+	VPBLENDD $0xaa, Y10, Y3, Y3
 
 ready28:
-	VCVTPS2DQ    Y2, Y2
-	VCVTPS2DQ    Y3, Y3
 	VPACKSSDW    Y3, Y2, Y2
 	VPADDSW      Y6, Y2, Y2
 	VPACKUSWB    Y2, Y2, Y2
@@ -5571,8 +6548,8 @@ full33:
 	JMP     stored32
 
 part31:
-	VMOVDQU X2, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X2, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy34:
@@ -5583,36 +6560,15 @@ copy34:
 	JLT  copy34
 
 stored32:
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain35
-	VCVTDQ2PS Y4, Y4
-	VMULPS    (DX), Y4, Y9
-	VMOVUPS   Y9, 184(BP)
-	VMULPS    (CX), Y4, Y9
-	VBLENDVPS Y4, 184(BP), Y9, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    32(DX), Y5, Y9
-	VMOVUPS   Y9, 184(BP)
-	VMULPS    32(CX), Y5, Y9
-	VBLENDVPS Y5, 184(BP), Y9, Y5
-	JMP       scaled36
-
-plain35:
-	VCVTDQ2PS Y4, Y4
-	VMULPS    (CX), Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    32(CX), Y5, Y5
-
-scaled36:
-	TESTQ R8, R8
-	JZ    ready37
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+16
-	JEQ   direct38
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 8(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed35
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+16
+	JEQ     direct38
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy39:
 	MOVB (BX)(R9*1), R10
@@ -5623,25 +6579,88 @@ copy39:
 	MOVQ R11, BX
 
 direct38:
+	VPSRLQ       $0x20, Y4, Y10
+	VPMULDQ      (CX), Y4, Y4
+	VPMULDQ      4(CX), Y10, Y10
 	VPMOVZXBD    (BX), Y9
-	VPBROADCASTD 148(BP), Y6
-	VPSUBD       Y6, Y9, Y9
-	VCVTDQ2PS    Y9, Y9
-	VBROADCASTSS 160(BP), Y6
-	VMULPS       Y6, Y9, Y9
-	VADDPS       Y9, Y4, Y4
+	VPBROADCASTD 148(BP), Y13
+	VPSUBD       Y13, Y9, Y9
+	VPBROADCASTQ 200(BP), Y13
+	VPSRLQ       $0x20, Y9, Y11
+	VPMULDQ      Y13, Y9, Y9
+	VPMULDQ      Y13, Y11, Y11
+	VPADDQ       Y9, Y4, Y4
+	VPADDQ       Y11, Y10, Y10
+	VPADDQ       Y12, Y4, Y4
+	VPADDQ       Y12, Y10, Y10
+	VPSRLQ       168(BP), Y4, Y4
+	VPSLLQ       184(BP), Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y4, Y4
+	VPSRLQ       $0x20, Y5, Y10
+	VPMULDQ      32(CX), Y5, Y5
+	VPMULDQ      36(CX), Y10, Y10
 	VPMOVZXBD    8(BX), Y9
-	VPBROADCASTD 148(BP), Y6
-	VPSUBD       Y6, Y9, Y9
-	VCVTDQ2PS    Y9, Y9
-	VBROADCASTSS 160(BP), Y6
-	VMULPS       Y6, Y9, Y9
-	VADDPS       Y9, Y5, Y5
-	VPBROADCASTD 144(BP), Y6
+	VPBROADCASTD 148(BP), Y13
+	VPSUBD       Y13, Y9, Y9
+	VPBROADCASTQ 200(BP), Y13
+	VPSRLQ       $0x20, Y9, Y11
+	VPMULDQ      Y13, Y9, Y9
+	VPMULDQ      Y13, Y11, Y11
+	VPADDQ       Y9, Y5, Y5
+	VPADDQ       Y11, Y10, Y10
+	VPADDQ       Y12, Y5, Y5
+	VPADDQ       Y12, Y10, Y10
+	VPSRLQ       168(BP), Y5, Y5
+	VPSLLQ       184(BP), Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y5, Y5
+	JMP          ready37
+
+signed35:
+	TESTQ     DX, DX
+	JZ        plain36
+	VMOVUPS   (CX), Y9
+	VBLENDVPS Y4, (DX), Y9, Y9
+	VPSRLQ    $0x20, Y9, Y11
+	VPSRLQ    $0x20, Y4, Y10
+	VPMULDQ   Y9, Y4, Y4
+	VPMULDQ   Y11, Y10, Y10
+	VPADDQ    Y12, Y4, Y4
+	VPADDQ    Y12, Y10, Y10
+	VPSRLQ    168(BP), Y4, Y4
+	VPSLLQ    184(BP), Y10, Y10
+	VPBLENDD  $0xaa, Y10, Y4, Y4
+	VMOVUPS   32(CX), Y9
+	VBLENDVPS Y5, 32(DX), Y9, Y9
+	VPSRLQ    $0x20, Y9, Y11
+	VPSRLQ    $0x20, Y5, Y10
+	VPMULDQ   Y9, Y5, Y5
+	VPMULDQ   Y11, Y10, Y10
+	VPADDQ    Y12, Y5, Y5
+	VPADDQ    Y12, Y10, Y10
+	VPSRLQ    168(BP), Y5, Y5
+	VPSLLQ    184(BP), Y10, Y10
+	VPBLENDD  $0xaa, Y10, Y5, Y5
+	JMP       ready37
+
+plain36:
+	VPSRLQ   $0x20, Y4, Y10
+	VPMULDQ  (CX), Y4, Y4
+	VPMULDQ  4(CX), Y10, Y10
+	VPADDQ   Y12, Y4, Y4
+	VPADDQ   Y12, Y10, Y10
+	VPSRLQ   168(BP), Y4, Y4
+	VPSLLQ   184(BP), Y10, Y10
+	VPBLENDD $0xaa, Y10, Y4, Y4
+	VPSRLQ   $0x20, Y5, Y10
+	VPMULDQ  32(CX), Y5, Y5
+	VPMULDQ  36(CX), Y10, Y10
+	VPADDQ   Y12, Y5, Y5
+	VPADDQ   Y12, Y10, Y10
+	VPSRLQ   168(BP), Y5, Y5
+	VPSLLQ   184(BP), Y10, Y10
+	VPBLENDD $0xaa, Y10, Y5, Y5
 
 ready37:
-	VCVTPS2DQ    Y4, Y4
-	VCVTPS2DQ    Y5, Y5
 	VPACKSSDW    Y5, Y4, Y4
 	VPADDSW      Y6, Y4, Y4
 	VPACKUSWB    Y4, Y4, Y4
@@ -5658,8 +6677,8 @@ full42:
 	JMP     stored41
 
 part40:
-	VMOVDQU X4, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X4, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy43:
@@ -5874,11 +6893,11 @@ next5:
 	VMOVUPS Y0, (AX)
 	CMPQ    136(BP), $+16
 	JEQ     wholeSums8
-	VMOVUPS Y1, 184(BP)
+	VMOVUPS Y1, 224(BP)
 	MOVQ    $+8, R9
 
 copySums10:
-	MOVL 152(BP)(R9*4), R10
+	MOVL 192(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -5894,11 +6913,11 @@ sumsDone9:
 	VMOVUPS Y2, (AX)
 	CMPQ    136(BP), $+16
 	JEQ     wholeSums11
-	VMOVUPS Y3, 184(BP)
+	VMOVUPS Y3, 224(BP)
 	MOVQ    $+8, R9
 
 copySums13:
-	MOVL 152(BP)(R9*4), R10
+	MOVL 192(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -5914,11 +6933,11 @@ sumsDone12:
 	VMOVUPS Y4, (AX)
 	CMPQ    136(BP), $+16
 	JEQ     wholeSums14
-	VMOVUPS Y5, 184(BP)
+	VMOVUPS Y5, 224(BP)
 	MOVQ    $+8, R9
 
 copySums16:
-	MOVL 152(BP)(R9*4), R10
+	MOVL 192(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -5934,11 +6953,11 @@ sumsDone15:
 	VMOVUPS Y6, (AX)
 	CMPQ    136(BP), $+16
 	JEQ     wholeSums17
-	VMOVUPS Y7, 184(BP)
+	VMOVUPS Y7, 224(BP)
 	MOVQ    $+8, R9
 
 copySums19:
-	MOVL 152(BP)(R9*4), R10
+	MOVL 192(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
 	CMPQ R9, 136(BP)
@@ -5956,39 +6975,19 @@ bytes7:
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 160(BP), Y14
 	VPBROADCASTD 144(BP), Y8
 	VPBROADCASTD 152(BP), Y9
 	VPBROADCASTD 156(BP), Y10
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain20
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       (DX), Y0, Y11
-	VMOVUPS      Y11, 184(BP)
-	VMULPS       (CX), Y0, Y11
-	VBLENDVPS    Y0, 184(BP), Y11, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       32(DX), Y1, Y11
-	VMOVUPS      Y11, 184(BP)
-	VMULPS       32(CX), Y1, Y11
-	VBLENDVPS    Y1, 184(BP), Y11, Y1
-	JMP          scaled21
-
-plain20:
-	VCVTDQ2PS Y0, Y0
-	VMULPS    (CX), Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    32(CX), Y1, Y1
-
-scaled21:
-	TESTQ R8, R8
-	JZ    ready22
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+16
-	JEQ   direct23
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	TESTQ        R8, R8
+	JZ           signed20
+	ADDQ         R8, BX
+	CMPQ         136(BP), $+16
+	JEQ          direct23
+	LEAQ         224(BP), R11
+	XORQ         R9, R9
 
 copy24:
 	MOVB (BX)(R9*1), R10
@@ -5999,25 +6998,88 @@ copy24:
 	MOVQ R11, BX
 
 direct23:
+	VPSRLQ       $0x20, Y0, Y12
+	VPMULDQ      (CX), Y0, Y0
+	VPMULDQ      4(CX), Y12, Y12
 	VPMOVZXBD    (BX), Y11
-	VPBROADCASTD 148(BP), Y8
-	VPSUBD       Y8, Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 160(BP), Y8
-	VMULPS       Y8, Y11, Y11
-	VADDPS       Y11, Y0, Y0
+	VPBROADCASTD 148(BP), Y15
+	VPSUBD       Y15, Y11, Y11
+	VPBROADCASTQ 200(BP), Y15
+	VPSRLQ       $0x20, Y11, Y13
+	VPMULDQ      Y15, Y11, Y11
+	VPMULDQ      Y15, Y13, Y13
+	VPADDQ       Y11, Y0, Y0
+	VPADDQ       Y13, Y12, Y12
+	VPADDQ       Y14, Y0, Y0
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       168(BP), Y0, Y0
+	VPSLLQ       184(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y0, Y0
+	VPSRLQ       $0x20, Y1, Y12
+	VPMULDQ      32(CX), Y1, Y1
+	VPMULDQ      36(CX), Y12, Y12
 	VPMOVZXBD    8(BX), Y11
-	VPBROADCASTD 148(BP), Y8
-	VPSUBD       Y8, Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 160(BP), Y8
-	VMULPS       Y8, Y11, Y11
-	VADDPS       Y11, Y1, Y1
-	VPBROADCASTD 144(BP), Y8
+	VPBROADCASTD 148(BP), Y15
+	VPSUBD       Y15, Y11, Y11
+	VPBROADCASTQ 200(BP), Y15
+	VPSRLQ       $0x20, Y11, Y13
+	VPMULDQ      Y15, Y11, Y11
+	VPMULDQ      Y15, Y13, Y13
+	VPADDQ       Y11, Y1, Y1
+	VPADDQ       Y13, Y12, Y12
+	VPADDQ       Y14, Y1, Y1
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       168(BP), Y1, Y1
+	VPSLLQ       184(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y1, Y1
+	JMP          ready22
+
+signed20:
+	TESTQ     DX, DX
+	JZ        plain21
+	VMOVUPS   (CX), Y11
+	VBLENDVPS Y0, (DX), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y0, Y12
+	VPMULDQ   Y11, Y0, Y0
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y0, Y0
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    168(BP), Y0, Y0
+	VPSLLQ    184(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y0, Y0
+	VMOVUPS   32(CX), Y11
+	VBLENDVPS Y1, 32(DX), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y1, Y12
+	VPMULDQ   Y11, Y1, Y1
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y1, Y1
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    168(BP), Y1, Y1
+	VPSLLQ    184(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y1, Y1
+	JMP       ready22
+
+plain21:
+	VPSRLQ   $0x20, Y0, Y12
+	VPMULDQ  (CX), Y0, Y0
+	VPMULDQ  4(CX), Y12, Y12
+	VPADDQ   Y14, Y0, Y0
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   168(BP), Y0, Y0
+	VPSLLQ   184(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y0, Y0
+	VPSRLQ   $0x20, Y1, Y12
+	VPMULDQ  32(CX), Y1, Y1
+	VPMULDQ  36(CX), Y12, Y12
+	VPADDQ   Y14, Y1, Y1
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   168(BP), Y1, Y1
+	VPSLLQ   184(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y1, Y1
 
 ready22:
-	VCVTPS2DQ    Y0, Y0
-	VCVTPS2DQ    Y1, Y1
 	VPACKSSDW    Y1, Y0, Y0
 	VPADDSW      Y8, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
@@ -6034,8 +7096,8 @@ full27:
 	JMP     stored26
 
 part25:
-	VMOVDQU X0, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X0, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy28:
@@ -6046,36 +7108,15 @@ copy28:
 	JLT  copy28
 
 stored26:
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain29
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (DX), Y2, Y11
-	VMOVUPS   Y11, 184(BP)
-	VMULPS    (CX), Y2, Y11
-	VBLENDVPS Y2, 184(BP), Y11, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    32(DX), Y3, Y11
-	VMOVUPS   Y11, 184(BP)
-	VMULPS    32(CX), Y3, Y11
-	VBLENDVPS Y3, 184(BP), Y11, Y3
-	JMP       scaled30
-
-plain29:
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (CX), Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    32(CX), Y3, Y3
-
-scaled30:
-	TESTQ R8, R8
-	JZ    ready31
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+16
-	JEQ   direct32
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 4(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed29
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+16
+	JEQ     direct32
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy33:
 	MOVB (BX)(R9*1), R10
@@ -6086,25 +7127,88 @@ copy33:
 	MOVQ R11, BX
 
 direct32:
+	VPSRLQ       $0x20, Y2, Y12
+	VPMULDQ      (CX), Y2, Y2
+	VPMULDQ      4(CX), Y12, Y12
 	VPMOVZXBD    (BX), Y11
-	VPBROADCASTD 148(BP), Y8
-	VPSUBD       Y8, Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 160(BP), Y8
-	VMULPS       Y8, Y11, Y11
-	VADDPS       Y11, Y2, Y2
+	VPBROADCASTD 148(BP), Y15
+	VPSUBD       Y15, Y11, Y11
+	VPBROADCASTQ 200(BP), Y15
+	VPSRLQ       $0x20, Y11, Y13
+	VPMULDQ      Y15, Y11, Y11
+	VPMULDQ      Y15, Y13, Y13
+	VPADDQ       Y11, Y2, Y2
+	VPADDQ       Y13, Y12, Y12
+	VPADDQ       Y14, Y2, Y2
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       168(BP), Y2, Y2
+	VPSLLQ       184(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y2, Y2
+	VPSRLQ       $0x20, Y3, Y12
+	VPMULDQ      32(CX), Y3, Y3
+	VPMULDQ      36(CX), Y12, Y12
 	VPMOVZXBD    8(BX), Y11
-	VPBROADCASTD 148(BP), Y8
-	VPSUBD       Y8, Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 160(BP), Y8
-	VMULPS       Y8, Y11, Y11
-	VADDPS       Y11, Y3, Y3
-	VPBROADCASTD 144(BP), Y8
+	VPBROADCASTD 148(BP), Y15
+	VPSUBD       Y15, Y11, Y11
+	VPBROADCASTQ 200(BP), Y15
+	VPSRLQ       $0x20, Y11, Y13
+	VPMULDQ      Y15, Y11, Y11
+	VPMULDQ      Y15, Y13, Y13
+	VPADDQ       Y11, Y3, Y3
+	VPADDQ       Y13, Y12, Y12
+	VPADDQ       Y14, Y3, Y3
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       168(BP), Y3, Y3
+	VPSLLQ       184(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y3, Y3
+	JMP          ready31
+
+signed29:
+	TESTQ     DX, DX
+	JZ        plain30
+	VMOVUPS   (CX), Y11
+	VBLENDVPS Y2, (DX), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y2, Y12
+	VPMULDQ   Y11, Y2, Y2
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y2, Y2
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    168(BP), Y2, Y2
+	VPSLLQ    184(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y2, Y2
+	VMOVUPS   32(CX), Y11
+	VBLENDVPS Y3, 32(DX), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y3, Y12
+	VPMULDQ   Y11, Y3, Y3
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y3, Y3
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    168(BP), Y3, Y3
+	VPSLLQ    184(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y3, Y3
+	JMP       ready31
+
+plain30:
+	VPSRLQ   $0x20, Y2, Y12
+	VPMULDQ  (CX), Y2, Y2
+	VPMULDQ  4(CX), Y12, Y12
+	VPADDQ   Y14, Y2, Y2
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   168(BP), Y2, Y2
+	VPSLLQ   184(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y2, Y2
+	VPSRLQ   $0x20, Y3, Y12
+	VPMULDQ  32(CX), Y3, Y3
+	VPMULDQ  36(CX), Y12, Y12
+	VPADDQ   Y14, Y3, Y3
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   168(BP), Y3, Y3
+	VPSLLQ   184(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y3, Y3
 
 ready31:
-	VCVTPS2DQ    Y2, Y2
-	VCVTPS2DQ    Y3, Y3
 	VPACKSSDW    Y3, Y2, Y2
 	VPADDSW      Y8, Y2, Y2
 	VPACKUSWB    Y2, Y2, Y2
@@ -6121,8 +7225,8 @@ full36:
 	JMP     stored35
 
 part34:
-	VMOVDQU X2, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X2, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy37:
@@ -6133,36 +7237,15 @@ copy37:
 	JLT  copy37
 
 stored35:
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain38
-	VCVTDQ2PS Y4, Y4
-	VMULPS    (DX), Y4, Y11
-	VMOVUPS   Y11, 184(BP)
-	VMULPS    (CX), Y4, Y11
-	VBLENDVPS Y4, 184(BP), Y11, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    32(DX), Y5, Y11
-	VMOVUPS   Y11, 184(BP)
-	VMULPS    32(CX), Y5, Y11
-	VBLENDVPS Y5, 184(BP), Y11, Y5
-	JMP       scaled39
-
-plain38:
-	VCVTDQ2PS Y4, Y4
-	VMULPS    (CX), Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    32(CX), Y5, Y5
-
-scaled39:
-	TESTQ R8, R8
-	JZ    ready40
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+16
-	JEQ   direct41
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 8(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed38
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+16
+	JEQ     direct41
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy42:
 	MOVB (BX)(R9*1), R10
@@ -6173,25 +7256,88 @@ copy42:
 	MOVQ R11, BX
 
 direct41:
+	VPSRLQ       $0x20, Y4, Y12
+	VPMULDQ      (CX), Y4, Y4
+	VPMULDQ      4(CX), Y12, Y12
 	VPMOVZXBD    (BX), Y11
-	VPBROADCASTD 148(BP), Y8
-	VPSUBD       Y8, Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 160(BP), Y8
-	VMULPS       Y8, Y11, Y11
-	VADDPS       Y11, Y4, Y4
+	VPBROADCASTD 148(BP), Y15
+	VPSUBD       Y15, Y11, Y11
+	VPBROADCASTQ 200(BP), Y15
+	VPSRLQ       $0x20, Y11, Y13
+	VPMULDQ      Y15, Y11, Y11
+	VPMULDQ      Y15, Y13, Y13
+	VPADDQ       Y11, Y4, Y4
+	VPADDQ       Y13, Y12, Y12
+	VPADDQ       Y14, Y4, Y4
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       168(BP), Y4, Y4
+	VPSLLQ       184(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y4, Y4
+	VPSRLQ       $0x20, Y5, Y12
+	VPMULDQ      32(CX), Y5, Y5
+	VPMULDQ      36(CX), Y12, Y12
 	VPMOVZXBD    8(BX), Y11
-	VPBROADCASTD 148(BP), Y8
-	VPSUBD       Y8, Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 160(BP), Y8
-	VMULPS       Y8, Y11, Y11
-	VADDPS       Y11, Y5, Y5
-	VPBROADCASTD 144(BP), Y8
+	VPBROADCASTD 148(BP), Y15
+	VPSUBD       Y15, Y11, Y11
+	VPBROADCASTQ 200(BP), Y15
+	VPSRLQ       $0x20, Y11, Y13
+	VPMULDQ      Y15, Y11, Y11
+	VPMULDQ      Y15, Y13, Y13
+	VPADDQ       Y11, Y5, Y5
+	VPADDQ       Y13, Y12, Y12
+	VPADDQ       Y14, Y5, Y5
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       168(BP), Y5, Y5
+	VPSLLQ       184(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y5, Y5
+	JMP          ready40
+
+signed38:
+	TESTQ     DX, DX
+	JZ        plain39
+	VMOVUPS   (CX), Y11
+	VBLENDVPS Y4, (DX), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y4, Y12
+	VPMULDQ   Y11, Y4, Y4
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y4, Y4
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    168(BP), Y4, Y4
+	VPSLLQ    184(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y4, Y4
+	VMOVUPS   32(CX), Y11
+	VBLENDVPS Y5, 32(DX), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y5, Y12
+	VPMULDQ   Y11, Y5, Y5
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y5, Y5
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    168(BP), Y5, Y5
+	VPSLLQ    184(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y5, Y5
+	JMP       ready40
+
+plain39:
+	VPSRLQ   $0x20, Y4, Y12
+	VPMULDQ  (CX), Y4, Y4
+	VPMULDQ  4(CX), Y12, Y12
+	VPADDQ   Y14, Y4, Y4
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   168(BP), Y4, Y4
+	VPSLLQ   184(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y4, Y4
+	VPSRLQ   $0x20, Y5, Y12
+	VPMULDQ  32(CX), Y5, Y5
+	VPMULDQ  36(CX), Y12, Y12
+	VPADDQ   Y14, Y5, Y5
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   168(BP), Y5, Y5
+	VPSLLQ   184(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y5, Y5
 
 ready40:
-	VCVTPS2DQ    Y4, Y4
-	VCVTPS2DQ    Y5, Y5
 	VPACKSSDW    Y5, Y4, Y4
 	VPADDSW      Y8, Y4, Y4
 	VPACKUSWB    Y4, Y4, Y4
@@ -6208,8 +7354,8 @@ full45:
 	JMP     stored44
 
 part43:
-	VMOVDQU X4, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X4, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy46:
@@ -6220,36 +7366,15 @@ copy46:
 	JLT  copy46
 
 stored44:
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain47
-	VCVTDQ2PS Y6, Y6
-	VMULPS    (DX), Y6, Y11
-	VMOVUPS   Y11, 184(BP)
-	VMULPS    (CX), Y6, Y11
-	VBLENDVPS Y6, 184(BP), Y11, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    32(DX), Y7, Y11
-	VMOVUPS   Y11, 184(BP)
-	VMULPS    32(CX), Y7, Y11
-	VBLENDVPS Y7, 184(BP), Y11, Y7
-	JMP       scaled48
-
-plain47:
-	VCVTDQ2PS Y6, Y6
-	VMULPS    (CX), Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    32(CX), Y7, Y7
-
-scaled48:
-	TESTQ R8, R8
-	JZ    ready49
-	ADDQ  R8, BX
-	CMPQ  136(BP), $+16
-	JEQ   direct50
-	LEAQ  184(BP), R11
-	XORQ  R9, R9
+	MOVLQSX 12(SI), BX
+	LEAQ    (DI)(BX*1), AX
+	TESTQ   R8, R8
+	JZ      signed47
+	ADDQ    R8, BX
+	CMPQ    136(BP), $+16
+	JEQ     direct50
+	LEAQ    224(BP), R11
+	XORQ    R9, R9
 
 copy51:
 	MOVB (BX)(R9*1), R10
@@ -6260,25 +7385,88 @@ copy51:
 	MOVQ R11, BX
 
 direct50:
+	VPSRLQ       $0x20, Y6, Y12
+	VPMULDQ      (CX), Y6, Y6
+	VPMULDQ      4(CX), Y12, Y12
 	VPMOVZXBD    (BX), Y11
-	VPBROADCASTD 148(BP), Y8
-	VPSUBD       Y8, Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 160(BP), Y8
-	VMULPS       Y8, Y11, Y11
-	VADDPS       Y11, Y6, Y6
+	VPBROADCASTD 148(BP), Y15
+	VPSUBD       Y15, Y11, Y11
+	VPBROADCASTQ 200(BP), Y15
+	VPSRLQ       $0x20, Y11, Y13
+	VPMULDQ      Y15, Y11, Y11
+	VPMULDQ      Y15, Y13, Y13
+	VPADDQ       Y11, Y6, Y6
+	VPADDQ       Y13, Y12, Y12
+	VPADDQ       Y14, Y6, Y6
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       168(BP), Y6, Y6
+	VPSLLQ       184(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y6, Y6
+	VPSRLQ       $0x20, Y7, Y12
+	VPMULDQ      32(CX), Y7, Y7
+	VPMULDQ      36(CX), Y12, Y12
 	VPMOVZXBD    8(BX), Y11
-	VPBROADCASTD 148(BP), Y8
-	VPSUBD       Y8, Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 160(BP), Y8
-	VMULPS       Y8, Y11, Y11
-	VADDPS       Y11, Y7, Y7
-	VPBROADCASTD 144(BP), Y8
+	VPBROADCASTD 148(BP), Y15
+	VPSUBD       Y15, Y11, Y11
+	VPBROADCASTQ 200(BP), Y15
+	VPSRLQ       $0x20, Y11, Y13
+	VPMULDQ      Y15, Y11, Y11
+	VPMULDQ      Y15, Y13, Y13
+	VPADDQ       Y11, Y7, Y7
+	VPADDQ       Y13, Y12, Y12
+	VPADDQ       Y14, Y7, Y7
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       168(BP), Y7, Y7
+	VPSLLQ       184(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y7, Y7
+	JMP          ready49
+
+signed47:
+	TESTQ     DX, DX
+	JZ        plain48
+	VMOVUPS   (CX), Y11
+	VBLENDVPS Y6, (DX), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y6, Y12
+	VPMULDQ   Y11, Y6, Y6
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y6, Y6
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    168(BP), Y6, Y6
+	VPSLLQ    184(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y6, Y6
+	VMOVUPS   32(CX), Y11
+	VBLENDVPS Y7, 32(DX), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y7, Y12
+	VPMULDQ   Y11, Y7, Y7
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y7, Y7
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    168(BP), Y7, Y7
+	VPSLLQ    184(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y7, Y7
+	JMP       ready49
+
+plain48:
+	VPSRLQ   $0x20, Y6, Y12
+	VPMULDQ  (CX), Y6, Y6
+	VPMULDQ  4(CX), Y12, Y12
+	VPADDQ   Y14, Y6, Y6
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   168(BP), Y6, Y6
+	VPSLLQ   184(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y6, Y6
+	VPSRLQ   $0x20, Y7, Y12
+	VPMULDQ  32(CX), Y7, Y7
+	VPMULDQ  36(CX), Y12, Y12
+	VPADDQ   Y14, Y7, Y7
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   168(BP), Y7, Y7
+	VPSLLQ   184(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y7, Y7
 
 ready49:
-	VCVTPS2DQ    Y6, Y6
-	VCVTPS2DQ    Y7, Y7
 	VPACKSSDW    Y7, Y6, Y6
 	VPADDSW      Y8, Y6, Y6
 	VPACKUSWB    Y6, Y6, Y6
@@ -6295,8 +7483,8 @@ full54:
 	JMP     stored53
 
 part52:
-	VMOVDQU X6, 184(BP)
-	LEAQ    184(BP), R11
+	VMOVDQU X6, 224(BP)
+	LEAQ    224(BP), R11
 	XORQ    R9, R9
 
 copy55:
@@ -6369,32 +7557,55 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	VPBROADCASTQ 112(BP), Y8
 	VPBROADCASTD 96(BP), Y2
 	VPBROADCASTD 100(BP), Y3
 	VPBROADCASTD 104(BP), Y4
 	TESTQ        R15, R15
 	JZ           plain3
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       (R15), Y0, Y5
-	VMOVUPS      Y5, 112(BP)
-	VMULPS       (R14), Y0, Y5
-	VBLENDVPS    Y0, 112(BP), Y5, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       32(R15), Y1, Y5
-	VMOVUPS      Y5, 112(BP)
-	VMULPS       32(R14), Y1, Y5
-	VBLENDVPS    Y1, 112(BP), Y5, Y1
+	VMOVUPS      (R14), Y5
+	VBLENDVPS    Y0, (R15), Y5, Y5
+	VPSRLQ       $0x20, Y5, Y7
+	VPSRLQ       $0x20, Y0, Y6
+	VPMULDQ      Y5, Y0, Y0
+	VPMULDQ      Y7, Y6, Y6
+	VPADDQ       Y8, Y0, Y0
+	VPADDQ       Y8, Y6, Y6
+	VPSRLQ       120(BP), Y0, Y0
+	VPSLLQ       136(BP), Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y0, Y0
+	VMOVUPS      32(R14), Y5
+	VBLENDVPS    Y1, 32(R15), Y5, Y5
+	VPSRLQ       $0x20, Y5, Y7
+	VPSRLQ       $0x20, Y1, Y6
+	VPMULDQ      Y5, Y1, Y1
+	VPMULDQ      Y7, Y6, Y6
+	VPADDQ       Y8, Y1, Y1
+	VPADDQ       Y8, Y6, Y6
+	VPSRLQ       120(BP), Y1, Y1
+	VPSLLQ       136(BP), Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y1, Y1
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Y0, Y0
-	VMULPS    (R14), Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    32(R14), Y1, Y1
+	VPSRLQ   $0x20, Y0, Y6
+	VPMULDQ  (R14), Y0, Y0
+	VPMULDQ  4(R14), Y6, Y6
+	VPADDQ   Y8, Y0, Y0
+	VPADDQ   Y8, Y6, Y6
+	VPSRLQ   120(BP), Y0, Y0
+	VPSLLQ   136(BP), Y6, Y6
+	VPBLENDD $0xaa, Y6, Y0, Y0
+	VPSRLQ   $0x20, Y1, Y6
+	VPMULDQ  32(R14), Y1, Y1
+	VPMULDQ  36(R14), Y6, Y6
+	VPADDQ   Y8, Y1, Y1
+	VPADDQ   Y8, Y6, Y6
+	VPSRLQ   120(BP), Y1, Y1
+	VPSLLQ   136(BP), Y6, Y6
+	VPBLENDD $0xaa, Y6, Y1, Y1
 
 scaled4:
-	VCVTPS2DQ Y0, Y0
-	VCVTPS2DQ Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
 	VPADDSW   Y2, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
@@ -6522,32 +7733,55 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	VPBROADCASTQ 112(BP), Y14
 	VPBROADCASTD 96(BP), Y8
 	VPBROADCASTD 100(BP), Y9
 	VPBROADCASTD 104(BP), Y10
 	TESTQ        R15, R15
 	JZ           plain3
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       (R15), Y0, Y11
-	VMOVUPS      Y11, 112(BP)
-	VMULPS       (R14), Y0, Y11
-	VBLENDVPS    Y0, 112(BP), Y11, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       32(R15), Y1, Y11
-	VMOVUPS      Y11, 112(BP)
-	VMULPS       32(R14), Y1, Y11
-	VBLENDVPS    Y1, 112(BP), Y11, Y1
+	VMOVUPS      (R14), Y11
+	VBLENDVPS    Y0, (R15), Y11, Y11
+	VPSRLQ       $0x20, Y11, Y13
+	VPSRLQ       $0x20, Y0, Y12
+	VPMULDQ      Y11, Y0, Y0
+	VPMULDQ      Y13, Y12, Y12
+	VPADDQ       Y14, Y0, Y0
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       120(BP), Y0, Y0
+	VPSLLQ       136(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y0, Y0
+	VMOVUPS      32(R14), Y11
+	VBLENDVPS    Y1, 32(R15), Y11, Y11
+	VPSRLQ       $0x20, Y11, Y13
+	VPSRLQ       $0x20, Y1, Y12
+	VPMULDQ      Y11, Y1, Y1
+	VPMULDQ      Y13, Y12, Y12
+	VPADDQ       Y14, Y1, Y1
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       120(BP), Y1, Y1
+	VPSLLQ       136(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y1, Y1
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Y0, Y0
-	VMULPS    (R14), Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    32(R14), Y1, Y1
+	VPSRLQ   $0x20, Y0, Y12
+	VPMULDQ  (R14), Y0, Y0
+	VPMULDQ  4(R14), Y12, Y12
+	VPADDQ   Y14, Y0, Y0
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y0, Y0
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y0, Y0
+	VPSRLQ   $0x20, Y1, Y12
+	VPMULDQ  32(R14), Y1, Y1
+	VPMULDQ  36(R14), Y12, Y12
+	VPADDQ   Y14, Y1, Y1
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y1, Y1
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y1, Y1
 
 scaled4:
-	VCVTPS2DQ Y0, Y0
-	VCVTPS2DQ Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
 	VPADDSW   Y8, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
@@ -6558,27 +7792,49 @@ scaled4:
 	ADDQ      R13, R12
 	TESTQ     R15, R15
 	JZ        plain5
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (R15), Y2, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    (R14), Y2, Y11
-	VBLENDVPS Y2, 112(BP), Y11, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    32(R15), Y3, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    32(R14), Y3, Y11
-	VBLENDVPS Y3, 112(BP), Y11, Y3
+	VMOVUPS   (R14), Y11
+	VBLENDVPS Y2, (R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y2, Y12
+	VPMULDQ   Y11, Y2, Y2
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y2, Y2
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y2, Y2
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y2, Y2
+	VMOVUPS   32(R14), Y11
+	VBLENDVPS Y3, 32(R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y3, Y12
+	VPMULDQ   Y11, Y3, Y3
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y3, Y3
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y3, Y3
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y3, Y3
 	JMP       scaled6
 
 plain5:
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (R14), Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    32(R14), Y3, Y3
+	VPSRLQ   $0x20, Y2, Y12
+	VPMULDQ  (R14), Y2, Y2
+	VPMULDQ  4(R14), Y12, Y12
+	VPADDQ   Y14, Y2, Y2
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y2, Y2
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y2, Y2
+	VPSRLQ   $0x20, Y3, Y12
+	VPMULDQ  32(R14), Y3, Y3
+	VPMULDQ  36(R14), Y12, Y12
+	VPADDQ   Y14, Y3, Y3
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y3, Y3
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y3, Y3
 
 scaled6:
-	VCVTPS2DQ Y2, Y2
-	VCVTPS2DQ Y3, Y3
 	VPACKSSDW Y3, Y2, Y2
 	VPADDSW   Y8, Y2, Y2
 	VPACKUSWB Y2, Y2, Y2
@@ -6589,27 +7845,49 @@ scaled6:
 	ADDQ      R13, R12
 	TESTQ     R15, R15
 	JZ        plain7
-	VCVTDQ2PS Y4, Y4
-	VMULPS    (R15), Y4, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    (R14), Y4, Y11
-	VBLENDVPS Y4, 112(BP), Y11, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    32(R15), Y5, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    32(R14), Y5, Y11
-	VBLENDVPS Y5, 112(BP), Y11, Y5
+	VMOVUPS   (R14), Y11
+	VBLENDVPS Y4, (R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y4, Y12
+	VPMULDQ   Y11, Y4, Y4
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y4, Y4
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y4, Y4
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y4, Y4
+	VMOVUPS   32(R14), Y11
+	VBLENDVPS Y5, 32(R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y5, Y12
+	VPMULDQ   Y11, Y5, Y5
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y5, Y5
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y5, Y5
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y5, Y5
 	JMP       scaled8
 
 plain7:
-	VCVTDQ2PS Y4, Y4
-	VMULPS    (R14), Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    32(R14), Y5, Y5
+	VPSRLQ   $0x20, Y4, Y12
+	VPMULDQ  (R14), Y4, Y4
+	VPMULDQ  4(R14), Y12, Y12
+	VPADDQ   Y14, Y4, Y4
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y4, Y4
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y4, Y4
+	VPSRLQ   $0x20, Y5, Y12
+	VPMULDQ  32(R14), Y5, Y5
+	VPMULDQ  36(R14), Y12, Y12
+	VPADDQ   Y14, Y5, Y5
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y5, Y5
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y5, Y5
 
 scaled8:
-	VCVTPS2DQ Y4, Y4
-	VCVTPS2DQ Y5, Y5
 	VPACKSSDW Y5, Y4, Y4
 	VPADDSW   Y8, Y4, Y4
 	VPACKUSWB Y4, Y4, Y4
@@ -6620,27 +7898,49 @@ scaled8:
 	ADDQ      R13, R12
 	TESTQ     R15, R15
 	JZ        plain9
-	VCVTDQ2PS Y6, Y6
-	VMULPS    (R15), Y6, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    (R14), Y6, Y11
-	VBLENDVPS Y6, 112(BP), Y11, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    32(R15), Y7, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    32(R14), Y7, Y11
-	VBLENDVPS Y7, 112(BP), Y11, Y7
+	VMOVUPS   (R14), Y11
+	VBLENDVPS Y6, (R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y6, Y12
+	VPMULDQ   Y11, Y6, Y6
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y6, Y6
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y6, Y6
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y6, Y6
+	VMOVUPS   32(R14), Y11
+	VBLENDVPS Y7, 32(R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y7, Y12
+	VPMULDQ   Y11, Y7, Y7
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y7, Y7
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y7, Y7
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y7, Y7
 	JMP       scaled10
 
 plain9:
-	VCVTDQ2PS Y6, Y6
-	VMULPS    (R14), Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    32(R14), Y7, Y7
+	VPSRLQ   $0x20, Y6, Y12
+	VPMULDQ  (R14), Y6, Y6
+	VPMULDQ  4(R14), Y12, Y12
+	VPADDQ   Y14, Y6, Y6
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y6, Y6
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y6, Y6
+	VPSRLQ   $0x20, Y7, Y12
+	VPMULDQ  32(R14), Y7, Y7
+	VPMULDQ  36(R14), Y12, Y12
+	VPADDQ   Y14, Y7, Y7
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y7, Y7
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y7, Y7
 
 scaled10:
-	VCVTPS2DQ Y6, Y6
-	VCVTPS2DQ Y7, Y7
 	VPACKSSDW Y7, Y6, Y6
 	VPADDSW   Y8, Y6, Y6
 	VPACKUSWB Y6, Y6, Y6
@@ -6729,32 +8029,55 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	VPBROADCASTQ 112(BP), Y8
 	VPBROADCASTD 96(BP), Y2
 	VPBROADCASTD 100(BP), Y3
 	VPBROADCASTD 104(BP), Y4
 	TESTQ        R15, R15
 	JZ           plain3
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       (R15), Y0, Y5
-	VMOVUPS      Y5, 112(BP)
-	VMULPS       (R14), Y0, Y5
-	VBLENDVPS    Y0, 112(BP), Y5, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       32(R15), Y1, Y5
-	VMOVUPS      Y5, 112(BP)
-	VMULPS       32(R14), Y1, Y5
-	VBLENDVPS    Y1, 112(BP), Y5, Y1
+	VMOVUPS      (R14), Y5
+	VBLENDVPS    Y0, (R15), Y5, Y5
+	VPSRLQ       $0x20, Y5, Y7
+	VPSRLQ       $0x20, Y0, Y6
+	VPMULDQ      Y5, Y0, Y0
+	VPMULDQ      Y7, Y6, Y6
+	VPADDQ       Y8, Y0, Y0
+	VPADDQ       Y8, Y6, Y6
+	VPSRLQ       120(BP), Y0, Y0
+	VPSLLQ       136(BP), Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y0, Y0
+	VMOVUPS      32(R14), Y5
+	VBLENDVPS    Y1, 32(R15), Y5, Y5
+	VPSRLQ       $0x20, Y5, Y7
+	VPSRLQ       $0x20, Y1, Y6
+	VPMULDQ      Y5, Y1, Y1
+	VPMULDQ      Y7, Y6, Y6
+	VPADDQ       Y8, Y1, Y1
+	VPADDQ       Y8, Y6, Y6
+	VPSRLQ       120(BP), Y1, Y1
+	VPSLLQ       136(BP), Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y1, Y1
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Y0, Y0
-	VMULPS    (R14), Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    32(R14), Y1, Y1
+	VPSRLQ   $0x20, Y0, Y6
+	VPMULDQ  (R14), Y0, Y0
+	VPMULDQ  4(R14), Y6, Y6
+	VPADDQ   Y8, Y0, Y0
+	VPADDQ   Y8, Y6, Y6
+	VPSRLQ   120(BP), Y0, Y0
+	VPSLLQ   136(BP), Y6, Y6
+	VPBLENDD $0xaa, Y6, Y0, Y0
+	VPSRLQ   $0x20, Y1, Y6
+	VPMULDQ  32(R14), Y1, Y1
+	VPMULDQ  36(R14), Y6, Y6
+	VPADDQ   Y8, Y1, Y1
+	VPADDQ   Y8, Y6, Y6
+	VPSRLQ   120(BP), Y1, Y1
+	VPSLLQ   136(BP), Y6, Y6
+	VPBLENDD $0xaa, Y6, Y1, Y1
 
 scaled4:
-	VCVTPS2DQ Y0, Y0
-	VCVTPS2DQ Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
 	VPADDSW   Y2, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
@@ -6924,32 +8247,55 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	VPBROADCASTQ 112(BP), Y14
 	VPBROADCASTD 96(BP), Y8
 	VPBROADCASTD 100(BP), Y9
 	VPBROADCASTD 104(BP), Y10
 	TESTQ        R15, R15
 	JZ           plain3
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       (R15), Y0, Y11
-	VMOVUPS      Y11, 112(BP)
-	VMULPS       (R14), Y0, Y11
-	VBLENDVPS    Y0, 112(BP), Y11, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       32(R15), Y1, Y11
-	VMOVUPS      Y11, 112(BP)
-	VMULPS       32(R14), Y1, Y11
-	VBLENDVPS    Y1, 112(BP), Y11, Y1
+	VMOVUPS      (R14), Y11
+	VBLENDVPS    Y0, (R15), Y11, Y11
+	VPSRLQ       $0x20, Y11, Y13
+	VPSRLQ       $0x20, Y0, Y12
+	VPMULDQ      Y11, Y0, Y0
+	VPMULDQ      Y13, Y12, Y12
+	VPADDQ       Y14, Y0, Y0
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       120(BP), Y0, Y0
+	VPSLLQ       136(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y0, Y0
+	VMOVUPS      32(R14), Y11
+	VBLENDVPS    Y1, 32(R15), Y11, Y11
+	VPSRLQ       $0x20, Y11, Y13
+	VPSRLQ       $0x20, Y1, Y12
+	VPMULDQ      Y11, Y1, Y1
+	VPMULDQ      Y13, Y12, Y12
+	VPADDQ       Y14, Y1, Y1
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       120(BP), Y1, Y1
+	VPSLLQ       136(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y1, Y1
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Y0, Y0
-	VMULPS    (R14), Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    32(R14), Y1, Y1
+	VPSRLQ   $0x20, Y0, Y12
+	VPMULDQ  (R14), Y0, Y0
+	VPMULDQ  4(R14), Y12, Y12
+	VPADDQ   Y14, Y0, Y0
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y0, Y0
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y0, Y0
+	VPSRLQ   $0x20, Y1, Y12
+	VPMULDQ  32(R14), Y1, Y1
+	VPMULDQ  36(R14), Y12, Y12
+	VPADDQ   Y14, Y1, Y1
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y1, Y1
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y1, Y1
 
 scaled4:
-	VCVTPS2DQ Y0, Y0
-	VCVTPS2DQ Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
 	VPADDSW   Y8, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
@@ -6960,27 +8306,49 @@ scaled4:
 	ADDQ      R13, R12
 	TESTQ     R15, R15
 	JZ        plain5
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (R15), Y2, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    (R14), Y2, Y11
-	VBLENDVPS Y2, 112(BP), Y11, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    32(R15), Y3, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    32(R14), Y3, Y11
-	VBLENDVPS Y3, 112(BP), Y11, Y3
+	VMOVUPS   (R14), Y11
+	VBLENDVPS Y2, (R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y2, Y12
+	VPMULDQ   Y11, Y2, Y2
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y2, Y2
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y2, Y2
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y2, Y2
+	VMOVUPS   32(R14), Y11
+	VBLENDVPS Y3, 32(R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y3, Y12
+	VPMULDQ   Y11, Y3, Y3
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y3, Y3
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y3, Y3
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y3, Y3
 	JMP       scaled6
 
 plain5:
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (R14), Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    32(R14), Y3, Y3
+	VPSRLQ   $0x20, Y2, Y12
+	VPMULDQ  (R14), Y2, Y2
+	VPMULDQ  4(R14), Y12, Y12
+	VPADDQ   Y14, Y2, Y2
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y2, Y2
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y2, Y2
+	VPSRLQ   $0x20, Y3, Y12
+	VPMULDQ  32(R14), Y3, Y3
+	VPMULDQ  36(R14), Y12, Y12
+	VPADDQ   Y14, Y3, Y3
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y3, Y3
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y3, Y3
 
 scaled6:
-	VCVTPS2DQ Y2, Y2
-	VCVTPS2DQ Y3, Y3
 	VPACKSSDW Y3, Y2, Y2
 	VPADDSW   Y8, Y2, Y2
 	VPACKUSWB Y2, Y2, Y2
@@ -6991,27 +8359,49 @@ scaled6:
 	ADDQ      R13, R12
 	TESTQ     R15, R15
 	JZ        plain7
-	VCVTDQ2PS Y4, Y4
-	VMULPS    (R15), Y4, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    (R14), Y4, Y11
-	VBLENDVPS Y4, 112(BP), Y11, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    32(R15), Y5, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    32(R14), Y5, Y11
-	VBLENDVPS Y5, 112(BP), Y11, Y5
+	VMOVUPS   (R14), Y11
+	VBLENDVPS Y4, (R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y4, Y12
+	VPMULDQ   Y11, Y4, Y4
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y4, Y4
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y4, Y4
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y4, Y4
+	VMOVUPS   32(R14), Y11
+	VBLENDVPS Y5, 32(R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y5, Y12
+	VPMULDQ   Y11, Y5, Y5
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y5, Y5
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y5, Y5
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y5, Y5
 	JMP       scaled8
 
 plain7:
-	VCVTDQ2PS Y4, Y4
-	VMULPS    (R14), Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    32(R14), Y5, Y5
+	VPSRLQ   $0x20, Y4, Y12
+	VPMULDQ  (R14), Y4, Y4
+	VPMULDQ  4(R14), Y12, Y12
+	VPADDQ   Y14, Y4, Y4
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y4, Y4
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y4, Y4
+	VPSRLQ   $0x20, Y5, Y12
+	VPMULDQ  32(R14), Y5, Y5
+	VPMULDQ  36(R14), Y12, Y12
+	VPADDQ   Y14, Y5, Y5
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y5, Y5
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y5, Y5
 
 scaled8:
-	VCVTPS2DQ Y4, Y4
-	VCVTPS2DQ Y5, Y5
 	VPACKSSDW Y5, Y4, Y4
 	VPADDSW   Y8, Y4, Y4
 	VPACKUSWB Y4, Y4, Y4
@@ -7022,27 +8412,49 @@ scaled8:
 	ADDQ      R13, R12
 	TESTQ     R15, R15
 	JZ        plain9
-	VCVTDQ2PS Y6, Y6
-	VMULPS    (R15), Y6, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    (R14), Y6, Y11
-	VBLENDVPS Y6, 112(BP), Y11, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    32(R15), Y7, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    32(R14), Y7, Y11
-	VBLENDVPS Y7, 112(BP), Y11, Y7
+	VMOVUPS   (R14), Y11
+	VBLENDVPS Y6, (R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y6, Y12
+	VPMULDQ   Y11, Y6, Y6
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y6, Y6
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y6, Y6
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y6, Y6
+	VMOVUPS   32(R14), Y11
+	VBLENDVPS Y7, 32(R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y7, Y12
+	VPMULDQ   Y11, Y7, Y7
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y7, Y7
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y7, Y7
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y7, Y7
 	JMP       scaled10
 
 plain9:
-	VCVTDQ2PS Y6, Y6
-	VMULPS    (R14), Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    32(R14), Y7, Y7
+	VPSRLQ   $0x20, Y6, Y12
+	VPMULDQ  (R14), Y6, Y6
+	VPMULDQ  4(R14), Y12, Y12
+	VPADDQ   Y14, Y6, Y6
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y6, Y6
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y6, Y6
+	VPSRLQ   $0x20, Y7, Y12
+	VPMULDQ  32(R14), Y7, Y7
+	VPMULDQ  36(R14), Y12, Y12
+	VPADDQ   Y14, Y7, Y7
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y7, Y7
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y7, Y7
 
 scaled10:
-	VCVTPS2DQ Y6, Y6
-	VCVTPS2DQ Y7, Y7
 	VPACKSSDW Y7, Y6, Y6
 	VPADDSW   Y8, Y6, Y6
 	VPACKUSWB Y6, Y6, Y6
@@ -7149,32 +8561,55 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	VPBROADCASTQ 112(BP), Y8
 	VPBROADCASTD 96(BP), Y2
 	VPBROADCASTD 100(BP), Y3
 	VPBROADCASTD 104(BP), Y4
 	TESTQ        R15, R15
 	JZ           plain3
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       (R15), Y0, Y5
-	VMOVUPS      Y5, 112(BP)
-	VMULPS       (R14), Y0, Y5
-	VBLENDVPS    Y0, 112(BP), Y5, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       32(R15), Y1, Y5
-	VMOVUPS      Y5, 112(BP)
-	VMULPS       32(R14), Y1, Y5
-	VBLENDVPS    Y1, 112(BP), Y5, Y1
+	VMOVUPS      (R14), Y5
+	VBLENDVPS    Y0, (R15), Y5, Y5
+	VPSRLQ       $0x20, Y5, Y7
+	VPSRLQ       $0x20, Y0, Y6
+	VPMULDQ      Y5, Y0, Y0
+	VPMULDQ      Y7, Y6, Y6
+	VPADDQ       Y8, Y0, Y0
+	VPADDQ       Y8, Y6, Y6
+	VPSRLQ       120(BP), Y0, Y0
+	VPSLLQ       136(BP), Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y0, Y0
+	VMOVUPS      32(R14), Y5
+	VBLENDVPS    Y1, 32(R15), Y5, Y5
+	VPSRLQ       $0x20, Y5, Y7
+	VPSRLQ       $0x20, Y1, Y6
+	VPMULDQ      Y5, Y1, Y1
+	VPMULDQ      Y7, Y6, Y6
+	VPADDQ       Y8, Y1, Y1
+	VPADDQ       Y8, Y6, Y6
+	VPSRLQ       120(BP), Y1, Y1
+	VPSLLQ       136(BP), Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y1, Y1
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Y0, Y0
-	VMULPS    (R14), Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    32(R14), Y1, Y1
+	VPSRLQ   $0x20, Y0, Y6
+	VPMULDQ  (R14), Y0, Y0
+	VPMULDQ  4(R14), Y6, Y6
+	VPADDQ   Y8, Y0, Y0
+	VPADDQ   Y8, Y6, Y6
+	VPSRLQ   120(BP), Y0, Y0
+	VPSLLQ   136(BP), Y6, Y6
+	VPBLENDD $0xaa, Y6, Y0, Y0
+	VPSRLQ   $0x20, Y1, Y6
+	VPMULDQ  32(R14), Y1, Y1
+	VPMULDQ  36(R14), Y6, Y6
+	VPADDQ   Y8, Y1, Y1
+	VPADDQ   Y8, Y6, Y6
+	VPSRLQ   120(BP), Y1, Y1
+	VPSLLQ   136(BP), Y6, Y6
+	VPBLENDD $0xaa, Y6, Y1, Y1
 
 scaled4:
-	VCVTPS2DQ Y0, Y0
-	VCVTPS2DQ Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
 	VPADDSW   Y2, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
@@ -7386,32 +8821,55 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	VPBROADCASTQ 112(BP), Y14
 	VPBROADCASTD 96(BP), Y8
 	VPBROADCASTD 100(BP), Y9
 	VPBROADCASTD 104(BP), Y10
 	TESTQ        R15, R15
 	JZ           plain3
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       (R15), Y0, Y11
-	VMOVUPS      Y11, 112(BP)
-	VMULPS       (R14), Y0, Y11
-	VBLENDVPS    Y0, 112(BP), Y11, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       32(R15), Y1, Y11
-	VMOVUPS      Y11, 112(BP)
-	VMULPS       32(R14), Y1, Y11
-	VBLENDVPS    Y1, 112(BP), Y11, Y1
+	VMOVUPS      (R14), Y11
+	VBLENDVPS    Y0, (R15), Y11, Y11
+	VPSRLQ       $0x20, Y11, Y13
+	VPSRLQ       $0x20, Y0, Y12
+	VPMULDQ      Y11, Y0, Y0
+	VPMULDQ      Y13, Y12, Y12
+	VPADDQ       Y14, Y0, Y0
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       120(BP), Y0, Y0
+	VPSLLQ       136(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y0, Y0
+	VMOVUPS      32(R14), Y11
+	VBLENDVPS    Y1, 32(R15), Y11, Y11
+	VPSRLQ       $0x20, Y11, Y13
+	VPSRLQ       $0x20, Y1, Y12
+	VPMULDQ      Y11, Y1, Y1
+	VPMULDQ      Y13, Y12, Y12
+	VPADDQ       Y14, Y1, Y1
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       120(BP), Y1, Y1
+	VPSLLQ       136(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y1, Y1
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Y0, Y0
-	VMULPS    (R14), Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    32(R14), Y1, Y1
+	VPSRLQ   $0x20, Y0, Y12
+	VPMULDQ  (R14), Y0, Y0
+	VPMULDQ  4(R14), Y12, Y12
+	VPADDQ   Y14, Y0, Y0
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y0, Y0
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y0, Y0
+	VPSRLQ   $0x20, Y1, Y12
+	VPMULDQ  32(R14), Y1, Y1
+	VPMULDQ  36(R14), Y12, Y12
+	VPADDQ   Y14, Y1, Y1
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y1, Y1
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y1, Y1
 
 scaled4:
-	VCVTPS2DQ Y0, Y0
-	VCVTPS2DQ Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
 	VPADDSW   Y8, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
@@ -7422,27 +8880,49 @@ scaled4:
 	ADDQ      R13, R12
 	TESTQ     R15, R15
 	JZ        plain5
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (R15), Y2, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    (R14), Y2, Y11
-	VBLENDVPS Y2, 112(BP), Y11, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    32(R15), Y3, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    32(R14), Y3, Y11
-	VBLENDVPS Y3, 112(BP), Y11, Y3
+	VMOVUPS   (R14), Y11
+	VBLENDVPS Y2, (R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y2, Y12
+	VPMULDQ   Y11, Y2, Y2
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y2, Y2
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y2, Y2
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y2, Y2
+	VMOVUPS   32(R14), Y11
+	VBLENDVPS Y3, 32(R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y3, Y12
+	VPMULDQ   Y11, Y3, Y3
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y3, Y3
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y3, Y3
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y3, Y3
 	JMP       scaled6
 
 plain5:
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (R14), Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    32(R14), Y3, Y3
+	VPSRLQ   $0x20, Y2, Y12
+	VPMULDQ  (R14), Y2, Y2
+	VPMULDQ  4(R14), Y12, Y12
+	VPADDQ   Y14, Y2, Y2
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y2, Y2
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y2, Y2
+	VPSRLQ   $0x20, Y3, Y12
+	VPMULDQ  32(R14), Y3, Y3
+	VPMULDQ  36(R14), Y12, Y12
+	VPADDQ   Y14, Y3, Y3
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y3, Y3
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y3, Y3
 
 scaled6:
-	VCVTPS2DQ Y2, Y2
-	VCVTPS2DQ Y3, Y3
 	VPACKSSDW Y3, Y2, Y2
 	VPADDSW   Y8, Y2, Y2
 	VPACKUSWB Y2, Y2, Y2
@@ -7453,27 +8933,49 @@ scaled6:
 	ADDQ      R13, R12
 	TESTQ     R15, R15
 	JZ        plain7
-	VCVTDQ2PS Y4, Y4
-	VMULPS    (R15), Y4, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    (R14), Y4, Y11
-	VBLENDVPS Y4, 112(BP), Y11, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    32(R15), Y5, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    32(R14), Y5, Y11
-	VBLENDVPS Y5, 112(BP), Y11, Y5
+	VMOVUPS   (R14), Y11
+	VBLENDVPS Y4, (R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y4, Y12
+	VPMULDQ   Y11, Y4, Y4
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y4, Y4
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y4, Y4
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y4, Y4
+	VMOVUPS   32(R14), Y11
+	VBLENDVPS Y5, 32(R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y5, Y12
+	VPMULDQ   Y11, Y5, Y5
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y5, Y5
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y5, Y5
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y5, Y5
 	JMP       scaled8
 
 plain7:
-	VCVTDQ2PS Y4, Y4
-	VMULPS    (R14), Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    32(R14), Y5, Y5
+	VPSRLQ   $0x20, Y4, Y12
+	VPMULDQ  (R14), Y4, Y4
+	VPMULDQ  4(R14), Y12, Y12
+	VPADDQ   Y14, Y4, Y4
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y4, Y4
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y4, Y4
+	VPSRLQ   $0x20, Y5, Y12
+	VPMULDQ  32(R14), Y5, Y5
+	VPMULDQ  36(R14), Y12, Y12
+	VPADDQ   Y14, Y5, Y5
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y5, Y5
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y5, Y5
 
 scaled8:
-	VCVTPS2DQ Y4, Y4
-	VCVTPS2DQ Y5, Y5
 	VPACKSSDW Y5, Y4, Y4
 	VPADDSW   Y8, Y4, Y4
 	VPACKUSWB Y4, Y4, Y4
@@ -7484,27 +8986,49 @@ scaled8:
 	ADDQ      R13, R12
 	TESTQ     R15, R15
 	JZ        plain9
-	VCVTDQ2PS Y6, Y6
-	VMULPS    (R15), Y6, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    (R14), Y6, Y11
-	VBLENDVPS Y6, 112(BP), Y11, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    32(R15), Y7, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    32(R14), Y7, Y11
-	VBLENDVPS Y7, 112(BP), Y11, Y7
+	VMOVUPS   (R14), Y11
+	VBLENDVPS Y6, (R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y6, Y12
+	VPMULDQ   Y11, Y6, Y6
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y6, Y6
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y6, Y6
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y6, Y6
+	VMOVUPS   32(R14), Y11
+	VBLENDVPS Y7, 32(R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y7, Y12
+	VPMULDQ   Y11, Y7, Y7
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y7, Y7
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y7, Y7
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y7, Y7
 	JMP       scaled10
 
 plain9:
-	VCVTDQ2PS Y6, Y6
-	VMULPS    (R14), Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    32(R14), Y7, Y7
+	VPSRLQ   $0x20, Y6, Y12
+	VPMULDQ  (R14), Y6, Y6
+	VPMULDQ  4(R14), Y12, Y12
+	VPADDQ   Y14, Y6, Y6
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y6, Y6
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y6, Y6
+	VPSRLQ   $0x20, Y7, Y12
+	VPMULDQ  32(R14), Y7, Y7
+	VPMULDQ  36(R14), Y12, Y12
+	VPADDQ   Y14, Y7, Y7
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y7, Y7
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y7, Y7
 
 scaled10:
-	VCVTPS2DQ Y6, Y6
-	VCVTPS2DQ Y7, Y7
 	VPACKSSDW Y7, Y6, Y6
 	VPADDSW   Y8, Y6, Y6
 	VPACKUSWB Y6, Y6, Y6
@@ -7575,32 +9099,55 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	VPBROADCASTQ 112(BP), Y8
 	VPBROADCASTD 96(BP), Y2
 	VPBROADCASTD 100(BP), Y3
 	VPBROADCASTD 104(BP), Y4
 	TESTQ        R15, R15
 	JZ           plain3
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       (R15), Y0, Y5
-	VMOVUPS      Y5, 112(BP)
-	VMULPS       (R14), Y0, Y5
-	VBLENDVPS    Y0, 112(BP), Y5, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       32(R15), Y1, Y5
-	VMOVUPS      Y5, 112(BP)
-	VMULPS       32(R14), Y1, Y5
-	VBLENDVPS    Y1, 112(BP), Y5, Y1
+	VMOVUPS      (R14), Y5
+	VBLENDVPS    Y0, (R15), Y5, Y5
+	VPSRLQ       $0x20, Y5, Y7
+	VPSRLQ       $0x20, Y0, Y6
+	VPMULDQ      Y5, Y0, Y0
+	VPMULDQ      Y7, Y6, Y6
+	VPADDQ       Y8, Y0, Y0
+	VPADDQ       Y8, Y6, Y6
+	VPSRLQ       120(BP), Y0, Y0
+	VPSLLQ       136(BP), Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y0, Y0
+	VMOVUPS      32(R14), Y5
+	VBLENDVPS    Y1, 32(R15), Y5, Y5
+	VPSRLQ       $0x20, Y5, Y7
+	VPSRLQ       $0x20, Y1, Y6
+	VPMULDQ      Y5, Y1, Y1
+	VPMULDQ      Y7, Y6, Y6
+	VPADDQ       Y8, Y1, Y1
+	VPADDQ       Y8, Y6, Y6
+	VPSRLQ       120(BP), Y1, Y1
+	VPSLLQ       136(BP), Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y1, Y1
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Y0, Y0
-	VMULPS    (R14), Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    32(R14), Y1, Y1
+	VPSRLQ   $0x20, Y0, Y6
+	VPMULDQ  (R14), Y0, Y0
+	VPMULDQ  4(R14), Y6, Y6
+	VPADDQ   Y8, Y0, Y0
+	VPADDQ   Y8, Y6, Y6
+	VPSRLQ   120(BP), Y0, Y0
+	VPSLLQ   136(BP), Y6, Y6
+	VPBLENDD $0xaa, Y6, Y0, Y0
+	VPSRLQ   $0x20, Y1, Y6
+	VPMULDQ  32(R14), Y1, Y1
+	VPMULDQ  36(R14), Y6, Y6
+	VPADDQ   Y8, Y1, Y1
+	VPADDQ   Y8, Y6, Y6
+	VPSRLQ   120(BP), Y1, Y1
+	VPSLLQ   136(BP), Y6, Y6
+	VPBLENDD $0xaa, Y6, Y1, Y1
 
 scaled4:
-	VCVTPS2DQ Y0, Y0
-	VCVTPS2DQ Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
 	VPADDSW   Y2, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
@@ -7743,32 +9290,55 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	VPBROADCASTQ 112(BP), Y14
 	VPBROADCASTD 96(BP), Y8
 	VPBROADCASTD 100(BP), Y9
 	VPBROADCASTD 104(BP), Y10
 	TESTQ        R15, R15
 	JZ           plain3
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       (R15), Y0, Y11
-	VMOVUPS      Y11, 112(BP)
-	VMULPS       (R14), Y0, Y11
-	VBLENDVPS    Y0, 112(BP), Y11, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       32(R15), Y1, Y11
-	VMOVUPS      Y11, 112(BP)
-	VMULPS       32(R14), Y1, Y11
-	VBLENDVPS    Y1, 112(BP), Y11, Y1
+	VMOVUPS      (R14), Y11
+	VBLENDVPS    Y0, (R15), Y11, Y11
+	VPSRLQ       $0x20, Y11, Y13
+	VPSRLQ       $0x20, Y0, Y12
+	VPMULDQ      Y11, Y0, Y0
+	VPMULDQ      Y13, Y12, Y12
+	VPADDQ       Y14, Y0, Y0
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       120(BP), Y0, Y0
+	VPSLLQ       136(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y0, Y0
+	VMOVUPS      32(R14), Y11
+	VBLENDVPS    Y1, 32(R15), Y11, Y11
+	VPSRLQ       $0x20, Y11, Y13
+	VPSRLQ       $0x20, Y1, Y12
+	VPMULDQ      Y11, Y1, Y1
+	VPMULDQ      Y13, Y12, Y12
+	VPADDQ       Y14, Y1, Y1
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       120(BP), Y1, Y1
+	VPSLLQ       136(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y1, Y1
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Y0, Y0
-	VMULPS    (R14), Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    32(R14), Y1, Y1
+	VPSRLQ   $0x20, Y0, Y12
+	VPMULDQ  (R14), Y0, Y0
+	VPMULDQ  4(R14), Y12, Y12
+	VPADDQ   Y14, Y0, Y0
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y0, Y0
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y0, Y0
+	VPSRLQ   $0x20, Y1, Y12
+	VPMULDQ  32(R14), Y1, Y1
+	VPMULDQ  36(R14), Y12, Y12
+	VPADDQ   Y14, Y1, Y1
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y1, Y1
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y1, Y1
 
 scaled4:
-	VCVTPS2DQ Y0, Y0
-	VCVTPS2DQ Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
 	VPADDSW   Y8, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
@@ -7779,27 +9349,49 @@ scaled4:
 	ADDQ      R13, R12
 	TESTQ     R15, R15
 	JZ        plain5
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (R15), Y2, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    (R14), Y2, Y11
-	VBLENDVPS Y2, 112(BP), Y11, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    32(R15), Y3, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    32(R14), Y3, Y11
-	VBLENDVPS Y3, 112(BP), Y11, Y3
+	VMOVUPS   (R14), Y11
+	VBLENDVPS Y2, (R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y2, Y12
+	VPMULDQ   Y11, Y2, Y2
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y2, Y2
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y2, Y2
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y2, Y2
+	VMOVUPS   32(R14), Y11
+	VBLENDVPS Y3, 32(R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y3, Y12
+	VPMULDQ   Y11, Y3, Y3
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y3, Y3
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y3, Y3
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y3, Y3
 	JMP       scaled6
 
 plain5:
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (R14), Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    32(R14), Y3, Y3
+	VPSRLQ   $0x20, Y2, Y12
+	VPMULDQ  (R14), Y2, Y2
+	VPMULDQ  4(R14), Y12, Y12
+	VPADDQ   Y14, Y2, Y2
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y2, Y2
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y2, Y2
+	VPSRLQ   $0x20, Y3, Y12
+	VPMULDQ  32(R14), Y3, Y3
+	VPMULDQ  36(R14), Y12, Y12
+	VPADDQ   Y14, Y3, Y3
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y3, Y3
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y3, Y3
 
 scaled6:
-	VCVTPS2DQ Y2, Y2
-	VCVTPS2DQ Y3, Y3
 	VPACKSSDW Y3, Y2, Y2
 	VPADDSW   Y8, Y2, Y2
 	VPACKUSWB Y2, Y2, Y2
@@ -7810,27 +9402,49 @@ scaled6:
 	ADDQ      R13, R12
 	TESTQ     R15, R15
 	JZ        plain7
-	VCVTDQ2PS Y4, Y4
-	VMULPS    (R15), Y4, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    (R14), Y4, Y11
-	VBLENDVPS Y4, 112(BP), Y11, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    32(R15), Y5, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    32(R14), Y5, Y11
-	VBLENDVPS Y5, 112(BP), Y11, Y5
+	VMOVUPS   (R14), Y11
+	VBLENDVPS Y4, (R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y4, Y12
+	VPMULDQ   Y11, Y4, Y4
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y4, Y4
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y4, Y4
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y4, Y4
+	VMOVUPS   32(R14), Y11
+	VBLENDVPS Y5, 32(R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y5, Y12
+	VPMULDQ   Y11, Y5, Y5
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y5, Y5
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y5, Y5
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y5, Y5
 	JMP       scaled8
 
 plain7:
-	VCVTDQ2PS Y4, Y4
-	VMULPS    (R14), Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    32(R14), Y5, Y5
+	VPSRLQ   $0x20, Y4, Y12
+	VPMULDQ  (R14), Y4, Y4
+	VPMULDQ  4(R14), Y12, Y12
+	VPADDQ   Y14, Y4, Y4
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y4, Y4
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y4, Y4
+	VPSRLQ   $0x20, Y5, Y12
+	VPMULDQ  32(R14), Y5, Y5
+	VPMULDQ  36(R14), Y12, Y12
+	VPADDQ   Y14, Y5, Y5
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y5, Y5
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y5, Y5
 
 scaled8:
-	VCVTPS2DQ Y4, Y4
-	VCVTPS2DQ Y5, Y5
 	VPACKSSDW Y5, Y4, Y4
 	VPADDSW   Y8, Y4, Y4
 	VPACKUSWB Y4, Y4, Y4
@@ -7841,27 +9455,49 @@ scaled8:
 	ADDQ      R13, R12
 	TESTQ     R15, R15
 	JZ        plain9
-	VCVTDQ2PS Y6, Y6
-	VMULPS    (R15), Y6, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    (R14), Y6, Y11
-	VBLENDVPS Y6, 112(BP), Y11, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    32(R15), Y7, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    32(R14), Y7, Y11
-	VBLENDVPS Y7, 112(BP), Y11, Y7
+	VMOVUPS   (R14), Y11
+	VBLENDVPS Y6, (R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y6, Y12
+	VPMULDQ   Y11, Y6, Y6
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y6, Y6
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y6, Y6
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y6, Y6
+	VMOVUPS   32(R14), Y11
+	VBLENDVPS Y7, 32(R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y7, Y12
+	VPMULDQ   Y11, Y7, Y7
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y7, Y7
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y7, Y7
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y7, Y7
 	JMP       scaled10
 
 plain9:
-	VCVTDQ2PS Y6, Y6
-	VMULPS    (R14), Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    32(R14), Y7, Y7
+	VPSRLQ   $0x20, Y6, Y12
+	VPMULDQ  (R14), Y6, Y6
+	VPMULDQ  4(R14), Y12, Y12
+	VPADDQ   Y14, Y6, Y6
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y6, Y6
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y6, Y6
+	VPSRLQ   $0x20, Y7, Y12
+	VPMULDQ  32(R14), Y7, Y7
+	VPMULDQ  36(R14), Y12, Y12
+	VPADDQ   Y14, Y7, Y7
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y7, Y7
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y7, Y7
 
 scaled10:
-	VCVTPS2DQ Y6, Y6
-	VCVTPS2DQ Y7, Y7
 	VPACKSSDW Y7, Y6, Y6
 	VPADDSW   Y8, Y6, Y6
 	VPACKUSWB Y6, Y6, Y6
@@ -7950,32 +9586,55 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	VPBROADCASTQ 112(BP), Y8
 	VPBROADCASTD 96(BP), Y2
 	VPBROADCASTD 100(BP), Y3
 	VPBROADCASTD 104(BP), Y4
 	TESTQ        R15, R15
 	JZ           plain3
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       (R15), Y0, Y5
-	VMOVUPS      Y5, 112(BP)
-	VMULPS       (R14), Y0, Y5
-	VBLENDVPS    Y0, 112(BP), Y5, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       32(R15), Y1, Y5
-	VMOVUPS      Y5, 112(BP)
-	VMULPS       32(R14), Y1, Y5
-	VBLENDVPS    Y1, 112(BP), Y5, Y1
+	VMOVUPS      (R14), Y5
+	VBLENDVPS    Y0, (R15), Y5, Y5
+	VPSRLQ       $0x20, Y5, Y7
+	VPSRLQ       $0x20, Y0, Y6
+	VPMULDQ      Y5, Y0, Y0
+	VPMULDQ      Y7, Y6, Y6
+	VPADDQ       Y8, Y0, Y0
+	VPADDQ       Y8, Y6, Y6
+	VPSRLQ       120(BP), Y0, Y0
+	VPSLLQ       136(BP), Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y0, Y0
+	VMOVUPS      32(R14), Y5
+	VBLENDVPS    Y1, 32(R15), Y5, Y5
+	VPSRLQ       $0x20, Y5, Y7
+	VPSRLQ       $0x20, Y1, Y6
+	VPMULDQ      Y5, Y1, Y1
+	VPMULDQ      Y7, Y6, Y6
+	VPADDQ       Y8, Y1, Y1
+	VPADDQ       Y8, Y6, Y6
+	VPSRLQ       120(BP), Y1, Y1
+	VPSLLQ       136(BP), Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y1, Y1
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Y0, Y0
-	VMULPS    (R14), Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    32(R14), Y1, Y1
+	VPSRLQ   $0x20, Y0, Y6
+	VPMULDQ  (R14), Y0, Y0
+	VPMULDQ  4(R14), Y6, Y6
+	VPADDQ   Y8, Y0, Y0
+	VPADDQ   Y8, Y6, Y6
+	VPSRLQ   120(BP), Y0, Y0
+	VPSLLQ   136(BP), Y6, Y6
+	VPBLENDD $0xaa, Y6, Y0, Y0
+	VPSRLQ   $0x20, Y1, Y6
+	VPMULDQ  32(R14), Y1, Y1
+	VPMULDQ  36(R14), Y6, Y6
+	VPADDQ   Y8, Y1, Y1
+	VPADDQ   Y8, Y6, Y6
+	VPSRLQ   120(BP), Y1, Y1
+	VPSLLQ   136(BP), Y6, Y6
+	VPBLENDD $0xaa, Y6, Y1, Y1
 
 scaled4:
-	VCVTPS2DQ Y0, Y0
-	VCVTPS2DQ Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
 	VPADDSW   Y2, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
@@ -8160,32 +9819,55 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	VPBROADCASTQ 112(BP), Y14
 	VPBROADCASTD 96(BP), Y8
 	VPBROADCASTD 100(BP), Y9
 	VPBROADCASTD 104(BP), Y10
 	TESTQ        R15, R15
 	JZ           plain3
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       (R15), Y0, Y11
-	VMOVUPS      Y11, 112(BP)
-	VMULPS       (R14), Y0, Y11
-	VBLENDVPS    Y0, 112(BP), Y11, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       32(R15), Y1, Y11
-	VMOVUPS      Y11, 112(BP)
-	VMULPS       32(R14), Y1, Y11
-	VBLENDVPS    Y1, 112(BP), Y11, Y1
+	VMOVUPS      (R14), Y11
+	VBLENDVPS    Y0, (R15), Y11, Y11
+	VPSRLQ       $0x20, Y11, Y13
+	VPSRLQ       $0x20, Y0, Y12
+	VPMULDQ      Y11, Y0, Y0
+	VPMULDQ      Y13, Y12, Y12
+	VPADDQ       Y14, Y0, Y0
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       120(BP), Y0, Y0
+	VPSLLQ       136(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y0, Y0
+	VMOVUPS      32(R14), Y11
+	VBLENDVPS    Y1, 32(R15), Y11, Y11
+	VPSRLQ       $0x20, Y11, Y13
+	VPSRLQ       $0x20, Y1, Y12
+	VPMULDQ      Y11, Y1, Y1
+	VPMULDQ      Y13, Y12, Y12
+	VPADDQ       Y14, Y1, Y1
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       120(BP), Y1, Y1
+	VPSLLQ       136(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y1, Y1
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Y0, Y0
-	VMULPS    (R14), Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    32(R14), Y1, Y1
+	VPSRLQ   $0x20, Y0, Y12
+	VPMULDQ  (R14), Y0, Y0
+	VPMULDQ  4(R14), Y12, Y12
+	VPADDQ   Y14, Y0, Y0
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y0, Y0
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y0, Y0
+	VPSRLQ   $0x20, Y1, Y12
+	VPMULDQ  32(R14), Y1, Y1
+	VPMULDQ  36(R14), Y12, Y12
+	VPADDQ   Y14, Y1, Y1
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y1, Y1
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y1, Y1
 
 scaled4:
-	VCVTPS2DQ Y0, Y0
-	VCVTPS2DQ Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
 	VPADDSW   Y8, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
@@ -8196,27 +9878,49 @@ scaled4:
 	ADDQ      R13, R12
 	TESTQ     R15, R15
 	JZ        plain5
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (R15), Y2, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    (R14), Y2, Y11
-	VBLENDVPS Y2, 112(BP), Y11, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    32(R15), Y3, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    32(R14), Y3, Y11
-	VBLENDVPS Y3, 112(BP), Y11, Y3
+	VMOVUPS   (R14), Y11
+	VBLENDVPS Y2, (R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y2, Y12
+	VPMULDQ   Y11, Y2, Y2
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y2, Y2
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y2, Y2
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y2, Y2
+	VMOVUPS   32(R14), Y11
+	VBLENDVPS Y3, 32(R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y3, Y12
+	VPMULDQ   Y11, Y3, Y3
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y3, Y3
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y3, Y3
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y3, Y3
 	JMP       scaled6
 
 plain5:
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (R14), Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    32(R14), Y3, Y3
+	VPSRLQ   $0x20, Y2, Y12
+	VPMULDQ  (R14), Y2, Y2
+	VPMULDQ  4(R14), Y12, Y12
+	VPADDQ   Y14, Y2, Y2
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y2, Y2
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y2, Y2
+	VPSRLQ   $0x20, Y3, Y12
+	VPMULDQ  32(R14), Y3, Y3
+	VPMULDQ  36(R14), Y12, Y12
+	VPADDQ   Y14, Y3, Y3
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y3, Y3
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y3, Y3
 
 scaled6:
-	VCVTPS2DQ Y2, Y2
-	VCVTPS2DQ Y3, Y3
 	VPACKSSDW Y3, Y2, Y2
 	VPADDSW   Y8, Y2, Y2
 	VPACKUSWB Y2, Y2, Y2
@@ -8227,27 +9931,49 @@ scaled6:
 	ADDQ      R13, R12
 	TESTQ     R15, R15
 	JZ        plain7
-	VCVTDQ2PS Y4, Y4
-	VMULPS    (R15), Y4, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    (R14), Y4, Y11
-	VBLENDVPS Y4, 112(BP), Y11, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    32(R15), Y5, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    32(R14), Y5, Y11
-	VBLENDVPS Y5, 112(BP), Y11, Y5
+	VMOVUPS   (R14), Y11
+	VBLENDVPS Y4, (R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y4, Y12
+	VPMULDQ   Y11, Y4, Y4
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y4, Y4
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y4, Y4
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y4, Y4
+	VMOVUPS   32(R14), Y11
+	VBLENDVPS Y5, 32(R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y5, Y12
+	VPMULDQ   Y11, Y5, Y5
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y5, Y5
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y5, Y5
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y5, Y5
 	JMP       scaled8
 
 plain7:
-	VCVTDQ2PS Y4, Y4
-	VMULPS    (R14), Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    32(R14), Y5, Y5
+	VPSRLQ   $0x20, Y4, Y12
+	VPMULDQ  (R14), Y4, Y4
+	VPMULDQ  4(R14), Y12, Y12
+	VPADDQ   Y14, Y4, Y4
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y4, Y4
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y4, Y4
+	VPSRLQ   $0x20, Y5, Y12
+	VPMULDQ  32(R14), Y5, Y5
+	VPMULDQ  36(R14), Y12, Y12
+	VPADDQ   Y14, Y5, Y5
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y5, Y5
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y5, Y5
 
 scaled8:
-	VCVTPS2DQ Y4, Y4
-	VCVTPS2DQ Y5, Y5
 	VPACKSSDW Y5, Y4, Y4
 	VPADDSW   Y8, Y4, Y4
 	VPACKUSWB Y4, Y4, Y4
@@ -8258,27 +9984,49 @@ scaled8:
 	ADDQ      R13, R12
 	TESTQ     R15, R15
 	JZ        plain9
-	VCVTDQ2PS Y6, Y6
-	VMULPS    (R15), Y6, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    (R14), Y6, Y11
-	VBLENDVPS Y6, 112(BP), Y11, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    32(R15), Y7, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    32(R14), Y7, Y11
-	VBLENDVPS Y7, 112(BP), Y11, Y7
+	VMOVUPS   (R14), Y11
+	VBLENDVPS Y6, (R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y6, Y12
+	VPMULDQ   Y11, Y6, Y6
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y6, Y6
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y6, Y6
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y6, Y6
+	VMOVUPS   32(R14), Y11
+	VBLENDVPS Y7, 32(R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y7, Y12
+	VPMULDQ   Y11, Y7, Y7
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y7, Y7
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y7, Y7
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y7, Y7
 	JMP       scaled10
 
 plain9:
-	VCVTDQ2PS Y6, Y6
-	VMULPS    (R14), Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    32(R14), Y7, Y7
+	VPSRLQ   $0x20, Y6, Y12
+	VPMULDQ  (R14), Y6, Y6
+	VPMULDQ  4(R14), Y12, Y12
+	VPADDQ   Y14, Y6, Y6
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y6, Y6
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y6, Y6
+	VPSRLQ   $0x20, Y7, Y12
+	VPMULDQ  32(R14), Y7, Y7
+	VPMULDQ  36(R14), Y12, Y12
+	VPADDQ   Y14, Y7, Y7
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y7, Y7
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y7, Y7
 
 scaled10:
-	VCVTPS2DQ Y6, Y6
-	VCVTPS2DQ Y7, Y7
 	VPACKSSDW Y7, Y6, Y6
 	VPADDSW   Y8, Y6, Y6
 	VPACKUSWB Y6, Y6, Y6
@@ -8385,32 +10133,55 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	VPBROADCASTQ 112(BP), Y8
 	VPBROADCASTD 96(BP), Y2
 	VPBROADCASTD 100(BP), Y3
 	VPBROADCASTD 104(BP), Y4
 	TESTQ        R15, R15
 	JZ           plain3
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       (R15), Y0, Y5
-	VMOVUPS      Y5, 112(BP)
-	VMULPS       (R14), Y0, Y5
-	VBLENDVPS    Y0, 112(BP), Y5, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       32(R15), Y1, Y5
-	VMOVUPS      Y5, 112(BP)
-	VMULPS       32(R14), Y1, Y5
-	VBLENDVPS    Y1, 112(BP), Y5, Y1
+	VMOVUPS      (R14), Y5
+	VBLENDVPS    Y0, (R15), Y5, Y5
+	VPSRLQ       $0x20, Y5, Y7
+	VPSRLQ       $0x20, Y0, Y6
+	VPMULDQ      Y5, Y0, Y0
+	VPMULDQ      Y7, Y6, Y6
+	VPADDQ       Y8, Y0, Y0
+	VPADDQ       Y8, Y6, Y6
+	VPSRLQ       120(BP), Y0, Y0
+	VPSLLQ       136(BP), Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y0, Y0
+	VMOVUPS      32(R14), Y5
+	VBLENDVPS    Y1, 32(R15), Y5, Y5
+	VPSRLQ       $0x20, Y5, Y7
+	VPSRLQ       $0x20, Y1, Y6
+	VPMULDQ      Y5, Y1, Y1
+	VPMULDQ      Y7, Y6, Y6
+	VPADDQ       Y8, Y1, Y1
+	VPADDQ       Y8, Y6, Y6
+	VPSRLQ       120(BP), Y1, Y1
+	VPSLLQ       136(BP), Y6, Y6
+	VPBLENDD     $0xaa, Y6, Y1, Y1
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Y0, Y0
-	VMULPS    (R14), Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    32(R14), Y1, Y1
+	VPSRLQ   $0x20, Y0, Y6
+	VPMULDQ  (R14), Y0, Y0
+	VPMULDQ  4(R14), Y6, Y6
+	VPADDQ   Y8, Y0, Y0
+	VPADDQ   Y8, Y6, Y6
+	VPSRLQ   120(BP), Y0, Y0
+	VPSLLQ   136(BP), Y6, Y6
+	VPBLENDD $0xaa, Y6, Y0, Y0
+	VPSRLQ   $0x20, Y1, Y6
+	VPMULDQ  32(R14), Y1, Y1
+	VPMULDQ  36(R14), Y6, Y6
+	VPADDQ   Y8, Y1, Y1
+	VPADDQ   Y8, Y6, Y6
+	VPSRLQ   120(BP), Y1, Y1
+	VPSLLQ   136(BP), Y6, Y6
+	VPBLENDD $0xaa, Y6, Y1, Y1
 
 scaled4:
-	VCVTPS2DQ Y0, Y0
-	VCVTPS2DQ Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
 	VPADDSW   Y2, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
@@ -8637,32 +10408,55 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	VPBROADCASTQ 112(BP), Y14
 	VPBROADCASTD 96(BP), Y8
 	VPBROADCASTD 100(BP), Y9
 	VPBROADCASTD 104(BP), Y10
 	TESTQ        R15, R15
 	JZ           plain3
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       (R15), Y0, Y11
-	VMOVUPS      Y11, 112(BP)
-	VMULPS       (R14), Y0, Y11
-	VBLENDVPS    Y0, 112(BP), Y11, Y0
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       32(R15), Y1, Y11
-	VMOVUPS      Y11, 112(BP)
-	VMULPS       32(R14), Y1, Y11
-	VBLENDVPS    Y1, 112(BP), Y11, Y1
+	VMOVUPS      (R14), Y11
+	VBLENDVPS    Y0, (R15), Y11, Y11
+	VPSRLQ       $0x20, Y11, Y13
+	VPSRLQ       $0x20, Y0, Y12
+	VPMULDQ      Y11, Y0, Y0
+	VPMULDQ      Y13, Y12, Y12
+	VPADDQ       Y14, Y0, Y0
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       120(BP), Y0, Y0
+	VPSLLQ       136(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y0, Y0
+	VMOVUPS      32(R14), Y11
+	VBLENDVPS    Y1, 32(R15), Y11, Y11
+	VPSRLQ       $0x20, Y11, Y13
+	VPSRLQ       $0x20, Y1, Y12
+	VPMULDQ      Y11, Y1, Y1
+	VPMULDQ      Y13, Y12, Y12
+	VPADDQ       Y14, Y1, Y1
+	VPADDQ       Y14, Y12, Y12
+	VPSRLQ       120(BP), Y1, Y1
+	VPSLLQ       136(BP), Y12, Y12
+	VPBLENDD     $0xaa, Y12, Y1, Y1
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Y0, Y0
-	VMULPS    (R14), Y0, Y0
-	VCVTDQ2PS Y1, Y1
-	VMULPS    32(R14), Y1, Y1
+	VPSRLQ   $0x20, Y0, Y12
+	VPMULDQ  (R14), Y0, Y0
+	VPMULDQ  4(R14), Y12, Y12
+	VPADDQ   Y14, Y0, Y0
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y0, Y0
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y0, Y0
+	VPSRLQ   $0x20, Y1, Y12
+	VPMULDQ  32(R14), Y1, Y1
+	VPMULDQ  36(R14), Y12, Y12
+	VPADDQ   Y14, Y1, Y1
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y1, Y1
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y1, Y1
 
 scaled4:
-	VCVTPS2DQ Y0, Y0
-	VCVTPS2DQ Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
 	VPADDSW   Y8, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
@@ -8673,27 +10467,49 @@ scaled4:
 	ADDQ      R13, R12
 	TESTQ     R15, R15
 	JZ        plain5
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (R15), Y2, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    (R14), Y2, Y11
-	VBLENDVPS Y2, 112(BP), Y11, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    32(R15), Y3, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    32(R14), Y3, Y11
-	VBLENDVPS Y3, 112(BP), Y11, Y3
+	VMOVUPS   (R14), Y11
+	VBLENDVPS Y2, (R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y2, Y12
+	VPMULDQ   Y11, Y2, Y2
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y2, Y2
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y2, Y2
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y2, Y2
+	VMOVUPS   32(R14), Y11
+	VBLENDVPS Y3, 32(R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y3, Y12
+	VPMULDQ   Y11, Y3, Y3
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y3, Y3
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y3, Y3
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y3, Y3
 	JMP       scaled6
 
 plain5:
-	VCVTDQ2PS Y2, Y2
-	VMULPS    (R14), Y2, Y2
-	VCVTDQ2PS Y3, Y3
-	VMULPS    32(R14), Y3, Y3
+	VPSRLQ   $0x20, Y2, Y12
+	VPMULDQ  (R14), Y2, Y2
+	VPMULDQ  4(R14), Y12, Y12
+	VPADDQ   Y14, Y2, Y2
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y2, Y2
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y2, Y2
+	VPSRLQ   $0x20, Y3, Y12
+	VPMULDQ  32(R14), Y3, Y3
+	VPMULDQ  36(R14), Y12, Y12
+	VPADDQ   Y14, Y3, Y3
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y3, Y3
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y3, Y3
 
 scaled6:
-	VCVTPS2DQ Y2, Y2
-	VCVTPS2DQ Y3, Y3
 	VPACKSSDW Y3, Y2, Y2
 	VPADDSW   Y8, Y2, Y2
 	VPACKUSWB Y2, Y2, Y2
@@ -8704,27 +10520,49 @@ scaled6:
 	ADDQ      R13, R12
 	TESTQ     R15, R15
 	JZ        plain7
-	VCVTDQ2PS Y4, Y4
-	VMULPS    (R15), Y4, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    (R14), Y4, Y11
-	VBLENDVPS Y4, 112(BP), Y11, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    32(R15), Y5, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    32(R14), Y5, Y11
-	VBLENDVPS Y5, 112(BP), Y11, Y5
+	VMOVUPS   (R14), Y11
+	VBLENDVPS Y4, (R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y4, Y12
+	VPMULDQ   Y11, Y4, Y4
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y4, Y4
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y4, Y4
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y4, Y4
+	VMOVUPS   32(R14), Y11
+	VBLENDVPS Y5, 32(R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y5, Y12
+	VPMULDQ   Y11, Y5, Y5
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y5, Y5
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y5, Y5
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y5, Y5
 	JMP       scaled8
 
 plain7:
-	VCVTDQ2PS Y4, Y4
-	VMULPS    (R14), Y4, Y4
-	VCVTDQ2PS Y5, Y5
-	VMULPS    32(R14), Y5, Y5
+	VPSRLQ   $0x20, Y4, Y12
+	VPMULDQ  (R14), Y4, Y4
+	VPMULDQ  4(R14), Y12, Y12
+	VPADDQ   Y14, Y4, Y4
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y4, Y4
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y4, Y4
+	VPSRLQ   $0x20, Y5, Y12
+	VPMULDQ  32(R14), Y5, Y5
+	VPMULDQ  36(R14), Y12, Y12
+	VPADDQ   Y14, Y5, Y5
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y5, Y5
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y5, Y5
 
 scaled8:
-	VCVTPS2DQ Y4, Y4
-	VCVTPS2DQ Y5, Y5
 	VPACKSSDW Y5, Y4, Y4
 	VPADDSW   Y8, Y4, Y4
 	VPACKUSWB Y4, Y4, Y4
@@ -8735,27 +10573,49 @@ scaled8:
 	ADDQ      R13, R12
 	TESTQ     R15, R15
 	JZ        plain9
-	VCVTDQ2PS Y6, Y6
-	VMULPS    (R15), Y6, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    (R14), Y6, Y11
-	VBLENDVPS Y6, 112(BP), Y11, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    32(R15), Y7, Y11
-	VMOVUPS   Y11, 112(BP)
-	VMULPS    32(R14), Y7, Y11
-	VBLENDVPS Y7, 112(BP), Y11, Y7
+	VMOVUPS   (R14), Y11
+	VBLENDVPS Y6, (R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y6, Y12
+	VPMULDQ   Y11, Y6, Y6
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y6, Y6
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y6, Y6
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y6, Y6
+	VMOVUPS   32(R14), Y11
+	VBLENDVPS Y7, 32(R15), Y11, Y11
+	VPSRLQ    $0x20, Y11, Y13
+	VPSRLQ    $0x20, Y7, Y12
+	VPMULDQ   Y11, Y7, Y7
+	VPMULDQ   Y13, Y12, Y12
+	VPADDQ    Y14, Y7, Y7
+	VPADDQ    Y14, Y12, Y12
+	VPSRLQ    120(BP), Y7, Y7
+	VPSLLQ    136(BP), Y12, Y12
+	VPBLENDD  $0xaa, Y12, Y7, Y7
 	JMP       scaled10
 
 plain9:
-	VCVTDQ2PS Y6, Y6
-	VMULPS    (R14), Y6, Y6
-	VCVTDQ2PS Y7, Y7
-	VMULPS    32(R14), Y7, Y7
+	VPSRLQ   $0x20, Y6, Y12
+	VPMULDQ  (R14), Y6, Y6
+	VPMULDQ  4(R14), Y12, Y12
+	VPADDQ   Y14, Y6, Y6
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y6, Y6
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y6, Y6
+	VPSRLQ   $0x20, Y7, Y12
+	VPMULDQ  32(R14), Y7, Y7
+	VPMULDQ  36(R14), Y12, Y12
+	VPADDQ   Y14, Y7, Y7
+	VPADDQ   Y14, Y12, Y12
+	VPSRLQ   120(BP), Y7, Y7
+	VPSLLQ   136(BP), Y12, Y12
+	VPBLENDD $0xaa, Y12, Y7, Y7
 
 scaled10:
-	VCVTPS2DQ Y6, Y6
-	VCVTPS2DQ Y7, Y7
 	VPACKSSDW Y7, Y6, Y6
 	VPADDSW   Y8, Y6, Y6
 	VPACKUSWB Y6, Y6, Y6

@@ -19,8 +19,8 @@ tile1:
 	ADDQ    R15, AX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -58,7 +58,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -72,41 +72,67 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z8
 	VPBROADCASTD 144(BP), Z1
 	VPBROADCASTD 152(BP), Z2
 	VPBROADCASTD 156(BP), Z3
-	VPMOVZXBD    168(BP), Z4
+	VPMOVZXBD    208(BP), Z4
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z5
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z5, K2, Z0
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z6
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z6, Z6
+	VPMOVZXBD.Z  (BX), K3, Z5
+	VPSUBD.BCST  148(BP), Z5, Z5
+	VPSRLQ       $0x20, Z5, Z7
+	VPMULDQ      Z8, Z5, Z5
+	VPMULDQ      Z8, Z7, Z7
+	VPADDQ       Z5, Z0, Z0
+	VPADDQ       Z7, Z6, Z6
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z6, Z6
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z6, Z6
+	VMOVDQA32    Z6, K4, Z0
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z5
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z5
+	VPSRLQ      $0x20, Z5, Z7
+	VPSRLQ      $0x20, Z0, Z6
+	VPMULDQ     Z5, Z0, Z0
+	VPMULDQ     Z7, Z6, Z6
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z6, Z6
+	VMOVDQA32   Z6, K4, Z0
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD.Z (BX), K3, Z5
-	VPSUBD.BCST 148(BP), Z5, Z5
-	VCVTDQ2PS   Z5, Z5
-	VMULPS.BCST 160(BP), Z5, Z5
-	VADDPS      Z5, Z0, Z0
+plain9:
+	VPSRLQ      $0x20, Z0, Z6
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z6, Z6
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z6, Z6
+	VMOVDQA32   Z6, K4, Z0
 
 ready10:
-	VCVTPS2DQ Z0, Z0
 	VPACKSSDW Z0, Z0, Z0
 	VPADDSW   Z1, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
@@ -142,8 +168,8 @@ tile1:
 	ADDQ    R15, BX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -187,7 +213,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -204,75 +230,124 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z9
 	VPBROADCASTD 144(BP), Z2
 	VPBROADCASTD 152(BP), Z3
 	VPBROADCASTD 156(BP), Z4
-	VPMOVZXBD    168(BP), Z5
+	VPMOVZXBD    208(BP), Z5
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z6
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z6, K2, Z0
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z7
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z7, Z7
+	VPMOVZXBD.Z  (BX), K3, Z6
+	VPSUBD.BCST  148(BP), Z6, Z6
+	VPSRLQ       $0x20, Z6, Z8
+	VPMULDQ      Z9, Z6, Z6
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ       Z6, Z0, Z0
+	VPADDQ       Z8, Z7, Z7
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z7, Z7
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z7, Z7
+	VMOVDQA32    Z7, K4, Z0
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z6
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z6
+	VPSRLQ      $0x20, Z6, Z8
+	VPSRLQ      $0x20, Z0, Z7
+	VPMULDQ     Z6, Z0, Z0
+	VPMULDQ     Z8, Z7, Z7
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z7, Z7
+	VMOVDQA32   Z7, K4, Z0
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD.Z (BX), K3, Z6
-	VPSUBD.BCST 148(BP), Z6, Z6
-	VCVTDQ2PS   Z6, Z6
-	VMULPS.BCST 160(BP), Z6, Z6
-	VADDPS      Z6, Z0, Z0
+plain9:
+	VPSRLQ      $0x20, Z0, Z7
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z7, Z7
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z7, Z7
+	VMOVDQA32   Z7, K4, Z0
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VPACKSSDW Z0, Z0, Z0
-	VPADDSW   Z2, Z0, Z0
-	VPACKUSWB Z0, Z0, Z0
-	VPMAXUB   Z3, Z0, Z0
-	VPMINUB   Z4, Z0, Z0
-	VPERMD    Z0, Z5, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z1, K2
-	VCVTDQ2PS Z1, Z1
-	VMULPS    (DX), Z1, Z6
-	VMULPS    (CX), Z1, Z1
-	VMOVAPS   Z6, K2, Z1
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z1, Z1
-	VMULPS    (CX), Z1, Z1
-
-scaled12:
+	VPACKSSDW   Z0, Z0, Z0
+	VPADDSW     Z2, Z0, Z0
+	VPACKUSWB   Z0, Z0, Z0
+	VPMAXUB     Z3, Z0, Z0
+	VPMINUB     Z4, Z0, Z0
+	VPERMD      Z0, Z5, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z1, Z7
+	VPMULDQ     (CX), Z1, Z1
+	VPMULDQ     4(CX), Z7, Z7
 	VPMOVZXBD.Z (BX), K3, Z6
 	VPSUBD.BCST 148(BP), Z6, Z6
-	VCVTDQ2PS   Z6, Z6
-	VMULPS.BCST 160(BP), Z6, Z6
-	VADDPS      Z6, Z1, Z1
+	VPSRLQ      $0x20, Z6, Z8
+	VPMULDQ     Z9, Z6, Z6
+	VPMULDQ     Z9, Z8, Z8
+	VPADDQ      Z6, Z1, Z1
+	VPADDQ      Z8, Z7, Z7
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z7, Z7
+	VMOVDQA32   Z7, K4, Z1
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z6
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   (DX), K2, Z6
+	VPSRLQ      $0x20, Z6, Z8
+	VPSRLQ      $0x20, Z1, Z7
+	VPMULDQ     Z6, Z1, Z1
+	VPMULDQ     Z8, Z7, Z7
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z7, Z7
+	VMOVDQA32   Z7, K4, Z1
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z1, Z7
+	VPMULDQ     (CX), Z1, Z1
+	VPMULDQ     4(CX), Z7, Z7
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z7, Z7
+	VMOVDQA32   Z7, K4, Z1
 
 ready13:
-	VCVTPS2DQ Z1, Z1
 	VPACKSSDW Z1, Z1, Z1
 	VPADDSW   Z2, Z1, Z1
 	VPACKUSWB Z1, Z1, Z1
@@ -311,8 +386,8 @@ tile1:
 	ADDQ    R15, CX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -362,7 +437,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -382,109 +457,181 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z10
 	VPBROADCASTD 144(BP), Z3
 	VPBROADCASTD 152(BP), Z4
 	VPBROADCASTD 156(BP), Z5
-	VPMOVZXBD    168(BP), Z6
+	VPMOVZXBD    208(BP), Z6
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z7
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z7, K2, Z0
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z8
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z8, Z8
+	VPMOVZXBD.Z  (BX), K3, Z7
+	VPSUBD.BCST  148(BP), Z7, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPMULDQ      Z10, Z7, Z7
+	VPMULDQ      Z10, Z9, Z9
+	VPADDQ       Z7, Z0, Z0
+	VPADDQ       Z9, Z8, Z8
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z8, Z8
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z0
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z7
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z7
+	VPSRLQ      $0x20, Z7, Z9
+	VPSRLQ      $0x20, Z0, Z8
+	VPMULDQ     Z7, Z0, Z0
+	VPMULDQ     Z9, Z8, Z8
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z0
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD.Z (BX), K3, Z7
-	VPSUBD.BCST 148(BP), Z7, Z7
-	VCVTDQ2PS   Z7, Z7
-	VMULPS.BCST 160(BP), Z7, Z7
-	VADDPS      Z7, Z0, Z0
+plain9:
+	VPSRLQ      $0x20, Z0, Z8
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z8, Z8
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z0
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VPACKSSDW Z0, Z0, Z0
-	VPADDSW   Z3, Z0, Z0
-	VPACKUSWB Z0, Z0, Z0
-	VPMAXUB   Z4, Z0, Z0
-	VPMINUB   Z5, Z0, Z0
-	VPERMD    Z0, Z6, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z1, K2
-	VCVTDQ2PS Z1, Z1
-	VMULPS    (DX), Z1, Z7
-	VMULPS    (CX), Z1, Z1
-	VMOVAPS   Z7, K2, Z1
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z1, Z1
-	VMULPS    (CX), Z1, Z1
-
-scaled12:
+	VPACKSSDW   Z0, Z0, Z0
+	VPADDSW     Z3, Z0, Z0
+	VPACKUSWB   Z0, Z0, Z0
+	VPMAXUB     Z4, Z0, Z0
+	VPMINUB     Z5, Z0, Z0
+	VPERMD      Z0, Z6, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z1, Z8
+	VPMULDQ     (CX), Z1, Z1
+	VPMULDQ     4(CX), Z8, Z8
 	VPMOVZXBD.Z (BX), K3, Z7
 	VPSUBD.BCST 148(BP), Z7, Z7
-	VCVTDQ2PS   Z7, Z7
-	VMULPS.BCST 160(BP), Z7, Z7
-	VADDPS      Z7, Z1, Z1
+	VPSRLQ      $0x20, Z7, Z9
+	VPMULDQ     Z10, Z7, Z7
+	VPMULDQ     Z10, Z9, Z9
+	VPADDQ      Z7, Z1, Z1
+	VPADDQ      Z9, Z8, Z8
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z1
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z7
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   (DX), K2, Z7
+	VPSRLQ      $0x20, Z7, Z9
+	VPSRLQ      $0x20, Z1, Z8
+	VPMULDQ     Z7, Z1, Z1
+	VPMULDQ     Z9, Z8, Z8
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z1
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z1, Z8
+	VPMULDQ     (CX), Z1, Z1
+	VPMULDQ     4(CX), Z8, Z8
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z1
 
 ready13:
-	VCVTPS2DQ Z1, Z1
-	VPACKSSDW Z1, Z1, Z1
-	VPADDSW   Z3, Z1, Z1
-	VPACKUSWB Z1, Z1, Z1
-	VPMAXUB   Z4, Z1, Z1
-	VPMINUB   Z5, Z1, Z1
-	VPERMD    Z1, Z6, Z1
-	VMOVDQU8  Z1, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z2, K2
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (DX), Z2, Z7
-	VMULPS    (CX), Z2, Z2
-	VMOVAPS   Z7, K2, Z2
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (CX), Z2, Z2
-
-scaled15:
+	VPACKSSDW   Z1, Z1, Z1
+	VPADDSW     Z3, Z1, Z1
+	VPACKUSWB   Z1, Z1, Z1
+	VPMAXUB     Z4, Z1, Z1
+	VPMINUB     Z5, Z1, Z1
+	VPERMD      Z1, Z6, Z1
+	VMOVDQU8    Z1, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z2, Z8
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z8, Z8
 	VPMOVZXBD.Z (BX), K3, Z7
 	VPSUBD.BCST 148(BP), Z7, Z7
-	VCVTDQ2PS   Z7, Z7
-	VMULPS.BCST 160(BP), Z7, Z7
-	VADDPS      Z7, Z2, Z2
+	VPSRLQ      $0x20, Z7, Z9
+	VPMULDQ     Z10, Z7, Z7
+	VPMULDQ     Z10, Z9, Z9
+	VPADDQ      Z7, Z2, Z2
+	VPADDQ      Z9, Z8, Z8
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z2
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z7
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   (DX), K2, Z7
+	VPSRLQ      $0x20, Z7, Z9
+	VPSRLQ      $0x20, Z2, Z8
+	VPMULDQ     Z7, Z2, Z2
+	VPMULDQ     Z9, Z8, Z8
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z2
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z2, Z8
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z8, Z8
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z2
 
 ready16:
-	VCVTPS2DQ Z2, Z2
 	VPACKSSDW Z2, Z2, Z2
 	VPADDSW   Z3, Z2, Z2
 	VPACKUSWB Z2, Z2, Z2
@@ -526,8 +673,8 @@ tile1:
 	ADDQ    R15, DX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -583,7 +730,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -606,143 +753,238 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z11
 	VPBROADCASTD 144(BP), Z4
 	VPBROADCASTD 152(BP), Z5
 	VPBROADCASTD 156(BP), Z6
-	VPMOVZXBD    168(BP), Z7
+	VPMOVZXBD    208(BP), Z7
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z8
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z8, K2, Z0
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z9
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z9, Z9
+	VPMOVZXBD.Z  (BX), K3, Z8
+	VPSUBD.BCST  148(BP), Z8, Z8
+	VPSRLQ       $0x20, Z8, Z10
+	VPMULDQ      Z11, Z8, Z8
+	VPMULDQ      Z11, Z10, Z10
+	VPADDQ       Z8, Z0, Z0
+	VPADDQ       Z10, Z9, Z9
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z9, Z9
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z9, Z9
+	VMOVDQA32    Z9, K4, Z0
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z8
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z8
+	VPSRLQ      $0x20, Z8, Z10
+	VPSRLQ      $0x20, Z0, Z9
+	VPMULDQ     Z8, Z0, Z0
+	VPMULDQ     Z10, Z9, Z9
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z0
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD.Z (BX), K3, Z8
-	VPSUBD.BCST 148(BP), Z8, Z8
-	VCVTDQ2PS   Z8, Z8
-	VMULPS.BCST 160(BP), Z8, Z8
-	VADDPS      Z8, Z0, Z0
+plain9:
+	VPSRLQ      $0x20, Z0, Z9
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z9, Z9
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z0
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VPACKSSDW Z0, Z0, Z0
-	VPADDSW   Z4, Z0, Z0
-	VPACKUSWB Z0, Z0, Z0
-	VPMAXUB   Z5, Z0, Z0
-	VPMINUB   Z6, Z0, Z0
-	VPERMD    Z0, Z7, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z1, K2
-	VCVTDQ2PS Z1, Z1
-	VMULPS    (DX), Z1, Z8
-	VMULPS    (CX), Z1, Z1
-	VMOVAPS   Z8, K2, Z1
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z1, Z1
-	VMULPS    (CX), Z1, Z1
-
-scaled12:
+	VPACKSSDW   Z0, Z0, Z0
+	VPADDSW     Z4, Z0, Z0
+	VPACKUSWB   Z0, Z0, Z0
+	VPMAXUB     Z5, Z0, Z0
+	VPMINUB     Z6, Z0, Z0
+	VPERMD      Z0, Z7, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z1, Z9
+	VPMULDQ     (CX), Z1, Z1
+	VPMULDQ     4(CX), Z9, Z9
 	VPMOVZXBD.Z (BX), K3, Z8
 	VPSUBD.BCST 148(BP), Z8, Z8
-	VCVTDQ2PS   Z8, Z8
-	VMULPS.BCST 160(BP), Z8, Z8
-	VADDPS      Z8, Z1, Z1
+	VPSRLQ      $0x20, Z8, Z10
+	VPMULDQ     Z11, Z8, Z8
+	VPMULDQ     Z11, Z10, Z10
+	VPADDQ      Z8, Z1, Z1
+	VPADDQ      Z10, Z9, Z9
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z1
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z8
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   (DX), K2, Z8
+	VPSRLQ      $0x20, Z8, Z10
+	VPSRLQ      $0x20, Z1, Z9
+	VPMULDQ     Z8, Z1, Z1
+	VPMULDQ     Z10, Z9, Z9
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z1
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z1, Z9
+	VPMULDQ     (CX), Z1, Z1
+	VPMULDQ     4(CX), Z9, Z9
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z1
 
 ready13:
-	VCVTPS2DQ Z1, Z1
-	VPACKSSDW Z1, Z1, Z1
-	VPADDSW   Z4, Z1, Z1
-	VPACKUSWB Z1, Z1, Z1
-	VPMAXUB   Z5, Z1, Z1
-	VPMINUB   Z6, Z1, Z1
-	VPERMD    Z1, Z7, Z1
-	VMOVDQU8  Z1, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z2, K2
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (DX), Z2, Z8
-	VMULPS    (CX), Z2, Z2
-	VMOVAPS   Z8, K2, Z2
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (CX), Z2, Z2
-
-scaled15:
+	VPACKSSDW   Z1, Z1, Z1
+	VPADDSW     Z4, Z1, Z1
+	VPACKUSWB   Z1, Z1, Z1
+	VPMAXUB     Z5, Z1, Z1
+	VPMINUB     Z6, Z1, Z1
+	VPERMD      Z1, Z7, Z1
+	VMOVDQU8    Z1, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z2, Z9
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z9, Z9
 	VPMOVZXBD.Z (BX), K3, Z8
 	VPSUBD.BCST 148(BP), Z8, Z8
-	VCVTDQ2PS   Z8, Z8
-	VMULPS.BCST 160(BP), Z8, Z8
-	VADDPS      Z8, Z2, Z2
+	VPSRLQ      $0x20, Z8, Z10
+	VPMULDQ     Z11, Z8, Z8
+	VPMULDQ     Z11, Z10, Z10
+	VPADDQ      Z8, Z2, Z2
+	VPADDQ      Z10, Z9, Z9
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z2
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z8
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   (DX), K2, Z8
+	VPSRLQ      $0x20, Z8, Z10
+	VPSRLQ      $0x20, Z2, Z9
+	VPMULDQ     Z8, Z2, Z2
+	VPMULDQ     Z10, Z9, Z9
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z2
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z2, Z9
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z9, Z9
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z2
 
 ready16:
-	VCVTPS2DQ Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPADDSW   Z4, Z2, Z2
-	VPACKUSWB Z2, Z2, Z2
-	VPMAXUB   Z5, Z2, Z2
-	VPMINUB   Z6, Z2, Z2
-	VPERMD    Z2, Z7, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (DX), Z3, Z8
-	VMULPS    (CX), Z3, Z3
-	VMOVAPS   Z8, K2, Z3
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (CX), Z3, Z3
-
-scaled18:
+	VPACKSSDW   Z2, Z2, Z2
+	VPADDSW     Z4, Z2, Z2
+	VPACKUSWB   Z2, Z2, Z2
+	VPMAXUB     Z5, Z2, Z2
+	VPMINUB     Z6, Z2, Z2
+	VPERMD      Z2, Z7, Z2
+	VMOVDQU8    Z2, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z3, Z9
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z9, Z9
 	VPMOVZXBD.Z (BX), K3, Z8
 	VPSUBD.BCST 148(BP), Z8, Z8
-	VCVTDQ2PS   Z8, Z8
-	VMULPS.BCST 160(BP), Z8, Z8
-	VADDPS      Z8, Z3, Z3
+	VPSRLQ      $0x20, Z8, Z10
+	VPMULDQ     Z11, Z8, Z8
+	VPMULDQ     Z11, Z10, Z10
+	VPADDQ      Z8, Z3, Z3
+	VPADDQ      Z10, Z9, Z9
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z3
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z8
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   (DX), K2, Z8
+	VPSRLQ      $0x20, Z8, Z10
+	VPSRLQ      $0x20, Z3, Z9
+	VPMULDQ     Z8, Z3, Z3
+	VPMULDQ     Z10, Z9, Z9
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z3
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z3, Z9
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z9, Z9
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z3
 
 ready19:
-	VCVTPS2DQ Z3, Z3
 	VPACKSSDW Z3, Z3, Z3
 	VPADDSW   Z4, Z3, Z3
 	VPACKUSWB Z3, Z3, Z3
@@ -787,8 +1029,8 @@ tile1:
 	ADDQ    R15, SI
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -850,7 +1092,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -876,177 +1118,295 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z12
 	VPBROADCASTD 144(BP), Z5
 	VPBROADCASTD 152(BP), Z6
 	VPBROADCASTD 156(BP), Z7
-	VPMOVZXBD    168(BP), Z8
+	VPMOVZXBD    208(BP), Z8
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z9
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z9, K2, Z0
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z10
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z10, Z10
+	VPMOVZXBD.Z  (BX), K3, Z9
+	VPSUBD.BCST  148(BP), Z9, Z9
+	VPSRLQ       $0x20, Z9, Z11
+	VPMULDQ      Z12, Z9, Z9
+	VPMULDQ      Z12, Z11, Z11
+	VPADDQ       Z9, Z0, Z0
+	VPADDQ       Z11, Z10, Z10
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z10, Z10
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z10, Z10
+	VMOVDQA32    Z10, K4, Z0
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z9
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z9
+	VPSRLQ      $0x20, Z9, Z11
+	VPSRLQ      $0x20, Z0, Z10
+	VPMULDQ     Z9, Z0, Z0
+	VPMULDQ     Z11, Z10, Z10
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z10, Z10
+	VMOVDQA32   Z10, K4, Z0
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD.Z (BX), K3, Z9
-	VPSUBD.BCST 148(BP), Z9, Z9
-	VCVTDQ2PS   Z9, Z9
-	VMULPS.BCST 160(BP), Z9, Z9
-	VADDPS      Z9, Z0, Z0
+plain9:
+	VPSRLQ      $0x20, Z0, Z10
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z10, Z10
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z10, Z10
+	VMOVDQA32   Z10, K4, Z0
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VPACKSSDW Z0, Z0, Z0
-	VPADDSW   Z5, Z0, Z0
-	VPACKUSWB Z0, Z0, Z0
-	VPMAXUB   Z6, Z0, Z0
-	VPMINUB   Z7, Z0, Z0
-	VPERMD    Z0, Z8, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z1, K2
-	VCVTDQ2PS Z1, Z1
-	VMULPS    (DX), Z1, Z9
-	VMULPS    (CX), Z1, Z1
-	VMOVAPS   Z9, K2, Z1
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z1, Z1
-	VMULPS    (CX), Z1, Z1
-
-scaled12:
+	VPACKSSDW   Z0, Z0, Z0
+	VPADDSW     Z5, Z0, Z0
+	VPACKUSWB   Z0, Z0, Z0
+	VPMAXUB     Z6, Z0, Z0
+	VPMINUB     Z7, Z0, Z0
+	VPERMD      Z0, Z8, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z1, Z10
+	VPMULDQ     (CX), Z1, Z1
+	VPMULDQ     4(CX), Z10, Z10
 	VPMOVZXBD.Z (BX), K3, Z9
 	VPSUBD.BCST 148(BP), Z9, Z9
-	VCVTDQ2PS   Z9, Z9
-	VMULPS.BCST 160(BP), Z9, Z9
-	VADDPS      Z9, Z1, Z1
+	VPSRLQ      $0x20, Z9, Z11
+	VPMULDQ     Z12, Z9, Z9
+	VPMULDQ     Z12, Z11, Z11
+	VPADDQ      Z9, Z1, Z1
+	VPADDQ      Z11, Z10, Z10
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z10, Z10
+	VMOVDQA32   Z10, K4, Z1
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z9
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   (DX), K2, Z9
+	VPSRLQ      $0x20, Z9, Z11
+	VPSRLQ      $0x20, Z1, Z10
+	VPMULDQ     Z9, Z1, Z1
+	VPMULDQ     Z11, Z10, Z10
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z10, Z10
+	VMOVDQA32   Z10, K4, Z1
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z1, Z10
+	VPMULDQ     (CX), Z1, Z1
+	VPMULDQ     4(CX), Z10, Z10
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z10, Z10
+	VMOVDQA32   Z10, K4, Z1
 
 ready13:
-	VCVTPS2DQ Z1, Z1
-	VPACKSSDW Z1, Z1, Z1
-	VPADDSW   Z5, Z1, Z1
-	VPACKUSWB Z1, Z1, Z1
-	VPMAXUB   Z6, Z1, Z1
-	VPMINUB   Z7, Z1, Z1
-	VPERMD    Z1, Z8, Z1
-	VMOVDQU8  Z1, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z2, K2
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (DX), Z2, Z9
-	VMULPS    (CX), Z2, Z2
-	VMOVAPS   Z9, K2, Z2
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (CX), Z2, Z2
-
-scaled15:
+	VPACKSSDW   Z1, Z1, Z1
+	VPADDSW     Z5, Z1, Z1
+	VPACKUSWB   Z1, Z1, Z1
+	VPMAXUB     Z6, Z1, Z1
+	VPMINUB     Z7, Z1, Z1
+	VPERMD      Z1, Z8, Z1
+	VMOVDQU8    Z1, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z2, Z10
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z10, Z10
 	VPMOVZXBD.Z (BX), K3, Z9
 	VPSUBD.BCST 148(BP), Z9, Z9
-	VCVTDQ2PS   Z9, Z9
-	VMULPS.BCST 160(BP), Z9, Z9
-	VADDPS      Z9, Z2, Z2
+	VPSRLQ      $0x20, Z9, Z11
+	VPMULDQ     Z12, Z9, Z9
+	VPMULDQ     Z12, Z11, Z11
+	VPADDQ      Z9, Z2, Z2
+	VPADDQ      Z11, Z10, Z10
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z10, Z10
+	VMOVDQA32   Z10, K4, Z2
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z9
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   (DX), K2, Z9
+	VPSRLQ      $0x20, Z9, Z11
+	VPSRLQ      $0x20, Z2, Z10
+	VPMULDQ     Z9, Z2, Z2
+	VPMULDQ     Z11, Z10, Z10
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z10, Z10
+	VMOVDQA32   Z10, K4, Z2
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z2, Z10
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z10, Z10
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z10, Z10
+	VMOVDQA32   Z10, K4, Z2
 
 ready16:
-	VCVTPS2DQ Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPADDSW   Z5, Z2, Z2
-	VPACKUSWB Z2, Z2, Z2
-	VPMAXUB   Z6, Z2, Z2
-	VPMINUB   Z7, Z2, Z2
-	VPERMD    Z2, Z8, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (DX), Z3, Z9
-	VMULPS    (CX), Z3, Z3
-	VMOVAPS   Z9, K2, Z3
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (CX), Z3, Z3
-
-scaled18:
+	VPACKSSDW   Z2, Z2, Z2
+	VPADDSW     Z5, Z2, Z2
+	VPACKUSWB   Z2, Z2, Z2
+	VPMAXUB     Z6, Z2, Z2
+	VPMINUB     Z7, Z2, Z2
+	VPERMD      Z2, Z8, Z2
+	VMOVDQU8    Z2, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z3, Z10
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z10, Z10
 	VPMOVZXBD.Z (BX), K3, Z9
 	VPSUBD.BCST 148(BP), Z9, Z9
-	VCVTDQ2PS   Z9, Z9
-	VMULPS.BCST 160(BP), Z9, Z9
-	VADDPS      Z9, Z3, Z3
+	VPSRLQ      $0x20, Z9, Z11
+	VPMULDQ     Z12, Z9, Z9
+	VPMULDQ     Z12, Z11, Z11
+	VPADDQ      Z9, Z3, Z3
+	VPADDQ      Z11, Z10, Z10
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z10, Z10
+	VMOVDQA32   Z10, K4, Z3
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z9
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   (DX), K2, Z9
+	VPSRLQ      $0x20, Z9, Z11
+	VPSRLQ      $0x20, Z3, Z10
+	VPMULDQ     Z9, Z3, Z3
+	VPMULDQ     Z11, Z10, Z10
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z10, Z10
+	VMOVDQA32   Z10, K4, Z3
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z3, Z10
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z10, Z10
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z10, Z10
+	VMOVDQA32   Z10, K4, Z3
 
 ready19:
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z3, Z3, Z3
-	VPADDSW   Z5, Z3, Z3
-	VPACKUSWB Z3, Z3, Z3
-	VPMAXUB   Z6, Z3, Z3
-	VPMINUB   Z7, Z3, Z3
-	VPERMD    Z3, Z8, Z3
-	VMOVDQU8  Z3, K1, (AX)
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain20
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (DX), Z4, Z9
-	VMULPS    (CX), Z4, Z4
-	VMOVAPS   Z9, K2, Z4
-	JMP       scaled21
-
-plain20:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (CX), Z4, Z4
-
-scaled21:
+	VPACKSSDW   Z3, Z3, Z3
+	VPADDSW     Z5, Z3, Z3
+	VPACKUSWB   Z3, Z3, Z3
+	VPMAXUB     Z6, Z3, Z3
+	VPMINUB     Z7, Z3, Z3
+	VPERMD      Z3, Z8, Z3
+	VMOVDQU8    Z3, K1, (AX)
+	MOVLQSX     16(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready22
+	JZ          signed20
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z4, Z10
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z10, Z10
 	VPMOVZXBD.Z (BX), K3, Z9
 	VPSUBD.BCST 148(BP), Z9, Z9
-	VCVTDQ2PS   Z9, Z9
-	VMULPS.BCST 160(BP), Z9, Z9
-	VADDPS      Z9, Z4, Z4
+	VPSRLQ      $0x20, Z9, Z11
+	VPMULDQ     Z12, Z9, Z9
+	VPMULDQ     Z12, Z11, Z11
+	VPADDQ      Z9, Z4, Z4
+	VPADDQ      Z11, Z10, Z10
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z10, Z10
+	VMOVDQA32   Z10, K4, Z4
+	JMP         ready22
+
+signed20:
+	TESTQ       DX, DX
+	JZ          plain21
+	VMOVUPS     (CX), Z9
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (DX), K2, Z9
+	VPSRLQ      $0x20, Z9, Z11
+	VPSRLQ      $0x20, Z4, Z10
+	VPMULDQ     Z9, Z4, Z4
+	VPMULDQ     Z11, Z10, Z10
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z10, Z10
+	VMOVDQA32   Z10, K4, Z4
+	JMP         ready22
+
+plain21:
+	VPSRLQ      $0x20, Z4, Z10
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z10, Z10
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z10, Z10
+	VMOVDQA32   Z10, K4, Z4
 
 ready22:
-	VCVTPS2DQ Z4, Z4
 	VPACKSSDW Z4, Z4, Z4
 	VPADDSW   Z5, Z4, Z4
 	VPACKUSWB Z4, Z4, Z4
@@ -1094,8 +1454,8 @@ tile1:
 	ADDQ    R15, DI
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -1163,7 +1523,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -1192,211 +1552,352 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z13
 	VPBROADCASTD 144(BP), Z6
 	VPBROADCASTD 152(BP), Z7
 	VPBROADCASTD 156(BP), Z8
-	VPMOVZXBD    168(BP), Z9
+	VPMOVZXBD    208(BP), Z9
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z10
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z10, K2, Z0
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z11
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z11, Z11
+	VPMOVZXBD.Z  (BX), K3, Z10
+	VPSUBD.BCST  148(BP), Z10, Z10
+	VPSRLQ       $0x20, Z10, Z12
+	VPMULDQ      Z13, Z10, Z10
+	VPMULDQ      Z13, Z12, Z12
+	VPADDQ       Z10, Z0, Z0
+	VPADDQ       Z12, Z11, Z11
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z11, Z11
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z11, Z11
+	VMOVDQA32    Z11, K4, Z0
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z10
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z10
+	VPSRLQ      $0x20, Z10, Z12
+	VPSRLQ      $0x20, Z0, Z11
+	VPMULDQ     Z10, Z0, Z0
+	VPMULDQ     Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z0
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD.Z (BX), K3, Z10
-	VPSUBD.BCST 148(BP), Z10, Z10
-	VCVTDQ2PS   Z10, Z10
-	VMULPS.BCST 160(BP), Z10, Z10
-	VADDPS      Z10, Z0, Z0
+plain9:
+	VPSRLQ      $0x20, Z0, Z11
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z11, Z11
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z0
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VPACKSSDW Z0, Z0, Z0
-	VPADDSW   Z6, Z0, Z0
-	VPACKUSWB Z0, Z0, Z0
-	VPMAXUB   Z7, Z0, Z0
-	VPMINUB   Z8, Z0, Z0
-	VPERMD    Z0, Z9, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z1, K2
-	VCVTDQ2PS Z1, Z1
-	VMULPS    (DX), Z1, Z10
-	VMULPS    (CX), Z1, Z1
-	VMOVAPS   Z10, K2, Z1
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z1, Z1
-	VMULPS    (CX), Z1, Z1
-
-scaled12:
+	VPACKSSDW   Z0, Z0, Z0
+	VPADDSW     Z6, Z0, Z0
+	VPACKUSWB   Z0, Z0, Z0
+	VPMAXUB     Z7, Z0, Z0
+	VPMINUB     Z8, Z0, Z0
+	VPERMD      Z0, Z9, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z1, Z11
+	VPMULDQ     (CX), Z1, Z1
+	VPMULDQ     4(CX), Z11, Z11
 	VPMOVZXBD.Z (BX), K3, Z10
 	VPSUBD.BCST 148(BP), Z10, Z10
-	VCVTDQ2PS   Z10, Z10
-	VMULPS.BCST 160(BP), Z10, Z10
-	VADDPS      Z10, Z1, Z1
+	VPSRLQ      $0x20, Z10, Z12
+	VPMULDQ     Z13, Z10, Z10
+	VPMULDQ     Z13, Z12, Z12
+	VPADDQ      Z10, Z1, Z1
+	VPADDQ      Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z1
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z10
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   (DX), K2, Z10
+	VPSRLQ      $0x20, Z10, Z12
+	VPSRLQ      $0x20, Z1, Z11
+	VPMULDQ     Z10, Z1, Z1
+	VPMULDQ     Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z1
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z1, Z11
+	VPMULDQ     (CX), Z1, Z1
+	VPMULDQ     4(CX), Z11, Z11
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z1
 
 ready13:
-	VCVTPS2DQ Z1, Z1
-	VPACKSSDW Z1, Z1, Z1
-	VPADDSW   Z6, Z1, Z1
-	VPACKUSWB Z1, Z1, Z1
-	VPMAXUB   Z7, Z1, Z1
-	VPMINUB   Z8, Z1, Z1
-	VPERMD    Z1, Z9, Z1
-	VMOVDQU8  Z1, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z2, K2
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (DX), Z2, Z10
-	VMULPS    (CX), Z2, Z2
-	VMOVAPS   Z10, K2, Z2
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (CX), Z2, Z2
-
-scaled15:
+	VPACKSSDW   Z1, Z1, Z1
+	VPADDSW     Z6, Z1, Z1
+	VPACKUSWB   Z1, Z1, Z1
+	VPMAXUB     Z7, Z1, Z1
+	VPMINUB     Z8, Z1, Z1
+	VPERMD      Z1, Z9, Z1
+	VMOVDQU8    Z1, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z2, Z11
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z11, Z11
 	VPMOVZXBD.Z (BX), K3, Z10
 	VPSUBD.BCST 148(BP), Z10, Z10
-	VCVTDQ2PS   Z10, Z10
-	VMULPS.BCST 160(BP), Z10, Z10
-	VADDPS      Z10, Z2, Z2
+	VPSRLQ      $0x20, Z10, Z12
+	VPMULDQ     Z13, Z10, Z10
+	VPMULDQ     Z13, Z12, Z12
+	VPADDQ      Z10, Z2, Z2
+	VPADDQ      Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z2
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z10
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   (DX), K2, Z10
+	VPSRLQ      $0x20, Z10, Z12
+	VPSRLQ      $0x20, Z2, Z11
+	VPMULDQ     Z10, Z2, Z2
+	VPMULDQ     Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z2
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z2, Z11
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z11, Z11
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z2
 
 ready16:
-	VCVTPS2DQ Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPADDSW   Z6, Z2, Z2
-	VPACKUSWB Z2, Z2, Z2
-	VPMAXUB   Z7, Z2, Z2
-	VPMINUB   Z8, Z2, Z2
-	VPERMD    Z2, Z9, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (DX), Z3, Z10
-	VMULPS    (CX), Z3, Z3
-	VMOVAPS   Z10, K2, Z3
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (CX), Z3, Z3
-
-scaled18:
+	VPACKSSDW   Z2, Z2, Z2
+	VPADDSW     Z6, Z2, Z2
+	VPACKUSWB   Z2, Z2, Z2
+	VPMAXUB     Z7, Z2, Z2
+	VPMINUB     Z8, Z2, Z2
+	VPERMD      Z2, Z9, Z2
+	VMOVDQU8    Z2, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z3, Z11
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z11, Z11
 	VPMOVZXBD.Z (BX), K3, Z10
 	VPSUBD.BCST 148(BP), Z10, Z10
-	VCVTDQ2PS   Z10, Z10
-	VMULPS.BCST 160(BP), Z10, Z10
-	VADDPS      Z10, Z3, Z3
+	VPSRLQ      $0x20, Z10, Z12
+	VPMULDQ     Z13, Z10, Z10
+	VPMULDQ     Z13, Z12, Z12
+	VPADDQ      Z10, Z3, Z3
+	VPADDQ      Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z3
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z10
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   (DX), K2, Z10
+	VPSRLQ      $0x20, Z10, Z12
+	VPSRLQ      $0x20, Z3, Z11
+	VPMULDQ     Z10, Z3, Z3
+	VPMULDQ     Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z3
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z3, Z11
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z11, Z11
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z3
 
 ready19:
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z3, Z3, Z3
-	VPADDSW   Z6, Z3, Z3
-	VPACKUSWB Z3, Z3, Z3
-	VPMAXUB   Z7, Z3, Z3
-	VPMINUB   Z8, Z3, Z3
-	VPERMD    Z3, Z9, Z3
-	VMOVDQU8  Z3, K1, (AX)
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain20
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (DX), Z4, Z10
-	VMULPS    (CX), Z4, Z4
-	VMOVAPS   Z10, K2, Z4
-	JMP       scaled21
-
-plain20:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (CX), Z4, Z4
-
-scaled21:
+	VPACKSSDW   Z3, Z3, Z3
+	VPADDSW     Z6, Z3, Z3
+	VPACKUSWB   Z3, Z3, Z3
+	VPMAXUB     Z7, Z3, Z3
+	VPMINUB     Z8, Z3, Z3
+	VPERMD      Z3, Z9, Z3
+	VMOVDQU8    Z3, K1, (AX)
+	MOVLQSX     16(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready22
+	JZ          signed20
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z4, Z11
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z11, Z11
 	VPMOVZXBD.Z (BX), K3, Z10
 	VPSUBD.BCST 148(BP), Z10, Z10
-	VCVTDQ2PS   Z10, Z10
-	VMULPS.BCST 160(BP), Z10, Z10
-	VADDPS      Z10, Z4, Z4
+	VPSRLQ      $0x20, Z10, Z12
+	VPMULDQ     Z13, Z10, Z10
+	VPMULDQ     Z13, Z12, Z12
+	VPADDQ      Z10, Z4, Z4
+	VPADDQ      Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z4
+	JMP         ready22
+
+signed20:
+	TESTQ       DX, DX
+	JZ          plain21
+	VMOVUPS     (CX), Z10
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (DX), K2, Z10
+	VPSRLQ      $0x20, Z10, Z12
+	VPSRLQ      $0x20, Z4, Z11
+	VPMULDQ     Z10, Z4, Z4
+	VPMULDQ     Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z4
+	JMP         ready22
+
+plain21:
+	VPSRLQ      $0x20, Z4, Z11
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z11, Z11
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z4
 
 ready22:
-	VCVTPS2DQ Z4, Z4
-	VPACKSSDW Z4, Z4, Z4
-	VPADDSW   Z6, Z4, Z4
-	VPACKUSWB Z4, Z4, Z4
-	VPMAXUB   Z7, Z4, Z4
-	VPMINUB   Z8, Z4, Z4
-	VPERMD    Z4, Z9, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain23
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    (DX), Z5, Z10
-	VMULPS    (CX), Z5, Z5
-	VMOVAPS   Z10, K2, Z5
-	JMP       scaled24
-
-plain23:
-	VCVTDQ2PS Z5, Z5
-	VMULPS    (CX), Z5, Z5
-
-scaled24:
+	VPACKSSDW   Z4, Z4, Z4
+	VPADDSW     Z6, Z4, Z4
+	VPACKUSWB   Z4, Z4, Z4
+	VPMAXUB     Z7, Z4, Z4
+	VPMINUB     Z8, Z4, Z4
+	VPERMD      Z4, Z9, Z4
+	VMOVDQU8    Z4, K1, (AX)
+	MOVLQSX     20(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready25
+	JZ          signed23
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z5, Z11
+	VPMULDQ     (CX), Z5, Z5
+	VPMULDQ     4(CX), Z11, Z11
 	VPMOVZXBD.Z (BX), K3, Z10
 	VPSUBD.BCST 148(BP), Z10, Z10
-	VCVTDQ2PS   Z10, Z10
-	VMULPS.BCST 160(BP), Z10, Z10
-	VADDPS      Z10, Z5, Z5
+	VPSRLQ      $0x20, Z10, Z12
+	VPMULDQ     Z13, Z10, Z10
+	VPMULDQ     Z13, Z12, Z12
+	VPADDQ      Z10, Z5, Z5
+	VPADDQ      Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z5
+	JMP         ready25
+
+signed23:
+	TESTQ       DX, DX
+	JZ          plain24
+	VMOVUPS     (CX), Z10
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   (DX), K2, Z10
+	VPSRLQ      $0x20, Z10, Z12
+	VPSRLQ      $0x20, Z5, Z11
+	VPMULDQ     Z10, Z5, Z5
+	VPMULDQ     Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z5
+	JMP         ready25
+
+plain24:
+	VPSRLQ      $0x20, Z5, Z11
+	VPMULDQ     (CX), Z5, Z5
+	VPMULDQ     4(CX), Z11, Z11
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z5
 
 ready25:
-	VCVTPS2DQ Z5, Z5
 	VPACKSSDW Z5, Z5, Z5
 	VPADDSW   Z6, Z5, Z5
 	VPACKUSWB Z5, Z5, Z5
@@ -1447,8 +1948,8 @@ tile1:
 	ADDQ    R15, R8
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -1522,7 +2023,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -1554,245 +2055,409 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z14
 	VPBROADCASTD 144(BP), Z7
 	VPBROADCASTD 152(BP), Z8
 	VPBROADCASTD 156(BP), Z9
-	VPMOVZXBD    168(BP), Z10
+	VPMOVZXBD    208(BP), Z10
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z11
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z11, K2, Z0
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z12
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z12, Z12
+	VPMOVZXBD.Z  (BX), K3, Z11
+	VPSUBD.BCST  148(BP), Z11, Z11
+	VPSRLQ       $0x20, Z11, Z13
+	VPMULDQ      Z14, Z11, Z11
+	VPMULDQ      Z14, Z13, Z13
+	VPADDQ       Z11, Z0, Z0
+	VPADDQ       Z13, Z12, Z12
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z12, Z12
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z12, Z12
+	VMOVDQA32    Z12, K4, Z0
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z11
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z11
+	VPSRLQ      $0x20, Z11, Z13
+	VPSRLQ      $0x20, Z0, Z12
+	VPMULDQ     Z11, Z0, Z0
+	VPMULDQ     Z13, Z12, Z12
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z12, Z12
+	VMOVDQA32   Z12, K4, Z0
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD.Z (BX), K3, Z11
-	VPSUBD.BCST 148(BP), Z11, Z11
-	VCVTDQ2PS   Z11, Z11
-	VMULPS.BCST 160(BP), Z11, Z11
-	VADDPS      Z11, Z0, Z0
+plain9:
+	VPSRLQ      $0x20, Z0, Z12
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z12, Z12
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z12, Z12
+	VMOVDQA32   Z12, K4, Z0
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VPACKSSDW Z0, Z0, Z0
-	VPADDSW   Z7, Z0, Z0
-	VPACKUSWB Z0, Z0, Z0
-	VPMAXUB   Z8, Z0, Z0
-	VPMINUB   Z9, Z0, Z0
-	VPERMD    Z0, Z10, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z1, K2
-	VCVTDQ2PS Z1, Z1
-	VMULPS    (DX), Z1, Z11
-	VMULPS    (CX), Z1, Z1
-	VMOVAPS   Z11, K2, Z1
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z1, Z1
-	VMULPS    (CX), Z1, Z1
-
-scaled12:
+	VPACKSSDW   Z0, Z0, Z0
+	VPADDSW     Z7, Z0, Z0
+	VPACKUSWB   Z0, Z0, Z0
+	VPMAXUB     Z8, Z0, Z0
+	VPMINUB     Z9, Z0, Z0
+	VPERMD      Z0, Z10, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z1, Z12
+	VPMULDQ     (CX), Z1, Z1
+	VPMULDQ     4(CX), Z12, Z12
 	VPMOVZXBD.Z (BX), K3, Z11
 	VPSUBD.BCST 148(BP), Z11, Z11
-	VCVTDQ2PS   Z11, Z11
-	VMULPS.BCST 160(BP), Z11, Z11
-	VADDPS      Z11, Z1, Z1
+	VPSRLQ      $0x20, Z11, Z13
+	VPMULDQ     Z14, Z11, Z11
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ      Z11, Z1, Z1
+	VPADDQ      Z13, Z12, Z12
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z12, Z12
+	VMOVDQA32   Z12, K4, Z1
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z11
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   (DX), K2, Z11
+	VPSRLQ      $0x20, Z11, Z13
+	VPSRLQ      $0x20, Z1, Z12
+	VPMULDQ     Z11, Z1, Z1
+	VPMULDQ     Z13, Z12, Z12
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z12, Z12
+	VMOVDQA32   Z12, K4, Z1
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z1, Z12
+	VPMULDQ     (CX), Z1, Z1
+	VPMULDQ     4(CX), Z12, Z12
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z12, Z12
+	VMOVDQA32   Z12, K4, Z1
 
 ready13:
-	VCVTPS2DQ Z1, Z1
-	VPACKSSDW Z1, Z1, Z1
-	VPADDSW   Z7, Z1, Z1
-	VPACKUSWB Z1, Z1, Z1
-	VPMAXUB   Z8, Z1, Z1
-	VPMINUB   Z9, Z1, Z1
-	VPERMD    Z1, Z10, Z1
-	VMOVDQU8  Z1, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z2, K2
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (DX), Z2, Z11
-	VMULPS    (CX), Z2, Z2
-	VMOVAPS   Z11, K2, Z2
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (CX), Z2, Z2
-
-scaled15:
+	VPACKSSDW   Z1, Z1, Z1
+	VPADDSW     Z7, Z1, Z1
+	VPACKUSWB   Z1, Z1, Z1
+	VPMAXUB     Z8, Z1, Z1
+	VPMINUB     Z9, Z1, Z1
+	VPERMD      Z1, Z10, Z1
+	VMOVDQU8    Z1, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z2, Z12
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z12, Z12
 	VPMOVZXBD.Z (BX), K3, Z11
 	VPSUBD.BCST 148(BP), Z11, Z11
-	VCVTDQ2PS   Z11, Z11
-	VMULPS.BCST 160(BP), Z11, Z11
-	VADDPS      Z11, Z2, Z2
+	VPSRLQ      $0x20, Z11, Z13
+	VPMULDQ     Z14, Z11, Z11
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ      Z11, Z2, Z2
+	VPADDQ      Z13, Z12, Z12
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z12, Z12
+	VMOVDQA32   Z12, K4, Z2
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z11
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   (DX), K2, Z11
+	VPSRLQ      $0x20, Z11, Z13
+	VPSRLQ      $0x20, Z2, Z12
+	VPMULDQ     Z11, Z2, Z2
+	VPMULDQ     Z13, Z12, Z12
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z12, Z12
+	VMOVDQA32   Z12, K4, Z2
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z2, Z12
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z12, Z12
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z12, Z12
+	VMOVDQA32   Z12, K4, Z2
 
 ready16:
-	VCVTPS2DQ Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPADDSW   Z7, Z2, Z2
-	VPACKUSWB Z2, Z2, Z2
-	VPMAXUB   Z8, Z2, Z2
-	VPMINUB   Z9, Z2, Z2
-	VPERMD    Z2, Z10, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (DX), Z3, Z11
-	VMULPS    (CX), Z3, Z3
-	VMOVAPS   Z11, K2, Z3
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (CX), Z3, Z3
-
-scaled18:
+	VPACKSSDW   Z2, Z2, Z2
+	VPADDSW     Z7, Z2, Z2
+	VPACKUSWB   Z2, Z2, Z2
+	VPMAXUB     Z8, Z2, Z2
+	VPMINUB     Z9, Z2, Z2
+	VPERMD      Z2, Z10, Z2
+	VMOVDQU8    Z2, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z3, Z12
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z12, Z12
 	VPMOVZXBD.Z (BX), K3, Z11
 	VPSUBD.BCST 148(BP), Z11, Z11
-	VCVTDQ2PS   Z11, Z11
-	VMULPS.BCST 160(BP), Z11, Z11
-	VADDPS      Z11, Z3, Z3
+	VPSRLQ      $0x20, Z11, Z13
+	VPMULDQ     Z14, Z11, Z11
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ      Z11, Z3, Z3
+	VPADDQ      Z13, Z12, Z12
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z12, Z12
+	VMOVDQA32   Z12, K4, Z3
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z11
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   (DX), K2, Z11
+	VPSRLQ      $0x20, Z11, Z13
+	VPSRLQ      $0x20, Z3, Z12
+	VPMULDQ     Z11, Z3, Z3
+	VPMULDQ     Z13, Z12, Z12
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z12, Z12
+	VMOVDQA32   Z12, K4, Z3
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z3, Z12
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z12, Z12
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z12, Z12
+	VMOVDQA32   Z12, K4, Z3
 
 ready19:
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z3, Z3, Z3
-	VPADDSW   Z7, Z3, Z3
-	VPACKUSWB Z3, Z3, Z3
-	VPMAXUB   Z8, Z3, Z3
-	VPMINUB   Z9, Z3, Z3
-	VPERMD    Z3, Z10, Z3
-	VMOVDQU8  Z3, K1, (AX)
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain20
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (DX), Z4, Z11
-	VMULPS    (CX), Z4, Z4
-	VMOVAPS   Z11, K2, Z4
-	JMP       scaled21
-
-plain20:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (CX), Z4, Z4
-
-scaled21:
+	VPACKSSDW   Z3, Z3, Z3
+	VPADDSW     Z7, Z3, Z3
+	VPACKUSWB   Z3, Z3, Z3
+	VPMAXUB     Z8, Z3, Z3
+	VPMINUB     Z9, Z3, Z3
+	VPERMD      Z3, Z10, Z3
+	VMOVDQU8    Z3, K1, (AX)
+	MOVLQSX     16(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready22
+	JZ          signed20
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z4, Z12
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z12, Z12
 	VPMOVZXBD.Z (BX), K3, Z11
 	VPSUBD.BCST 148(BP), Z11, Z11
-	VCVTDQ2PS   Z11, Z11
-	VMULPS.BCST 160(BP), Z11, Z11
-	VADDPS      Z11, Z4, Z4
+	VPSRLQ      $0x20, Z11, Z13
+	VPMULDQ     Z14, Z11, Z11
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ      Z11, Z4, Z4
+	VPADDQ      Z13, Z12, Z12
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z12, Z12
+	VMOVDQA32   Z12, K4, Z4
+	JMP         ready22
+
+signed20:
+	TESTQ       DX, DX
+	JZ          plain21
+	VMOVUPS     (CX), Z11
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (DX), K2, Z11
+	VPSRLQ      $0x20, Z11, Z13
+	VPSRLQ      $0x20, Z4, Z12
+	VPMULDQ     Z11, Z4, Z4
+	VPMULDQ     Z13, Z12, Z12
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z12, Z12
+	VMOVDQA32   Z12, K4, Z4
+	JMP         ready22
+
+plain21:
+	VPSRLQ      $0x20, Z4, Z12
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z12, Z12
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z12, Z12
+	VMOVDQA32   Z12, K4, Z4
 
 ready22:
-	VCVTPS2DQ Z4, Z4
-	VPACKSSDW Z4, Z4, Z4
-	VPADDSW   Z7, Z4, Z4
-	VPACKUSWB Z4, Z4, Z4
-	VPMAXUB   Z8, Z4, Z4
-	VPMINUB   Z9, Z4, Z4
-	VPERMD    Z4, Z10, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain23
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    (DX), Z5, Z11
-	VMULPS    (CX), Z5, Z5
-	VMOVAPS   Z11, K2, Z5
-	JMP       scaled24
-
-plain23:
-	VCVTDQ2PS Z5, Z5
-	VMULPS    (CX), Z5, Z5
-
-scaled24:
+	VPACKSSDW   Z4, Z4, Z4
+	VPADDSW     Z7, Z4, Z4
+	VPACKUSWB   Z4, Z4, Z4
+	VPMAXUB     Z8, Z4, Z4
+	VPMINUB     Z9, Z4, Z4
+	VPERMD      Z4, Z10, Z4
+	VMOVDQU8    Z4, K1, (AX)
+	MOVLQSX     20(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready25
+	JZ          signed23
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z5, Z12
+	VPMULDQ     (CX), Z5, Z5
+	VPMULDQ     4(CX), Z12, Z12
 	VPMOVZXBD.Z (BX), K3, Z11
 	VPSUBD.BCST 148(BP), Z11, Z11
-	VCVTDQ2PS   Z11, Z11
-	VMULPS.BCST 160(BP), Z11, Z11
-	VADDPS      Z11, Z5, Z5
+	VPSRLQ      $0x20, Z11, Z13
+	VPMULDQ     Z14, Z11, Z11
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ      Z11, Z5, Z5
+	VPADDQ      Z13, Z12, Z12
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z12, Z12
+	VMOVDQA32   Z12, K4, Z5
+	JMP         ready25
+
+signed23:
+	TESTQ       DX, DX
+	JZ          plain24
+	VMOVUPS     (CX), Z11
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   (DX), K2, Z11
+	VPSRLQ      $0x20, Z11, Z13
+	VPSRLQ      $0x20, Z5, Z12
+	VPMULDQ     Z11, Z5, Z5
+	VPMULDQ     Z13, Z12, Z12
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z12, Z12
+	VMOVDQA32   Z12, K4, Z5
+	JMP         ready25
+
+plain24:
+	VPSRLQ      $0x20, Z5, Z12
+	VPMULDQ     (CX), Z5, Z5
+	VPMULDQ     4(CX), Z12, Z12
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z12, Z12
+	VMOVDQA32   Z12, K4, Z5
 
 ready25:
-	VCVTPS2DQ Z5, Z5
-	VPACKSSDW Z5, Z5, Z5
-	VPADDSW   Z7, Z5, Z5
-	VPACKUSWB Z5, Z5, Z5
-	VPMAXUB   Z8, Z5, Z5
-	VPMINUB   Z9, Z5, Z5
-	VPERMD    Z5, Z10, Z5
-	VMOVDQU8  Z5, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain26
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (DX), Z6, Z11
-	VMULPS    (CX), Z6, Z6
-	VMOVAPS   Z11, K2, Z6
-	JMP       scaled27
-
-plain26:
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (CX), Z6, Z6
-
-scaled27:
+	VPACKSSDW   Z5, Z5, Z5
+	VPADDSW     Z7, Z5, Z5
+	VPACKUSWB   Z5, Z5, Z5
+	VPMAXUB     Z8, Z5, Z5
+	VPMINUB     Z9, Z5, Z5
+	VPERMD      Z5, Z10, Z5
+	VMOVDQU8    Z5, K1, (AX)
+	MOVLQSX     24(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready28
+	JZ          signed26
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z6, Z12
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z12, Z12
 	VPMOVZXBD.Z (BX), K3, Z11
 	VPSUBD.BCST 148(BP), Z11, Z11
-	VCVTDQ2PS   Z11, Z11
-	VMULPS.BCST 160(BP), Z11, Z11
-	VADDPS      Z11, Z6, Z6
+	VPSRLQ      $0x20, Z11, Z13
+	VPMULDQ     Z14, Z11, Z11
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ      Z11, Z6, Z6
+	VPADDQ      Z13, Z12, Z12
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z12, Z12
+	VMOVDQA32   Z12, K4, Z6
+	JMP         ready28
+
+signed26:
+	TESTQ       DX, DX
+	JZ          plain27
+	VMOVUPS     (CX), Z11
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   (DX), K2, Z11
+	VPSRLQ      $0x20, Z11, Z13
+	VPSRLQ      $0x20, Z6, Z12
+	VPMULDQ     Z11, Z6, Z6
+	VPMULDQ     Z13, Z12, Z12
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z12, Z12
+	VMOVDQA32   Z12, K4, Z6
+	JMP         ready28
+
+plain27:
+	VPSRLQ      $0x20, Z6, Z12
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z12, Z12
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z12, Z12
+	VMOVDQA32   Z12, K4, Z6
 
 ready28:
-	VCVTPS2DQ Z6, Z6
 	VPACKSSDW Z6, Z6, Z6
 	VPADDSW   Z7, Z6, Z6
 	VPACKUSWB Z6, Z6, Z6
@@ -1846,8 +2511,8 @@ tile1:
 	ADDQ    R15, R9
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -1927,7 +2592,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -1962,279 +2627,466 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z15
 	VPBROADCASTD 144(BP), Z8
 	VPBROADCASTD 152(BP), Z9
 	VPBROADCASTD 156(BP), Z10
-	VPMOVZXBD    168(BP), Z11
+	VPMOVZXBD    208(BP), Z11
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z12
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z12, K2, Z0
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z13
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z13, Z13
+	VPMOVZXBD.Z  (BX), K3, Z12
+	VPSUBD.BCST  148(BP), Z12, Z12
+	VPSRLQ       $0x20, Z12, Z14
+	VPMULDQ      Z15, Z12, Z12
+	VPMULDQ      Z15, Z14, Z14
+	VPADDQ       Z12, Z0, Z0
+	VPADDQ       Z14, Z13, Z13
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z13, Z13
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z13, Z13
+	VMOVDQA32    Z13, K4, Z0
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z12
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z12
+	VPSRLQ      $0x20, Z12, Z14
+	VPSRLQ      $0x20, Z0, Z13
+	VPMULDQ     Z12, Z0, Z0
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z0
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD.Z (BX), K3, Z12
-	VPSUBD.BCST 148(BP), Z12, Z12
-	VCVTDQ2PS   Z12, Z12
-	VMULPS.BCST 160(BP), Z12, Z12
-	VADDPS      Z12, Z0, Z0
+plain9:
+	VPSRLQ      $0x20, Z0, Z13
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z13, Z13
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z0
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VPACKSSDW Z0, Z0, Z0
-	VPADDSW   Z8, Z0, Z0
-	VPACKUSWB Z0, Z0, Z0
-	VPMAXUB   Z9, Z0, Z0
-	VPMINUB   Z10, Z0, Z0
-	VPERMD    Z0, Z11, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z1, K2
-	VCVTDQ2PS Z1, Z1
-	VMULPS    (DX), Z1, Z12
-	VMULPS    (CX), Z1, Z1
-	VMOVAPS   Z12, K2, Z1
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z1, Z1
-	VMULPS    (CX), Z1, Z1
-
-scaled12:
+	VPACKSSDW   Z0, Z0, Z0
+	VPADDSW     Z8, Z0, Z0
+	VPACKUSWB   Z0, Z0, Z0
+	VPMAXUB     Z9, Z0, Z0
+	VPMINUB     Z10, Z0, Z0
+	VPERMD      Z0, Z11, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z1, Z13
+	VPMULDQ     (CX), Z1, Z1
+	VPMULDQ     4(CX), Z13, Z13
 	VPMOVZXBD.Z (BX), K3, Z12
 	VPSUBD.BCST 148(BP), Z12, Z12
-	VCVTDQ2PS   Z12, Z12
-	VMULPS.BCST 160(BP), Z12, Z12
-	VADDPS      Z12, Z1, Z1
+	VPSRLQ      $0x20, Z12, Z14
+	VPMULDQ     Z15, Z12, Z12
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ      Z12, Z1, Z1
+	VPADDQ      Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z1
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z12
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   (DX), K2, Z12
+	VPSRLQ      $0x20, Z12, Z14
+	VPSRLQ      $0x20, Z1, Z13
+	VPMULDQ     Z12, Z1, Z1
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z1
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z1, Z13
+	VPMULDQ     (CX), Z1, Z1
+	VPMULDQ     4(CX), Z13, Z13
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z1
 
 ready13:
-	VCVTPS2DQ Z1, Z1
-	VPACKSSDW Z1, Z1, Z1
-	VPADDSW   Z8, Z1, Z1
-	VPACKUSWB Z1, Z1, Z1
-	VPMAXUB   Z9, Z1, Z1
-	VPMINUB   Z10, Z1, Z1
-	VPERMD    Z1, Z11, Z1
-	VMOVDQU8  Z1, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z2, K2
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (DX), Z2, Z12
-	VMULPS    (CX), Z2, Z2
-	VMOVAPS   Z12, K2, Z2
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (CX), Z2, Z2
-
-scaled15:
+	VPACKSSDW   Z1, Z1, Z1
+	VPADDSW     Z8, Z1, Z1
+	VPACKUSWB   Z1, Z1, Z1
+	VPMAXUB     Z9, Z1, Z1
+	VPMINUB     Z10, Z1, Z1
+	VPERMD      Z1, Z11, Z1
+	VMOVDQU8    Z1, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z2, Z13
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z13, Z13
 	VPMOVZXBD.Z (BX), K3, Z12
 	VPSUBD.BCST 148(BP), Z12, Z12
-	VCVTDQ2PS   Z12, Z12
-	VMULPS.BCST 160(BP), Z12, Z12
-	VADDPS      Z12, Z2, Z2
+	VPSRLQ      $0x20, Z12, Z14
+	VPMULDQ     Z15, Z12, Z12
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ      Z12, Z2, Z2
+	VPADDQ      Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z2
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z12
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   (DX), K2, Z12
+	VPSRLQ      $0x20, Z12, Z14
+	VPSRLQ      $0x20, Z2, Z13
+	VPMULDQ     Z12, Z2, Z2
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z2
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z2, Z13
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z13, Z13
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z2
 
 ready16:
-	VCVTPS2DQ Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPADDSW   Z8, Z2, Z2
-	VPACKUSWB Z2, Z2, Z2
-	VPMAXUB   Z9, Z2, Z2
-	VPMINUB   Z10, Z2, Z2
-	VPERMD    Z2, Z11, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (DX), Z3, Z12
-	VMULPS    (CX), Z3, Z3
-	VMOVAPS   Z12, K2, Z3
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (CX), Z3, Z3
-
-scaled18:
+	VPACKSSDW   Z2, Z2, Z2
+	VPADDSW     Z8, Z2, Z2
+	VPACKUSWB   Z2, Z2, Z2
+	VPMAXUB     Z9, Z2, Z2
+	VPMINUB     Z10, Z2, Z2
+	VPERMD      Z2, Z11, Z2
+	VMOVDQU8    Z2, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z3, Z13
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z13, Z13
 	VPMOVZXBD.Z (BX), K3, Z12
 	VPSUBD.BCST 148(BP), Z12, Z12
-	VCVTDQ2PS   Z12, Z12
-	VMULPS.BCST 160(BP), Z12, Z12
-	VADDPS      Z12, Z3, Z3
+	VPSRLQ      $0x20, Z12, Z14
+	VPMULDQ     Z15, Z12, Z12
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ      Z12, Z3, Z3
+	VPADDQ      Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z3
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z12
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   (DX), K2, Z12
+	VPSRLQ      $0x20, Z12, Z14
+	VPSRLQ      $0x20, Z3, Z13
+	VPMULDQ     Z12, Z3, Z3
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z3
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z3, Z13
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z13, Z13
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z3
 
 ready19:
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z3, Z3, Z3
-	VPADDSW   Z8, Z3, Z3
-	VPACKUSWB Z3, Z3, Z3
-	VPMAXUB   Z9, Z3, Z3
-	VPMINUB   Z10, Z3, Z3
-	VPERMD    Z3, Z11, Z3
-	VMOVDQU8  Z3, K1, (AX)
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain20
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (DX), Z4, Z12
-	VMULPS    (CX), Z4, Z4
-	VMOVAPS   Z12, K2, Z4
-	JMP       scaled21
-
-plain20:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (CX), Z4, Z4
-
-scaled21:
+	VPACKSSDW   Z3, Z3, Z3
+	VPADDSW     Z8, Z3, Z3
+	VPACKUSWB   Z3, Z3, Z3
+	VPMAXUB     Z9, Z3, Z3
+	VPMINUB     Z10, Z3, Z3
+	VPERMD      Z3, Z11, Z3
+	VMOVDQU8    Z3, K1, (AX)
+	MOVLQSX     16(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready22
+	JZ          signed20
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z4, Z13
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z13, Z13
 	VPMOVZXBD.Z (BX), K3, Z12
 	VPSUBD.BCST 148(BP), Z12, Z12
-	VCVTDQ2PS   Z12, Z12
-	VMULPS.BCST 160(BP), Z12, Z12
-	VADDPS      Z12, Z4, Z4
+	VPSRLQ      $0x20, Z12, Z14
+	VPMULDQ     Z15, Z12, Z12
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ      Z12, Z4, Z4
+	VPADDQ      Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z4
+	JMP         ready22
+
+signed20:
+	TESTQ       DX, DX
+	JZ          plain21
+	VMOVUPS     (CX), Z12
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (DX), K2, Z12
+	VPSRLQ      $0x20, Z12, Z14
+	VPSRLQ      $0x20, Z4, Z13
+	VPMULDQ     Z12, Z4, Z4
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z4
+	JMP         ready22
+
+plain21:
+	VPSRLQ      $0x20, Z4, Z13
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z13, Z13
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z4
 
 ready22:
-	VCVTPS2DQ Z4, Z4
-	VPACKSSDW Z4, Z4, Z4
-	VPADDSW   Z8, Z4, Z4
-	VPACKUSWB Z4, Z4, Z4
-	VPMAXUB   Z9, Z4, Z4
-	VPMINUB   Z10, Z4, Z4
-	VPERMD    Z4, Z11, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain23
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    (DX), Z5, Z12
-	VMULPS    (CX), Z5, Z5
-	VMOVAPS   Z12, K2, Z5
-	JMP       scaled24
-
-plain23:
-	VCVTDQ2PS Z5, Z5
-	VMULPS    (CX), Z5, Z5
-
-scaled24:
+	VPACKSSDW   Z4, Z4, Z4
+	VPADDSW     Z8, Z4, Z4
+	VPACKUSWB   Z4, Z4, Z4
+	VPMAXUB     Z9, Z4, Z4
+	VPMINUB     Z10, Z4, Z4
+	VPERMD      Z4, Z11, Z4
+	VMOVDQU8    Z4, K1, (AX)
+	MOVLQSX     20(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready25
+	JZ          signed23
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z5, Z13
+	VPMULDQ     (CX), Z5, Z5
+	VPMULDQ     4(CX), Z13, Z13
 	VPMOVZXBD.Z (BX), K3, Z12
 	VPSUBD.BCST 148(BP), Z12, Z12
-	VCVTDQ2PS   Z12, Z12
-	VMULPS.BCST 160(BP), Z12, Z12
-	VADDPS      Z12, Z5, Z5
+	VPSRLQ      $0x20, Z12, Z14
+	VPMULDQ     Z15, Z12, Z12
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ      Z12, Z5, Z5
+	VPADDQ      Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z5
+	JMP         ready25
+
+signed23:
+	TESTQ       DX, DX
+	JZ          plain24
+	VMOVUPS     (CX), Z12
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   (DX), K2, Z12
+	VPSRLQ      $0x20, Z12, Z14
+	VPSRLQ      $0x20, Z5, Z13
+	VPMULDQ     Z12, Z5, Z5
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z5
+	JMP         ready25
+
+plain24:
+	VPSRLQ      $0x20, Z5, Z13
+	VPMULDQ     (CX), Z5, Z5
+	VPMULDQ     4(CX), Z13, Z13
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z5
 
 ready25:
-	VCVTPS2DQ Z5, Z5
-	VPACKSSDW Z5, Z5, Z5
-	VPADDSW   Z8, Z5, Z5
-	VPACKUSWB Z5, Z5, Z5
-	VPMAXUB   Z9, Z5, Z5
-	VPMINUB   Z10, Z5, Z5
-	VPERMD    Z5, Z11, Z5
-	VMOVDQU8  Z5, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain26
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (DX), Z6, Z12
-	VMULPS    (CX), Z6, Z6
-	VMOVAPS   Z12, K2, Z6
-	JMP       scaled27
-
-plain26:
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (CX), Z6, Z6
-
-scaled27:
+	VPACKSSDW   Z5, Z5, Z5
+	VPADDSW     Z8, Z5, Z5
+	VPACKUSWB   Z5, Z5, Z5
+	VPMAXUB     Z9, Z5, Z5
+	VPMINUB     Z10, Z5, Z5
+	VPERMD      Z5, Z11, Z5
+	VMOVDQU8    Z5, K1, (AX)
+	MOVLQSX     24(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready28
+	JZ          signed26
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z6, Z13
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z13, Z13
 	VPMOVZXBD.Z (BX), K3, Z12
 	VPSUBD.BCST 148(BP), Z12, Z12
-	VCVTDQ2PS   Z12, Z12
-	VMULPS.BCST 160(BP), Z12, Z12
-	VADDPS      Z12, Z6, Z6
+	VPSRLQ      $0x20, Z12, Z14
+	VPMULDQ     Z15, Z12, Z12
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ      Z12, Z6, Z6
+	VPADDQ      Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z6
+	JMP         ready28
+
+signed26:
+	TESTQ       DX, DX
+	JZ          plain27
+	VMOVUPS     (CX), Z12
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   (DX), K2, Z12
+	VPSRLQ      $0x20, Z12, Z14
+	VPSRLQ      $0x20, Z6, Z13
+	VPMULDQ     Z12, Z6, Z6
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z6
+	JMP         ready28
+
+plain27:
+	VPSRLQ      $0x20, Z6, Z13
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z13, Z13
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z6
 
 ready28:
-	VCVTPS2DQ Z6, Z6
-	VPACKSSDW Z6, Z6, Z6
-	VPADDSW   Z8, Z6, Z6
-	VPACKUSWB Z6, Z6, Z6
-	VPMAXUB   Z9, Z6, Z6
-	VPMINUB   Z10, Z6, Z6
-	VPERMD    Z6, Z11, Z6
-	VMOVDQU8  Z6, K1, (AX)
-	MOVLQSX   28(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain29
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    (DX), Z7, Z12
-	VMULPS    (CX), Z7, Z7
-	VMOVAPS   Z12, K2, Z7
-	JMP       scaled30
-
-plain29:
-	VCVTDQ2PS Z7, Z7
-	VMULPS    (CX), Z7, Z7
-
-scaled30:
+	VPACKSSDW   Z6, Z6, Z6
+	VPADDSW     Z8, Z6, Z6
+	VPACKUSWB   Z6, Z6, Z6
+	VPMAXUB     Z9, Z6, Z6
+	VPMINUB     Z10, Z6, Z6
+	VPERMD      Z6, Z11, Z6
+	VMOVDQU8    Z6, K1, (AX)
+	MOVLQSX     28(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready31
+	JZ          signed29
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z7, Z13
+	VPMULDQ     (CX), Z7, Z7
+	VPMULDQ     4(CX), Z13, Z13
 	VPMOVZXBD.Z (BX), K3, Z12
 	VPSUBD.BCST 148(BP), Z12, Z12
-	VCVTDQ2PS   Z12, Z12
-	VMULPS.BCST 160(BP), Z12, Z12
-	VADDPS      Z12, Z7, Z7
+	VPSRLQ      $0x20, Z12, Z14
+	VPMULDQ     Z15, Z12, Z12
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ      Z12, Z7, Z7
+	VPADDQ      Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z7
+	JMP         ready31
+
+signed29:
+	TESTQ       DX, DX
+	JZ          plain30
+	VMOVUPS     (CX), Z12
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   (DX), K2, Z12
+	VPSRLQ      $0x20, Z12, Z14
+	VPSRLQ      $0x20, Z7, Z13
+	VPMULDQ     Z12, Z7, Z7
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z7
+	JMP         ready31
+
+plain30:
+	VPSRLQ      $0x20, Z7, Z13
+	VPMULDQ     (CX), Z7, Z7
+	VPMULDQ     4(CX), Z13, Z13
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z7
 
 ready31:
-	VCVTPS2DQ Z7, Z7
 	VPACKSSDW Z7, Z7, Z7
 	VPADDSW   Z8, Z7, Z7
 	VPACKUSWB Z7, Z7, Z7
@@ -2291,8 +3143,8 @@ tile1:
 	ADDQ    R15, R10
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -2378,7 +3230,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -2416,313 +3268,523 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z16
 	VPBROADCASTD 144(BP), Z9
 	VPBROADCASTD 152(BP), Z10
 	VPBROADCASTD 156(BP), Z11
-	VPMOVZXBD    168(BP), Z12
+	VPMOVZXBD    208(BP), Z12
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z13
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z13, K2, Z0
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z14
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z14, Z14
+	VPMOVZXBD.Z  (BX), K3, Z13
+	VPSUBD.BCST  148(BP), Z13, Z13
+	VPSRLQ       $0x20, Z13, Z15
+	VPMULDQ      Z16, Z13, Z13
+	VPMULDQ      Z16, Z15, Z15
+	VPADDQ       Z13, Z0, Z0
+	VPADDQ       Z15, Z14, Z14
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z14, Z14
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z14, Z14
+	VMOVDQA32    Z14, K4, Z0
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z13
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z13
+	VPSRLQ      $0x20, Z13, Z15
+	VPSRLQ      $0x20, Z0, Z14
+	VPMULDQ     Z13, Z0, Z0
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z0
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD.Z (BX), K3, Z13
-	VPSUBD.BCST 148(BP), Z13, Z13
-	VCVTDQ2PS   Z13, Z13
-	VMULPS.BCST 160(BP), Z13, Z13
-	VADDPS      Z13, Z0, Z0
+plain9:
+	VPSRLQ      $0x20, Z0, Z14
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z14, Z14
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z0
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VPACKSSDW Z0, Z0, Z0
-	VPADDSW   Z9, Z0, Z0
-	VPACKUSWB Z0, Z0, Z0
-	VPMAXUB   Z10, Z0, Z0
-	VPMINUB   Z11, Z0, Z0
-	VPERMD    Z0, Z12, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z1, K2
-	VCVTDQ2PS Z1, Z1
-	VMULPS    (DX), Z1, Z13
-	VMULPS    (CX), Z1, Z1
-	VMOVAPS   Z13, K2, Z1
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z1, Z1
-	VMULPS    (CX), Z1, Z1
-
-scaled12:
+	VPACKSSDW   Z0, Z0, Z0
+	VPADDSW     Z9, Z0, Z0
+	VPACKUSWB   Z0, Z0, Z0
+	VPMAXUB     Z10, Z0, Z0
+	VPMINUB     Z11, Z0, Z0
+	VPERMD      Z0, Z12, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z1, Z14
+	VPMULDQ     (CX), Z1, Z1
+	VPMULDQ     4(CX), Z14, Z14
 	VPMOVZXBD.Z (BX), K3, Z13
 	VPSUBD.BCST 148(BP), Z13, Z13
-	VCVTDQ2PS   Z13, Z13
-	VMULPS.BCST 160(BP), Z13, Z13
-	VADDPS      Z13, Z1, Z1
+	VPSRLQ      $0x20, Z13, Z15
+	VPMULDQ     Z16, Z13, Z13
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ      Z13, Z1, Z1
+	VPADDQ      Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z1
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z13
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   (DX), K2, Z13
+	VPSRLQ      $0x20, Z13, Z15
+	VPSRLQ      $0x20, Z1, Z14
+	VPMULDQ     Z13, Z1, Z1
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z1
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z1, Z14
+	VPMULDQ     (CX), Z1, Z1
+	VPMULDQ     4(CX), Z14, Z14
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z1
 
 ready13:
-	VCVTPS2DQ Z1, Z1
-	VPACKSSDW Z1, Z1, Z1
-	VPADDSW   Z9, Z1, Z1
-	VPACKUSWB Z1, Z1, Z1
-	VPMAXUB   Z10, Z1, Z1
-	VPMINUB   Z11, Z1, Z1
-	VPERMD    Z1, Z12, Z1
-	VMOVDQU8  Z1, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z2, K2
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (DX), Z2, Z13
-	VMULPS    (CX), Z2, Z2
-	VMOVAPS   Z13, K2, Z2
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (CX), Z2, Z2
-
-scaled15:
+	VPACKSSDW   Z1, Z1, Z1
+	VPADDSW     Z9, Z1, Z1
+	VPACKUSWB   Z1, Z1, Z1
+	VPMAXUB     Z10, Z1, Z1
+	VPMINUB     Z11, Z1, Z1
+	VPERMD      Z1, Z12, Z1
+	VMOVDQU8    Z1, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z2, Z14
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z14, Z14
 	VPMOVZXBD.Z (BX), K3, Z13
 	VPSUBD.BCST 148(BP), Z13, Z13
-	VCVTDQ2PS   Z13, Z13
-	VMULPS.BCST 160(BP), Z13, Z13
-	VADDPS      Z13, Z2, Z2
+	VPSRLQ      $0x20, Z13, Z15
+	VPMULDQ     Z16, Z13, Z13
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ      Z13, Z2, Z2
+	VPADDQ      Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z2
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z13
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   (DX), K2, Z13
+	VPSRLQ      $0x20, Z13, Z15
+	VPSRLQ      $0x20, Z2, Z14
+	VPMULDQ     Z13, Z2, Z2
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z2
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z2, Z14
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z14, Z14
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z2
 
 ready16:
-	VCVTPS2DQ Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPADDSW   Z9, Z2, Z2
-	VPACKUSWB Z2, Z2, Z2
-	VPMAXUB   Z10, Z2, Z2
-	VPMINUB   Z11, Z2, Z2
-	VPERMD    Z2, Z12, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (DX), Z3, Z13
-	VMULPS    (CX), Z3, Z3
-	VMOVAPS   Z13, K2, Z3
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (CX), Z3, Z3
-
-scaled18:
+	VPACKSSDW   Z2, Z2, Z2
+	VPADDSW     Z9, Z2, Z2
+	VPACKUSWB   Z2, Z2, Z2
+	VPMAXUB     Z10, Z2, Z2
+	VPMINUB     Z11, Z2, Z2
+	VPERMD      Z2, Z12, Z2
+	VMOVDQU8    Z2, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z3, Z14
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z14, Z14
 	VPMOVZXBD.Z (BX), K3, Z13
 	VPSUBD.BCST 148(BP), Z13, Z13
-	VCVTDQ2PS   Z13, Z13
-	VMULPS.BCST 160(BP), Z13, Z13
-	VADDPS      Z13, Z3, Z3
+	VPSRLQ      $0x20, Z13, Z15
+	VPMULDQ     Z16, Z13, Z13
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ      Z13, Z3, Z3
+	VPADDQ      Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z3
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z13
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   (DX), K2, Z13
+	VPSRLQ      $0x20, Z13, Z15
+	VPSRLQ      $0x20, Z3, Z14
+	VPMULDQ     Z13, Z3, Z3
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z3
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z3, Z14
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z14, Z14
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z3
 
 ready19:
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z3, Z3, Z3
-	VPADDSW   Z9, Z3, Z3
-	VPACKUSWB Z3, Z3, Z3
-	VPMAXUB   Z10, Z3, Z3
-	VPMINUB   Z11, Z3, Z3
-	VPERMD    Z3, Z12, Z3
-	VMOVDQU8  Z3, K1, (AX)
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain20
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (DX), Z4, Z13
-	VMULPS    (CX), Z4, Z4
-	VMOVAPS   Z13, K2, Z4
-	JMP       scaled21
-
-plain20:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (CX), Z4, Z4
-
-scaled21:
+	VPACKSSDW   Z3, Z3, Z3
+	VPADDSW     Z9, Z3, Z3
+	VPACKUSWB   Z3, Z3, Z3
+	VPMAXUB     Z10, Z3, Z3
+	VPMINUB     Z11, Z3, Z3
+	VPERMD      Z3, Z12, Z3
+	VMOVDQU8    Z3, K1, (AX)
+	MOVLQSX     16(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready22
+	JZ          signed20
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z4, Z14
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z14, Z14
 	VPMOVZXBD.Z (BX), K3, Z13
 	VPSUBD.BCST 148(BP), Z13, Z13
-	VCVTDQ2PS   Z13, Z13
-	VMULPS.BCST 160(BP), Z13, Z13
-	VADDPS      Z13, Z4, Z4
+	VPSRLQ      $0x20, Z13, Z15
+	VPMULDQ     Z16, Z13, Z13
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ      Z13, Z4, Z4
+	VPADDQ      Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z4
+	JMP         ready22
+
+signed20:
+	TESTQ       DX, DX
+	JZ          plain21
+	VMOVUPS     (CX), Z13
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (DX), K2, Z13
+	VPSRLQ      $0x20, Z13, Z15
+	VPSRLQ      $0x20, Z4, Z14
+	VPMULDQ     Z13, Z4, Z4
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z4
+	JMP         ready22
+
+plain21:
+	VPSRLQ      $0x20, Z4, Z14
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z14, Z14
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z4
 
 ready22:
-	VCVTPS2DQ Z4, Z4
-	VPACKSSDW Z4, Z4, Z4
-	VPADDSW   Z9, Z4, Z4
-	VPACKUSWB Z4, Z4, Z4
-	VPMAXUB   Z10, Z4, Z4
-	VPMINUB   Z11, Z4, Z4
-	VPERMD    Z4, Z12, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain23
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    (DX), Z5, Z13
-	VMULPS    (CX), Z5, Z5
-	VMOVAPS   Z13, K2, Z5
-	JMP       scaled24
-
-plain23:
-	VCVTDQ2PS Z5, Z5
-	VMULPS    (CX), Z5, Z5
-
-scaled24:
+	VPACKSSDW   Z4, Z4, Z4
+	VPADDSW     Z9, Z4, Z4
+	VPACKUSWB   Z4, Z4, Z4
+	VPMAXUB     Z10, Z4, Z4
+	VPMINUB     Z11, Z4, Z4
+	VPERMD      Z4, Z12, Z4
+	VMOVDQU8    Z4, K1, (AX)
+	MOVLQSX     20(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready25
+	JZ          signed23
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z5, Z14
+	VPMULDQ     (CX), Z5, Z5
+	VPMULDQ     4(CX), Z14, Z14
 	VPMOVZXBD.Z (BX), K3, Z13
 	VPSUBD.BCST 148(BP), Z13, Z13
-	VCVTDQ2PS   Z13, Z13
-	VMULPS.BCST 160(BP), Z13, Z13
-	VADDPS      Z13, Z5, Z5
+	VPSRLQ      $0x20, Z13, Z15
+	VPMULDQ     Z16, Z13, Z13
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ      Z13, Z5, Z5
+	VPADDQ      Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z5
+	JMP         ready25
+
+signed23:
+	TESTQ       DX, DX
+	JZ          plain24
+	VMOVUPS     (CX), Z13
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   (DX), K2, Z13
+	VPSRLQ      $0x20, Z13, Z15
+	VPSRLQ      $0x20, Z5, Z14
+	VPMULDQ     Z13, Z5, Z5
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z5
+	JMP         ready25
+
+plain24:
+	VPSRLQ      $0x20, Z5, Z14
+	VPMULDQ     (CX), Z5, Z5
+	VPMULDQ     4(CX), Z14, Z14
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z5
 
 ready25:
-	VCVTPS2DQ Z5, Z5
-	VPACKSSDW Z5, Z5, Z5
-	VPADDSW   Z9, Z5, Z5
-	VPACKUSWB Z5, Z5, Z5
-	VPMAXUB   Z10, Z5, Z5
-	VPMINUB   Z11, Z5, Z5
-	VPERMD    Z5, Z12, Z5
-	VMOVDQU8  Z5, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain26
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (DX), Z6, Z13
-	VMULPS    (CX), Z6, Z6
-	VMOVAPS   Z13, K2, Z6
-	JMP       scaled27
-
-plain26:
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (CX), Z6, Z6
-
-scaled27:
+	VPACKSSDW   Z5, Z5, Z5
+	VPADDSW     Z9, Z5, Z5
+	VPACKUSWB   Z5, Z5, Z5
+	VPMAXUB     Z10, Z5, Z5
+	VPMINUB     Z11, Z5, Z5
+	VPERMD      Z5, Z12, Z5
+	VMOVDQU8    Z5, K1, (AX)
+	MOVLQSX     24(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready28
+	JZ          signed26
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z6, Z14
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z14, Z14
 	VPMOVZXBD.Z (BX), K3, Z13
 	VPSUBD.BCST 148(BP), Z13, Z13
-	VCVTDQ2PS   Z13, Z13
-	VMULPS.BCST 160(BP), Z13, Z13
-	VADDPS      Z13, Z6, Z6
+	VPSRLQ      $0x20, Z13, Z15
+	VPMULDQ     Z16, Z13, Z13
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ      Z13, Z6, Z6
+	VPADDQ      Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z6
+	JMP         ready28
+
+signed26:
+	TESTQ       DX, DX
+	JZ          plain27
+	VMOVUPS     (CX), Z13
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   (DX), K2, Z13
+	VPSRLQ      $0x20, Z13, Z15
+	VPSRLQ      $0x20, Z6, Z14
+	VPMULDQ     Z13, Z6, Z6
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z6
+	JMP         ready28
+
+plain27:
+	VPSRLQ      $0x20, Z6, Z14
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z14, Z14
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z6
 
 ready28:
-	VCVTPS2DQ Z6, Z6
-	VPACKSSDW Z6, Z6, Z6
-	VPADDSW   Z9, Z6, Z6
-	VPACKUSWB Z6, Z6, Z6
-	VPMAXUB   Z10, Z6, Z6
-	VPMINUB   Z11, Z6, Z6
-	VPERMD    Z6, Z12, Z6
-	VMOVDQU8  Z6, K1, (AX)
-	MOVLQSX   28(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain29
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    (DX), Z7, Z13
-	VMULPS    (CX), Z7, Z7
-	VMOVAPS   Z13, K2, Z7
-	JMP       scaled30
-
-plain29:
-	VCVTDQ2PS Z7, Z7
-	VMULPS    (CX), Z7, Z7
-
-scaled30:
+	VPACKSSDW   Z6, Z6, Z6
+	VPADDSW     Z9, Z6, Z6
+	VPACKUSWB   Z6, Z6, Z6
+	VPMAXUB     Z10, Z6, Z6
+	VPMINUB     Z11, Z6, Z6
+	VPERMD      Z6, Z12, Z6
+	VMOVDQU8    Z6, K1, (AX)
+	MOVLQSX     28(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready31
+	JZ          signed29
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z7, Z14
+	VPMULDQ     (CX), Z7, Z7
+	VPMULDQ     4(CX), Z14, Z14
 	VPMOVZXBD.Z (BX), K3, Z13
 	VPSUBD.BCST 148(BP), Z13, Z13
-	VCVTDQ2PS   Z13, Z13
-	VMULPS.BCST 160(BP), Z13, Z13
-	VADDPS      Z13, Z7, Z7
+	VPSRLQ      $0x20, Z13, Z15
+	VPMULDQ     Z16, Z13, Z13
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ      Z13, Z7, Z7
+	VPADDQ      Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z7
+	JMP         ready31
+
+signed29:
+	TESTQ       DX, DX
+	JZ          plain30
+	VMOVUPS     (CX), Z13
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   (DX), K2, Z13
+	VPSRLQ      $0x20, Z13, Z15
+	VPSRLQ      $0x20, Z7, Z14
+	VPMULDQ     Z13, Z7, Z7
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z7
+	JMP         ready31
+
+plain30:
+	VPSRLQ      $0x20, Z7, Z14
+	VPMULDQ     (CX), Z7, Z7
+	VPMULDQ     4(CX), Z14, Z14
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z7
 
 ready31:
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z7, Z7, Z7
-	VPADDSW   Z9, Z7, Z7
-	VPACKUSWB Z7, Z7, Z7
-	VPMAXUB   Z10, Z7, Z7
-	VPMINUB   Z11, Z7, Z7
-	VPERMD    Z7, Z12, Z7
-	VMOVDQU8  Z7, K1, (AX)
-	MOVLQSX   32(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain32
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (DX), Z8, Z13
-	VMULPS    (CX), Z8, Z8
-	VMOVAPS   Z13, K2, Z8
-	JMP       scaled33
-
-plain32:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (CX), Z8, Z8
-
-scaled33:
+	VPACKSSDW   Z7, Z7, Z7
+	VPADDSW     Z9, Z7, Z7
+	VPACKUSWB   Z7, Z7, Z7
+	VPMAXUB     Z10, Z7, Z7
+	VPMINUB     Z11, Z7, Z7
+	VPERMD      Z7, Z12, Z7
+	VMOVDQU8    Z7, K1, (AX)
+	MOVLQSX     32(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready34
+	JZ          signed32
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z8, Z14
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z14, Z14
 	VPMOVZXBD.Z (BX), K3, Z13
 	VPSUBD.BCST 148(BP), Z13, Z13
-	VCVTDQ2PS   Z13, Z13
-	VMULPS.BCST 160(BP), Z13, Z13
-	VADDPS      Z13, Z8, Z8
+	VPSRLQ      $0x20, Z13, Z15
+	VPMULDQ     Z16, Z13, Z13
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ      Z13, Z8, Z8
+	VPADDQ      Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z8
+	JMP         ready34
+
+signed32:
+	TESTQ       DX, DX
+	JZ          plain33
+	VMOVUPS     (CX), Z13
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (DX), K2, Z13
+	VPSRLQ      $0x20, Z13, Z15
+	VPSRLQ      $0x20, Z8, Z14
+	VPMULDQ     Z13, Z8, Z8
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z8
+	JMP         ready34
+
+plain33:
+	VPSRLQ      $0x20, Z8, Z14
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z14, Z14
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z8
 
 ready34:
-	VCVTPS2DQ Z8, Z8
 	VPACKSSDW Z8, Z8, Z8
 	VPADDSW   Z9, Z8, Z8
 	VPACKUSWB Z8, Z8, Z8
@@ -2782,8 +3844,8 @@ tile1:
 	ADDQ    R15, R11
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -2875,7 +3937,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -2916,347 +3978,580 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z17
 	VPBROADCASTD 144(BP), Z10
 	VPBROADCASTD 152(BP), Z11
 	VPBROADCASTD 156(BP), Z12
-	VPMOVZXBD    168(BP), Z13
+	VPMOVZXBD    208(BP), Z13
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z14
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z14, K2, Z0
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z15
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z15, Z15
+	VPMOVZXBD.Z  (BX), K3, Z14
+	VPSUBD.BCST  148(BP), Z14, Z14
+	VPSRLQ       $0x20, Z14, Z16
+	VPMULDQ      Z17, Z14, Z14
+	VPMULDQ      Z17, Z16, Z16
+	VPADDQ       Z14, Z0, Z0
+	VPADDQ       Z16, Z15, Z15
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z15, Z15
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z15, Z15
+	VMOVDQA32    Z15, K4, Z0
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z14
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z14
+	VPSRLQ      $0x20, Z14, Z16
+	VPSRLQ      $0x20, Z0, Z15
+	VPMULDQ     Z14, Z0, Z0
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z0
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD.Z (BX), K3, Z14
-	VPSUBD.BCST 148(BP), Z14, Z14
-	VCVTDQ2PS   Z14, Z14
-	VMULPS.BCST 160(BP), Z14, Z14
-	VADDPS      Z14, Z0, Z0
+plain9:
+	VPSRLQ      $0x20, Z0, Z15
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z15, Z15
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z0
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VPACKSSDW Z0, Z0, Z0
-	VPADDSW   Z10, Z0, Z0
-	VPACKUSWB Z0, Z0, Z0
-	VPMAXUB   Z11, Z0, Z0
-	VPMINUB   Z12, Z0, Z0
-	VPERMD    Z0, Z13, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z1, K2
-	VCVTDQ2PS Z1, Z1
-	VMULPS    (DX), Z1, Z14
-	VMULPS    (CX), Z1, Z1
-	VMOVAPS   Z14, K2, Z1
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z1, Z1
-	VMULPS    (CX), Z1, Z1
-
-scaled12:
+	VPACKSSDW   Z0, Z0, Z0
+	VPADDSW     Z10, Z0, Z0
+	VPACKUSWB   Z0, Z0, Z0
+	VPMAXUB     Z11, Z0, Z0
+	VPMINUB     Z12, Z0, Z0
+	VPERMD      Z0, Z13, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z1, Z15
+	VPMULDQ     (CX), Z1, Z1
+	VPMULDQ     4(CX), Z15, Z15
 	VPMOVZXBD.Z (BX), K3, Z14
 	VPSUBD.BCST 148(BP), Z14, Z14
-	VCVTDQ2PS   Z14, Z14
-	VMULPS.BCST 160(BP), Z14, Z14
-	VADDPS      Z14, Z1, Z1
+	VPSRLQ      $0x20, Z14, Z16
+	VPMULDQ     Z17, Z14, Z14
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ      Z14, Z1, Z1
+	VPADDQ      Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z1
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z14
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   (DX), K2, Z14
+	VPSRLQ      $0x20, Z14, Z16
+	VPSRLQ      $0x20, Z1, Z15
+	VPMULDQ     Z14, Z1, Z1
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z1
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z1, Z15
+	VPMULDQ     (CX), Z1, Z1
+	VPMULDQ     4(CX), Z15, Z15
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z1
 
 ready13:
-	VCVTPS2DQ Z1, Z1
-	VPACKSSDW Z1, Z1, Z1
-	VPADDSW   Z10, Z1, Z1
-	VPACKUSWB Z1, Z1, Z1
-	VPMAXUB   Z11, Z1, Z1
-	VPMINUB   Z12, Z1, Z1
-	VPERMD    Z1, Z13, Z1
-	VMOVDQU8  Z1, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z2, K2
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (DX), Z2, Z14
-	VMULPS    (CX), Z2, Z2
-	VMOVAPS   Z14, K2, Z2
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (CX), Z2, Z2
-
-scaled15:
+	VPACKSSDW   Z1, Z1, Z1
+	VPADDSW     Z10, Z1, Z1
+	VPACKUSWB   Z1, Z1, Z1
+	VPMAXUB     Z11, Z1, Z1
+	VPMINUB     Z12, Z1, Z1
+	VPERMD      Z1, Z13, Z1
+	VMOVDQU8    Z1, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z2, Z15
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z15, Z15
 	VPMOVZXBD.Z (BX), K3, Z14
 	VPSUBD.BCST 148(BP), Z14, Z14
-	VCVTDQ2PS   Z14, Z14
-	VMULPS.BCST 160(BP), Z14, Z14
-	VADDPS      Z14, Z2, Z2
+	VPSRLQ      $0x20, Z14, Z16
+	VPMULDQ     Z17, Z14, Z14
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ      Z14, Z2, Z2
+	VPADDQ      Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z2
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z14
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   (DX), K2, Z14
+	VPSRLQ      $0x20, Z14, Z16
+	VPSRLQ      $0x20, Z2, Z15
+	VPMULDQ     Z14, Z2, Z2
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z2
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z2, Z15
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z15, Z15
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z2
 
 ready16:
-	VCVTPS2DQ Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPADDSW   Z10, Z2, Z2
-	VPACKUSWB Z2, Z2, Z2
-	VPMAXUB   Z11, Z2, Z2
-	VPMINUB   Z12, Z2, Z2
-	VPERMD    Z2, Z13, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (DX), Z3, Z14
-	VMULPS    (CX), Z3, Z3
-	VMOVAPS   Z14, K2, Z3
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (CX), Z3, Z3
-
-scaled18:
+	VPACKSSDW   Z2, Z2, Z2
+	VPADDSW     Z10, Z2, Z2
+	VPACKUSWB   Z2, Z2, Z2
+	VPMAXUB     Z11, Z2, Z2
+	VPMINUB     Z12, Z2, Z2
+	VPERMD      Z2, Z13, Z2
+	VMOVDQU8    Z2, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z3, Z15
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z15, Z15
 	VPMOVZXBD.Z (BX), K3, Z14
 	VPSUBD.BCST 148(BP), Z14, Z14
-	VCVTDQ2PS   Z14, Z14
-	VMULPS.BCST 160(BP), Z14, Z14
-	VADDPS      Z14, Z3, Z3
+	VPSRLQ      $0x20, Z14, Z16
+	VPMULDQ     Z17, Z14, Z14
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ      Z14, Z3, Z3
+	VPADDQ      Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z3
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z14
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   (DX), K2, Z14
+	VPSRLQ      $0x20, Z14, Z16
+	VPSRLQ      $0x20, Z3, Z15
+	VPMULDQ     Z14, Z3, Z3
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z3
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z3, Z15
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z15, Z15
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z3
 
 ready19:
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z3, Z3, Z3
-	VPADDSW   Z10, Z3, Z3
-	VPACKUSWB Z3, Z3, Z3
-	VPMAXUB   Z11, Z3, Z3
-	VPMINUB   Z12, Z3, Z3
-	VPERMD    Z3, Z13, Z3
-	VMOVDQU8  Z3, K1, (AX)
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain20
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (DX), Z4, Z14
-	VMULPS    (CX), Z4, Z4
-	VMOVAPS   Z14, K2, Z4
-	JMP       scaled21
-
-plain20:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (CX), Z4, Z4
-
-scaled21:
+	VPACKSSDW   Z3, Z3, Z3
+	VPADDSW     Z10, Z3, Z3
+	VPACKUSWB   Z3, Z3, Z3
+	VPMAXUB     Z11, Z3, Z3
+	VPMINUB     Z12, Z3, Z3
+	VPERMD      Z3, Z13, Z3
+	VMOVDQU8    Z3, K1, (AX)
+	MOVLQSX     16(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready22
+	JZ          signed20
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z4, Z15
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z15, Z15
 	VPMOVZXBD.Z (BX), K3, Z14
 	VPSUBD.BCST 148(BP), Z14, Z14
-	VCVTDQ2PS   Z14, Z14
-	VMULPS.BCST 160(BP), Z14, Z14
-	VADDPS      Z14, Z4, Z4
+	VPSRLQ      $0x20, Z14, Z16
+	VPMULDQ     Z17, Z14, Z14
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ      Z14, Z4, Z4
+	VPADDQ      Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z4
+	JMP         ready22
+
+signed20:
+	TESTQ       DX, DX
+	JZ          plain21
+	VMOVUPS     (CX), Z14
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (DX), K2, Z14
+	VPSRLQ      $0x20, Z14, Z16
+	VPSRLQ      $0x20, Z4, Z15
+	VPMULDQ     Z14, Z4, Z4
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z4
+	JMP         ready22
+
+plain21:
+	VPSRLQ      $0x20, Z4, Z15
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z15, Z15
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z4
 
 ready22:
-	VCVTPS2DQ Z4, Z4
-	VPACKSSDW Z4, Z4, Z4
-	VPADDSW   Z10, Z4, Z4
-	VPACKUSWB Z4, Z4, Z4
-	VPMAXUB   Z11, Z4, Z4
-	VPMINUB   Z12, Z4, Z4
-	VPERMD    Z4, Z13, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain23
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    (DX), Z5, Z14
-	VMULPS    (CX), Z5, Z5
-	VMOVAPS   Z14, K2, Z5
-	JMP       scaled24
-
-plain23:
-	VCVTDQ2PS Z5, Z5
-	VMULPS    (CX), Z5, Z5
-
-scaled24:
+	VPACKSSDW   Z4, Z4, Z4
+	VPADDSW     Z10, Z4, Z4
+	VPACKUSWB   Z4, Z4, Z4
+	VPMAXUB     Z11, Z4, Z4
+	VPMINUB     Z12, Z4, Z4
+	VPERMD      Z4, Z13, Z4
+	VMOVDQU8    Z4, K1, (AX)
+	MOVLQSX     20(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready25
+	JZ          signed23
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z5, Z15
+	VPMULDQ     (CX), Z5, Z5
+	VPMULDQ     4(CX), Z15, Z15
 	VPMOVZXBD.Z (BX), K3, Z14
 	VPSUBD.BCST 148(BP), Z14, Z14
-	VCVTDQ2PS   Z14, Z14
-	VMULPS.BCST 160(BP), Z14, Z14
-	VADDPS      Z14, Z5, Z5
+	VPSRLQ      $0x20, Z14, Z16
+	VPMULDQ     Z17, Z14, Z14
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ      Z14, Z5, Z5
+	VPADDQ      Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z5
+	JMP         ready25
+
+signed23:
+	TESTQ       DX, DX
+	JZ          plain24
+	VMOVUPS     (CX), Z14
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   (DX), K2, Z14
+	VPSRLQ      $0x20, Z14, Z16
+	VPSRLQ      $0x20, Z5, Z15
+	VPMULDQ     Z14, Z5, Z5
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z5
+	JMP         ready25
+
+plain24:
+	VPSRLQ      $0x20, Z5, Z15
+	VPMULDQ     (CX), Z5, Z5
+	VPMULDQ     4(CX), Z15, Z15
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z5
 
 ready25:
-	VCVTPS2DQ Z5, Z5
-	VPACKSSDW Z5, Z5, Z5
-	VPADDSW   Z10, Z5, Z5
-	VPACKUSWB Z5, Z5, Z5
-	VPMAXUB   Z11, Z5, Z5
-	VPMINUB   Z12, Z5, Z5
-	VPERMD    Z5, Z13, Z5
-	VMOVDQU8  Z5, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain26
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (DX), Z6, Z14
-	VMULPS    (CX), Z6, Z6
-	VMOVAPS   Z14, K2, Z6
-	JMP       scaled27
-
-plain26:
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (CX), Z6, Z6
-
-scaled27:
+	VPACKSSDW   Z5, Z5, Z5
+	VPADDSW     Z10, Z5, Z5
+	VPACKUSWB   Z5, Z5, Z5
+	VPMAXUB     Z11, Z5, Z5
+	VPMINUB     Z12, Z5, Z5
+	VPERMD      Z5, Z13, Z5
+	VMOVDQU8    Z5, K1, (AX)
+	MOVLQSX     24(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready28
+	JZ          signed26
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z6, Z15
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z15, Z15
 	VPMOVZXBD.Z (BX), K3, Z14
 	VPSUBD.BCST 148(BP), Z14, Z14
-	VCVTDQ2PS   Z14, Z14
-	VMULPS.BCST 160(BP), Z14, Z14
-	VADDPS      Z14, Z6, Z6
+	VPSRLQ      $0x20, Z14, Z16
+	VPMULDQ     Z17, Z14, Z14
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ      Z14, Z6, Z6
+	VPADDQ      Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z6
+	JMP         ready28
+
+signed26:
+	TESTQ       DX, DX
+	JZ          plain27
+	VMOVUPS     (CX), Z14
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   (DX), K2, Z14
+	VPSRLQ      $0x20, Z14, Z16
+	VPSRLQ      $0x20, Z6, Z15
+	VPMULDQ     Z14, Z6, Z6
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z6
+	JMP         ready28
+
+plain27:
+	VPSRLQ      $0x20, Z6, Z15
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z15, Z15
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z6
 
 ready28:
-	VCVTPS2DQ Z6, Z6
-	VPACKSSDW Z6, Z6, Z6
-	VPADDSW   Z10, Z6, Z6
-	VPACKUSWB Z6, Z6, Z6
-	VPMAXUB   Z11, Z6, Z6
-	VPMINUB   Z12, Z6, Z6
-	VPERMD    Z6, Z13, Z6
-	VMOVDQU8  Z6, K1, (AX)
-	MOVLQSX   28(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain29
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    (DX), Z7, Z14
-	VMULPS    (CX), Z7, Z7
-	VMOVAPS   Z14, K2, Z7
-	JMP       scaled30
-
-plain29:
-	VCVTDQ2PS Z7, Z7
-	VMULPS    (CX), Z7, Z7
-
-scaled30:
+	VPACKSSDW   Z6, Z6, Z6
+	VPADDSW     Z10, Z6, Z6
+	VPACKUSWB   Z6, Z6, Z6
+	VPMAXUB     Z11, Z6, Z6
+	VPMINUB     Z12, Z6, Z6
+	VPERMD      Z6, Z13, Z6
+	VMOVDQU8    Z6, K1, (AX)
+	MOVLQSX     28(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready31
+	JZ          signed29
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z7, Z15
+	VPMULDQ     (CX), Z7, Z7
+	VPMULDQ     4(CX), Z15, Z15
 	VPMOVZXBD.Z (BX), K3, Z14
 	VPSUBD.BCST 148(BP), Z14, Z14
-	VCVTDQ2PS   Z14, Z14
-	VMULPS.BCST 160(BP), Z14, Z14
-	VADDPS      Z14, Z7, Z7
+	VPSRLQ      $0x20, Z14, Z16
+	VPMULDQ     Z17, Z14, Z14
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ      Z14, Z7, Z7
+	VPADDQ      Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z7
+	JMP         ready31
+
+signed29:
+	TESTQ       DX, DX
+	JZ          plain30
+	VMOVUPS     (CX), Z14
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   (DX), K2, Z14
+	VPSRLQ      $0x20, Z14, Z16
+	VPSRLQ      $0x20, Z7, Z15
+	VPMULDQ     Z14, Z7, Z7
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z7
+	JMP         ready31
+
+plain30:
+	VPSRLQ      $0x20, Z7, Z15
+	VPMULDQ     (CX), Z7, Z7
+	VPMULDQ     4(CX), Z15, Z15
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z7
 
 ready31:
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z7, Z7, Z7
-	VPADDSW   Z10, Z7, Z7
-	VPACKUSWB Z7, Z7, Z7
-	VPMAXUB   Z11, Z7, Z7
-	VPMINUB   Z12, Z7, Z7
-	VPERMD    Z7, Z13, Z7
-	VMOVDQU8  Z7, K1, (AX)
-	MOVLQSX   32(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain32
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (DX), Z8, Z14
-	VMULPS    (CX), Z8, Z8
-	VMOVAPS   Z14, K2, Z8
-	JMP       scaled33
-
-plain32:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (CX), Z8, Z8
-
-scaled33:
+	VPACKSSDW   Z7, Z7, Z7
+	VPADDSW     Z10, Z7, Z7
+	VPACKUSWB   Z7, Z7, Z7
+	VPMAXUB     Z11, Z7, Z7
+	VPMINUB     Z12, Z7, Z7
+	VPERMD      Z7, Z13, Z7
+	VMOVDQU8    Z7, K1, (AX)
+	MOVLQSX     32(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready34
+	JZ          signed32
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z8, Z15
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z15, Z15
 	VPMOVZXBD.Z (BX), K3, Z14
 	VPSUBD.BCST 148(BP), Z14, Z14
-	VCVTDQ2PS   Z14, Z14
-	VMULPS.BCST 160(BP), Z14, Z14
-	VADDPS      Z14, Z8, Z8
+	VPSRLQ      $0x20, Z14, Z16
+	VPMULDQ     Z17, Z14, Z14
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ      Z14, Z8, Z8
+	VPADDQ      Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z8
+	JMP         ready34
+
+signed32:
+	TESTQ       DX, DX
+	JZ          plain33
+	VMOVUPS     (CX), Z14
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (DX), K2, Z14
+	VPSRLQ      $0x20, Z14, Z16
+	VPSRLQ      $0x20, Z8, Z15
+	VPMULDQ     Z14, Z8, Z8
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z8
+	JMP         ready34
+
+plain33:
+	VPSRLQ      $0x20, Z8, Z15
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z15, Z15
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z8
 
 ready34:
-	VCVTPS2DQ Z8, Z8
-	VPACKSSDW Z8, Z8, Z8
-	VPADDSW   Z10, Z8, Z8
-	VPACKUSWB Z8, Z8, Z8
-	VPMAXUB   Z11, Z8, Z8
-	VPMINUB   Z12, Z8, Z8
-	VPERMD    Z8, Z13, Z8
-	VMOVDQU8  Z8, K1, (AX)
-	MOVLQSX   36(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain35
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    (DX), Z9, Z14
-	VMULPS    (CX), Z9, Z9
-	VMOVAPS   Z14, K2, Z9
-	JMP       scaled36
-
-plain35:
-	VCVTDQ2PS Z9, Z9
-	VMULPS    (CX), Z9, Z9
-
-scaled36:
+	VPACKSSDW   Z8, Z8, Z8
+	VPADDSW     Z10, Z8, Z8
+	VPACKUSWB   Z8, Z8, Z8
+	VPMAXUB     Z11, Z8, Z8
+	VPMINUB     Z12, Z8, Z8
+	VPERMD      Z8, Z13, Z8
+	VMOVDQU8    Z8, K1, (AX)
+	MOVLQSX     36(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready37
+	JZ          signed35
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z9, Z15
+	VPMULDQ     (CX), Z9, Z9
+	VPMULDQ     4(CX), Z15, Z15
 	VPMOVZXBD.Z (BX), K3, Z14
 	VPSUBD.BCST 148(BP), Z14, Z14
-	VCVTDQ2PS   Z14, Z14
-	VMULPS.BCST 160(BP), Z14, Z14
-	VADDPS      Z14, Z9, Z9
+	VPSRLQ      $0x20, Z14, Z16
+	VPMULDQ     Z17, Z14, Z14
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ      Z14, Z9, Z9
+	VPADDQ      Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z9
+	JMP         ready37
+
+signed35:
+	TESTQ       DX, DX
+	JZ          plain36
+	VMOVUPS     (CX), Z14
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   (DX), K2, Z14
+	VPSRLQ      $0x20, Z14, Z16
+	VPSRLQ      $0x20, Z9, Z15
+	VPMULDQ     Z14, Z9, Z9
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z9
+	JMP         ready37
+
+plain36:
+	VPSRLQ      $0x20, Z9, Z15
+	VPMULDQ     (CX), Z9, Z9
+	VPMULDQ     4(CX), Z15, Z15
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z9
 
 ready37:
-	VCVTPS2DQ Z9, Z9
 	VPACKSSDW Z9, Z9, Z9
 	VPADDSW   Z10, Z9, Z9
 	VPACKUSWB Z9, Z9, Z9
@@ -3454,381 +4749,637 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z18
 	VPBROADCASTD 144(BP), Z11
 	VPBROADCASTD 152(BP), Z12
 	VPBROADCASTD 156(BP), Z13
-	VPMOVZXBD    168(BP), Z14
+	VPMOVZXBD    208(BP), Z14
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z15
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z15, K2, Z0
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z16
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z16, Z16
+	VPMOVZXBD.Z  (BX), K3, Z15
+	VPSUBD.BCST  148(BP), Z15, Z15
+	VPSRLQ       $0x20, Z15, Z17
+	VPMULDQ      Z18, Z15, Z15
+	VPMULDQ      Z18, Z17, Z17
+	VPADDQ       Z15, Z0, Z0
+	VPADDQ       Z17, Z16, Z16
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z16, Z16
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z16, Z16
+	VMOVDQA32    Z16, K4, Z0
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z15
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z15
+	VPSRLQ      $0x20, Z15, Z17
+	VPSRLQ      $0x20, Z0, Z16
+	VPMULDQ     Z15, Z0, Z0
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z0
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD.Z (BX), K3, Z15
-	VPSUBD.BCST 148(BP), Z15, Z15
-	VCVTDQ2PS   Z15, Z15
-	VMULPS.BCST 160(BP), Z15, Z15
-	VADDPS      Z15, Z0, Z0
+plain9:
+	VPSRLQ      $0x20, Z0, Z16
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z16, Z16
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z0
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VPACKSSDW Z0, Z0, Z0
-	VPADDSW   Z11, Z0, Z0
-	VPACKUSWB Z0, Z0, Z0
-	VPMAXUB   Z12, Z0, Z0
-	VPMINUB   Z13, Z0, Z0
-	VPERMD    Z0, Z14, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z1, K2
-	VCVTDQ2PS Z1, Z1
-	VMULPS    (DX), Z1, Z15
-	VMULPS    (CX), Z1, Z1
-	VMOVAPS   Z15, K2, Z1
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z1, Z1
-	VMULPS    (CX), Z1, Z1
-
-scaled12:
+	VPACKSSDW   Z0, Z0, Z0
+	VPADDSW     Z11, Z0, Z0
+	VPACKUSWB   Z0, Z0, Z0
+	VPMAXUB     Z12, Z0, Z0
+	VPMINUB     Z13, Z0, Z0
+	VPERMD      Z0, Z14, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z1, Z16
+	VPMULDQ     (CX), Z1, Z1
+	VPMULDQ     4(CX), Z16, Z16
 	VPMOVZXBD.Z (BX), K3, Z15
 	VPSUBD.BCST 148(BP), Z15, Z15
-	VCVTDQ2PS   Z15, Z15
-	VMULPS.BCST 160(BP), Z15, Z15
-	VADDPS      Z15, Z1, Z1
+	VPSRLQ      $0x20, Z15, Z17
+	VPMULDQ     Z18, Z15, Z15
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ      Z15, Z1, Z1
+	VPADDQ      Z17, Z16, Z16
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z1
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z15
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   (DX), K2, Z15
+	VPSRLQ      $0x20, Z15, Z17
+	VPSRLQ      $0x20, Z1, Z16
+	VPMULDQ     Z15, Z1, Z1
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z1
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z1, Z16
+	VPMULDQ     (CX), Z1, Z1
+	VPMULDQ     4(CX), Z16, Z16
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z1
 
 ready13:
-	VCVTPS2DQ Z1, Z1
-	VPACKSSDW Z1, Z1, Z1
-	VPADDSW   Z11, Z1, Z1
-	VPACKUSWB Z1, Z1, Z1
-	VPMAXUB   Z12, Z1, Z1
-	VPMINUB   Z13, Z1, Z1
-	VPERMD    Z1, Z14, Z1
-	VMOVDQU8  Z1, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z2, K2
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (DX), Z2, Z15
-	VMULPS    (CX), Z2, Z2
-	VMOVAPS   Z15, K2, Z2
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (CX), Z2, Z2
-
-scaled15:
+	VPACKSSDW   Z1, Z1, Z1
+	VPADDSW     Z11, Z1, Z1
+	VPACKUSWB   Z1, Z1, Z1
+	VPMAXUB     Z12, Z1, Z1
+	VPMINUB     Z13, Z1, Z1
+	VPERMD      Z1, Z14, Z1
+	VMOVDQU8    Z1, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z2, Z16
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z16, Z16
 	VPMOVZXBD.Z (BX), K3, Z15
 	VPSUBD.BCST 148(BP), Z15, Z15
-	VCVTDQ2PS   Z15, Z15
-	VMULPS.BCST 160(BP), Z15, Z15
-	VADDPS      Z15, Z2, Z2
+	VPSRLQ      $0x20, Z15, Z17
+	VPMULDQ     Z18, Z15, Z15
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ      Z15, Z2, Z2
+	VPADDQ      Z17, Z16, Z16
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z2
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z15
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   (DX), K2, Z15
+	VPSRLQ      $0x20, Z15, Z17
+	VPSRLQ      $0x20, Z2, Z16
+	VPMULDQ     Z15, Z2, Z2
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z2
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z2, Z16
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z16, Z16
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z2
 
 ready16:
-	VCVTPS2DQ Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPADDSW   Z11, Z2, Z2
-	VPACKUSWB Z2, Z2, Z2
-	VPMAXUB   Z12, Z2, Z2
-	VPMINUB   Z13, Z2, Z2
-	VPERMD    Z2, Z14, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (DX), Z3, Z15
-	VMULPS    (CX), Z3, Z3
-	VMOVAPS   Z15, K2, Z3
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (CX), Z3, Z3
-
-scaled18:
+	VPACKSSDW   Z2, Z2, Z2
+	VPADDSW     Z11, Z2, Z2
+	VPACKUSWB   Z2, Z2, Z2
+	VPMAXUB     Z12, Z2, Z2
+	VPMINUB     Z13, Z2, Z2
+	VPERMD      Z2, Z14, Z2
+	VMOVDQU8    Z2, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z3, Z16
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z16, Z16
 	VPMOVZXBD.Z (BX), K3, Z15
 	VPSUBD.BCST 148(BP), Z15, Z15
-	VCVTDQ2PS   Z15, Z15
-	VMULPS.BCST 160(BP), Z15, Z15
-	VADDPS      Z15, Z3, Z3
+	VPSRLQ      $0x20, Z15, Z17
+	VPMULDQ     Z18, Z15, Z15
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ      Z15, Z3, Z3
+	VPADDQ      Z17, Z16, Z16
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z3
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z15
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   (DX), K2, Z15
+	VPSRLQ      $0x20, Z15, Z17
+	VPSRLQ      $0x20, Z3, Z16
+	VPMULDQ     Z15, Z3, Z3
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z3
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z3, Z16
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z16, Z16
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z3
 
 ready19:
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z3, Z3, Z3
-	VPADDSW   Z11, Z3, Z3
-	VPACKUSWB Z3, Z3, Z3
-	VPMAXUB   Z12, Z3, Z3
-	VPMINUB   Z13, Z3, Z3
-	VPERMD    Z3, Z14, Z3
-	VMOVDQU8  Z3, K1, (AX)
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain20
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (DX), Z4, Z15
-	VMULPS    (CX), Z4, Z4
-	VMOVAPS   Z15, K2, Z4
-	JMP       scaled21
-
-plain20:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (CX), Z4, Z4
-
-scaled21:
+	VPACKSSDW   Z3, Z3, Z3
+	VPADDSW     Z11, Z3, Z3
+	VPACKUSWB   Z3, Z3, Z3
+	VPMAXUB     Z12, Z3, Z3
+	VPMINUB     Z13, Z3, Z3
+	VPERMD      Z3, Z14, Z3
+	VMOVDQU8    Z3, K1, (AX)
+	MOVLQSX     16(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready22
+	JZ          signed20
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z4, Z16
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z16, Z16
 	VPMOVZXBD.Z (BX), K3, Z15
 	VPSUBD.BCST 148(BP), Z15, Z15
-	VCVTDQ2PS   Z15, Z15
-	VMULPS.BCST 160(BP), Z15, Z15
-	VADDPS      Z15, Z4, Z4
+	VPSRLQ      $0x20, Z15, Z17
+	VPMULDQ     Z18, Z15, Z15
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ      Z15, Z4, Z4
+	VPADDQ      Z17, Z16, Z16
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z4
+	JMP         ready22
+
+signed20:
+	TESTQ       DX, DX
+	JZ          plain21
+	VMOVUPS     (CX), Z15
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (DX), K2, Z15
+	VPSRLQ      $0x20, Z15, Z17
+	VPSRLQ      $0x20, Z4, Z16
+	VPMULDQ     Z15, Z4, Z4
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z4
+	JMP         ready22
+
+plain21:
+	VPSRLQ      $0x20, Z4, Z16
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z16, Z16
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z4
 
 ready22:
-	VCVTPS2DQ Z4, Z4
-	VPACKSSDW Z4, Z4, Z4
-	VPADDSW   Z11, Z4, Z4
-	VPACKUSWB Z4, Z4, Z4
-	VPMAXUB   Z12, Z4, Z4
-	VPMINUB   Z13, Z4, Z4
-	VPERMD    Z4, Z14, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain23
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    (DX), Z5, Z15
-	VMULPS    (CX), Z5, Z5
-	VMOVAPS   Z15, K2, Z5
-	JMP       scaled24
-
-plain23:
-	VCVTDQ2PS Z5, Z5
-	VMULPS    (CX), Z5, Z5
-
-scaled24:
+	VPACKSSDW   Z4, Z4, Z4
+	VPADDSW     Z11, Z4, Z4
+	VPACKUSWB   Z4, Z4, Z4
+	VPMAXUB     Z12, Z4, Z4
+	VPMINUB     Z13, Z4, Z4
+	VPERMD      Z4, Z14, Z4
+	VMOVDQU8    Z4, K1, (AX)
+	MOVLQSX     20(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready25
+	JZ          signed23
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z5, Z16
+	VPMULDQ     (CX), Z5, Z5
+	VPMULDQ     4(CX), Z16, Z16
 	VPMOVZXBD.Z (BX), K3, Z15
 	VPSUBD.BCST 148(BP), Z15, Z15
-	VCVTDQ2PS   Z15, Z15
-	VMULPS.BCST 160(BP), Z15, Z15
-	VADDPS      Z15, Z5, Z5
+	VPSRLQ      $0x20, Z15, Z17
+	VPMULDQ     Z18, Z15, Z15
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ      Z15, Z5, Z5
+	VPADDQ      Z17, Z16, Z16
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z5
+	JMP         ready25
+
+signed23:
+	TESTQ       DX, DX
+	JZ          plain24
+	VMOVUPS     (CX), Z15
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   (DX), K2, Z15
+	VPSRLQ      $0x20, Z15, Z17
+	VPSRLQ      $0x20, Z5, Z16
+	VPMULDQ     Z15, Z5, Z5
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z5
+	JMP         ready25
+
+plain24:
+	VPSRLQ      $0x20, Z5, Z16
+	VPMULDQ     (CX), Z5, Z5
+	VPMULDQ     4(CX), Z16, Z16
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z5
 
 ready25:
-	VCVTPS2DQ Z5, Z5
-	VPACKSSDW Z5, Z5, Z5
-	VPADDSW   Z11, Z5, Z5
-	VPACKUSWB Z5, Z5, Z5
-	VPMAXUB   Z12, Z5, Z5
-	VPMINUB   Z13, Z5, Z5
-	VPERMD    Z5, Z14, Z5
-	VMOVDQU8  Z5, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain26
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (DX), Z6, Z15
-	VMULPS    (CX), Z6, Z6
-	VMOVAPS   Z15, K2, Z6
-	JMP       scaled27
-
-plain26:
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (CX), Z6, Z6
-
-scaled27:
+	VPACKSSDW   Z5, Z5, Z5
+	VPADDSW     Z11, Z5, Z5
+	VPACKUSWB   Z5, Z5, Z5
+	VPMAXUB     Z12, Z5, Z5
+	VPMINUB     Z13, Z5, Z5
+	VPERMD      Z5, Z14, Z5
+	VMOVDQU8    Z5, K1, (AX)
+	MOVLQSX     24(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready28
+	JZ          signed26
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z6, Z16
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z16, Z16
 	VPMOVZXBD.Z (BX), K3, Z15
 	VPSUBD.BCST 148(BP), Z15, Z15
-	VCVTDQ2PS   Z15, Z15
-	VMULPS.BCST 160(BP), Z15, Z15
-	VADDPS      Z15, Z6, Z6
+	VPSRLQ      $0x20, Z15, Z17
+	VPMULDQ     Z18, Z15, Z15
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ      Z15, Z6, Z6
+	VPADDQ      Z17, Z16, Z16
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z6
+	JMP         ready28
+
+signed26:
+	TESTQ       DX, DX
+	JZ          plain27
+	VMOVUPS     (CX), Z15
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   (DX), K2, Z15
+	VPSRLQ      $0x20, Z15, Z17
+	VPSRLQ      $0x20, Z6, Z16
+	VPMULDQ     Z15, Z6, Z6
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z6
+	JMP         ready28
+
+plain27:
+	VPSRLQ      $0x20, Z6, Z16
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z16, Z16
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z6
 
 ready28:
-	VCVTPS2DQ Z6, Z6
-	VPACKSSDW Z6, Z6, Z6
-	VPADDSW   Z11, Z6, Z6
-	VPACKUSWB Z6, Z6, Z6
-	VPMAXUB   Z12, Z6, Z6
-	VPMINUB   Z13, Z6, Z6
-	VPERMD    Z6, Z14, Z6
-	VMOVDQU8  Z6, K1, (AX)
-	MOVLQSX   28(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain29
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    (DX), Z7, Z15
-	VMULPS    (CX), Z7, Z7
-	VMOVAPS   Z15, K2, Z7
-	JMP       scaled30
-
-plain29:
-	VCVTDQ2PS Z7, Z7
-	VMULPS    (CX), Z7, Z7
-
-scaled30:
+	VPACKSSDW   Z6, Z6, Z6
+	VPADDSW     Z11, Z6, Z6
+	VPACKUSWB   Z6, Z6, Z6
+	VPMAXUB     Z12, Z6, Z6
+	VPMINUB     Z13, Z6, Z6
+	VPERMD      Z6, Z14, Z6
+	VMOVDQU8    Z6, K1, (AX)
+	MOVLQSX     28(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready31
+	JZ          signed29
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z7, Z16
+	VPMULDQ     (CX), Z7, Z7
+	VPMULDQ     4(CX), Z16, Z16
 	VPMOVZXBD.Z (BX), K3, Z15
 	VPSUBD.BCST 148(BP), Z15, Z15
-	VCVTDQ2PS   Z15, Z15
-	VMULPS.BCST 160(BP), Z15, Z15
-	VADDPS      Z15, Z7, Z7
+	VPSRLQ      $0x20, Z15, Z17
+	VPMULDQ     Z18, Z15, Z15
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ      Z15, Z7, Z7
+	VPADDQ      Z17, Z16, Z16
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z7
+	JMP         ready31
+
+signed29:
+	TESTQ       DX, DX
+	JZ          plain30
+	VMOVUPS     (CX), Z15
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   (DX), K2, Z15
+	VPSRLQ      $0x20, Z15, Z17
+	VPSRLQ      $0x20, Z7, Z16
+	VPMULDQ     Z15, Z7, Z7
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z7
+	JMP         ready31
+
+plain30:
+	VPSRLQ      $0x20, Z7, Z16
+	VPMULDQ     (CX), Z7, Z7
+	VPMULDQ     4(CX), Z16, Z16
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z7
 
 ready31:
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z7, Z7, Z7
-	VPADDSW   Z11, Z7, Z7
-	VPACKUSWB Z7, Z7, Z7
-	VPMAXUB   Z12, Z7, Z7
-	VPMINUB   Z13, Z7, Z7
-	VPERMD    Z7, Z14, Z7
-	VMOVDQU8  Z7, K1, (AX)
-	MOVLQSX   32(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain32
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (DX), Z8, Z15
-	VMULPS    (CX), Z8, Z8
-	VMOVAPS   Z15, K2, Z8
-	JMP       scaled33
-
-plain32:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (CX), Z8, Z8
-
-scaled33:
+	VPACKSSDW   Z7, Z7, Z7
+	VPADDSW     Z11, Z7, Z7
+	VPACKUSWB   Z7, Z7, Z7
+	VPMAXUB     Z12, Z7, Z7
+	VPMINUB     Z13, Z7, Z7
+	VPERMD      Z7, Z14, Z7
+	VMOVDQU8    Z7, K1, (AX)
+	MOVLQSX     32(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready34
+	JZ          signed32
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z8, Z16
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z16, Z16
 	VPMOVZXBD.Z (BX), K3, Z15
 	VPSUBD.BCST 148(BP), Z15, Z15
-	VCVTDQ2PS   Z15, Z15
-	VMULPS.BCST 160(BP), Z15, Z15
-	VADDPS      Z15, Z8, Z8
+	VPSRLQ      $0x20, Z15, Z17
+	VPMULDQ     Z18, Z15, Z15
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ      Z15, Z8, Z8
+	VPADDQ      Z17, Z16, Z16
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z8
+	JMP         ready34
+
+signed32:
+	TESTQ       DX, DX
+	JZ          plain33
+	VMOVUPS     (CX), Z15
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (DX), K2, Z15
+	VPSRLQ      $0x20, Z15, Z17
+	VPSRLQ      $0x20, Z8, Z16
+	VPMULDQ     Z15, Z8, Z8
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z8
+	JMP         ready34
+
+plain33:
+	VPSRLQ      $0x20, Z8, Z16
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z16, Z16
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z8
 
 ready34:
-	VCVTPS2DQ Z8, Z8
-	VPACKSSDW Z8, Z8, Z8
-	VPADDSW   Z11, Z8, Z8
-	VPACKUSWB Z8, Z8, Z8
-	VPMAXUB   Z12, Z8, Z8
-	VPMINUB   Z13, Z8, Z8
-	VPERMD    Z8, Z14, Z8
-	VMOVDQU8  Z8, K1, (AX)
-	MOVLQSX   36(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain35
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    (DX), Z9, Z15
-	VMULPS    (CX), Z9, Z9
-	VMOVAPS   Z15, K2, Z9
-	JMP       scaled36
-
-plain35:
-	VCVTDQ2PS Z9, Z9
-	VMULPS    (CX), Z9, Z9
-
-scaled36:
+	VPACKSSDW   Z8, Z8, Z8
+	VPADDSW     Z11, Z8, Z8
+	VPACKUSWB   Z8, Z8, Z8
+	VPMAXUB     Z12, Z8, Z8
+	VPMINUB     Z13, Z8, Z8
+	VPERMD      Z8, Z14, Z8
+	VMOVDQU8    Z8, K1, (AX)
+	MOVLQSX     36(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready37
+	JZ          signed35
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z9, Z16
+	VPMULDQ     (CX), Z9, Z9
+	VPMULDQ     4(CX), Z16, Z16
 	VPMOVZXBD.Z (BX), K3, Z15
 	VPSUBD.BCST 148(BP), Z15, Z15
-	VCVTDQ2PS   Z15, Z15
-	VMULPS.BCST 160(BP), Z15, Z15
-	VADDPS      Z15, Z9, Z9
+	VPSRLQ      $0x20, Z15, Z17
+	VPMULDQ     Z18, Z15, Z15
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ      Z15, Z9, Z9
+	VPADDQ      Z17, Z16, Z16
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z9
+	JMP         ready37
+
+signed35:
+	TESTQ       DX, DX
+	JZ          plain36
+	VMOVUPS     (CX), Z15
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   (DX), K2, Z15
+	VPSRLQ      $0x20, Z15, Z17
+	VPSRLQ      $0x20, Z9, Z16
+	VPMULDQ     Z15, Z9, Z9
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z9
+	JMP         ready37
+
+plain36:
+	VPSRLQ      $0x20, Z9, Z16
+	VPMULDQ     (CX), Z9, Z9
+	VPMULDQ     4(CX), Z16, Z16
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z9
 
 ready37:
-	VCVTPS2DQ Z9, Z9
-	VPACKSSDW Z9, Z9, Z9
-	VPADDSW   Z11, Z9, Z9
-	VPACKUSWB Z9, Z9, Z9
-	VPMAXUB   Z12, Z9, Z9
-	VPMINUB   Z13, Z9, Z9
-	VPERMD    Z9, Z14, Z9
-	VMOVDQU8  Z9, K1, (AX)
-	MOVLQSX   40(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain38
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    (DX), Z10, Z15
-	VMULPS    (CX), Z10, Z10
-	VMOVAPS   Z15, K2, Z10
-	JMP       scaled39
-
-plain38:
-	VCVTDQ2PS Z10, Z10
-	VMULPS    (CX), Z10, Z10
-
-scaled39:
+	VPACKSSDW   Z9, Z9, Z9
+	VPADDSW     Z11, Z9, Z9
+	VPACKUSWB   Z9, Z9, Z9
+	VPMAXUB     Z12, Z9, Z9
+	VPMINUB     Z13, Z9, Z9
+	VPERMD      Z9, Z14, Z9
+	VMOVDQU8    Z9, K1, (AX)
+	MOVLQSX     40(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready40
+	JZ          signed38
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z10, Z16
+	VPMULDQ     (CX), Z10, Z10
+	VPMULDQ     4(CX), Z16, Z16
 	VPMOVZXBD.Z (BX), K3, Z15
 	VPSUBD.BCST 148(BP), Z15, Z15
-	VCVTDQ2PS   Z15, Z15
-	VMULPS.BCST 160(BP), Z15, Z15
-	VADDPS      Z15, Z10, Z10
+	VPSRLQ      $0x20, Z15, Z17
+	VPMULDQ     Z18, Z15, Z15
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ      Z15, Z10, Z10
+	VPADDQ      Z17, Z16, Z16
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z10
+	JMP         ready40
+
+signed38:
+	TESTQ       DX, DX
+	JZ          plain39
+	VMOVUPS     (CX), Z15
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   (DX), K2, Z15
+	VPSRLQ      $0x20, Z15, Z17
+	VPSRLQ      $0x20, Z10, Z16
+	VPMULDQ     Z15, Z10, Z10
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z10
+	JMP         ready40
+
+plain39:
+	VPSRLQ      $0x20, Z10, Z16
+	VPMULDQ     (CX), Z10, Z10
+	VPMULDQ     4(CX), Z16, Z16
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z16, Z16
+	VMOVDQA32   Z16, K4, Z10
 
 ready40:
-	VCVTPS2DQ Z10, Z10
 	VPACKSSDW Z10, Z10, Z10
 	VPADDSW   Z11, Z10, Z10
 	VPACKUSWB Z10, Z10, Z10
@@ -4038,415 +5589,694 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z19
 	VPBROADCASTD 144(BP), Z12
 	VPBROADCASTD 152(BP), Z13
 	VPBROADCASTD 156(BP), Z14
-	VPMOVZXBD    168(BP), Z15
+	VPMOVZXBD    208(BP), Z15
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z16
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z16, K2, Z0
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z17
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z17, Z17
+	VPMOVZXBD.Z  (BX), K3, Z16
+	VPSUBD.BCST  148(BP), Z16, Z16
+	VPSRLQ       $0x20, Z16, Z18
+	VPMULDQ      Z19, Z16, Z16
+	VPMULDQ      Z19, Z18, Z18
+	VPADDQ       Z16, Z0, Z0
+	VPADDQ       Z18, Z17, Z17
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z17, Z17
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z17, Z17
+	VMOVDQA32    Z17, K4, Z0
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z0, Z17
+	VPMULDQ     Z16, Z0, Z0
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z0
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD.Z (BX), K3, Z16
-	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z0, Z0
+plain9:
+	VPSRLQ      $0x20, Z0, Z17
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z0
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VPACKSSDW Z0, Z0, Z0
-	VPADDSW   Z12, Z0, Z0
-	VPACKUSWB Z0, Z0, Z0
-	VPMAXUB   Z13, Z0, Z0
-	VPMINUB   Z14, Z0, Z0
-	VPERMD    Z0, Z15, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z1, K2
-	VCVTDQ2PS Z1, Z1
-	VMULPS    (DX), Z1, Z16
-	VMULPS    (CX), Z1, Z1
-	VMOVAPS   Z16, K2, Z1
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z1, Z1
-	VMULPS    (CX), Z1, Z1
-
-scaled12:
+	VPACKSSDW   Z0, Z0, Z0
+	VPADDSW     Z12, Z0, Z0
+	VPACKUSWB   Z0, Z0, Z0
+	VPMAXUB     Z13, Z0, Z0
+	VPMINUB     Z14, Z0, Z0
+	VPERMD      Z0, Z15, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z1, Z17
+	VPMULDQ     (CX), Z1, Z1
+	VPMULDQ     4(CX), Z17, Z17
 	VPMOVZXBD.Z (BX), K3, Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z1, Z1
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z1, Z1
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z1
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z1, Z17
+	VPMULDQ     Z16, Z1, Z1
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z1
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z1, Z17
+	VPMULDQ     (CX), Z1, Z1
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z1
 
 ready13:
-	VCVTPS2DQ Z1, Z1
-	VPACKSSDW Z1, Z1, Z1
-	VPADDSW   Z12, Z1, Z1
-	VPACKUSWB Z1, Z1, Z1
-	VPMAXUB   Z13, Z1, Z1
-	VPMINUB   Z14, Z1, Z1
-	VPERMD    Z1, Z15, Z1
-	VMOVDQU8  Z1, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z2, K2
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (DX), Z2, Z16
-	VMULPS    (CX), Z2, Z2
-	VMOVAPS   Z16, K2, Z2
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (CX), Z2, Z2
-
-scaled15:
+	VPACKSSDW   Z1, Z1, Z1
+	VPADDSW     Z12, Z1, Z1
+	VPACKUSWB   Z1, Z1, Z1
+	VPMAXUB     Z13, Z1, Z1
+	VPMINUB     Z14, Z1, Z1
+	VPERMD      Z1, Z15, Z1
+	VMOVDQU8    Z1, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z2, Z17
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z17, Z17
 	VPMOVZXBD.Z (BX), K3, Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z2, Z2
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z2, Z2
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z2
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z2, Z17
+	VPMULDQ     Z16, Z2, Z2
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z2
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z2, Z17
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z2
 
 ready16:
-	VCVTPS2DQ Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPADDSW   Z12, Z2, Z2
-	VPACKUSWB Z2, Z2, Z2
-	VPMAXUB   Z13, Z2, Z2
-	VPMINUB   Z14, Z2, Z2
-	VPERMD    Z2, Z15, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (DX), Z3, Z16
-	VMULPS    (CX), Z3, Z3
-	VMOVAPS   Z16, K2, Z3
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (CX), Z3, Z3
-
-scaled18:
+	VPACKSSDW   Z2, Z2, Z2
+	VPADDSW     Z12, Z2, Z2
+	VPACKUSWB   Z2, Z2, Z2
+	VPMAXUB     Z13, Z2, Z2
+	VPMINUB     Z14, Z2, Z2
+	VPERMD      Z2, Z15, Z2
+	VMOVDQU8    Z2, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z3, Z17
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z17, Z17
 	VPMOVZXBD.Z (BX), K3, Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z3, Z3
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z3, Z3
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z3
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z3, Z17
+	VPMULDQ     Z16, Z3, Z3
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z3
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z3, Z17
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z3
 
 ready19:
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z3, Z3, Z3
-	VPADDSW   Z12, Z3, Z3
-	VPACKUSWB Z3, Z3, Z3
-	VPMAXUB   Z13, Z3, Z3
-	VPMINUB   Z14, Z3, Z3
-	VPERMD    Z3, Z15, Z3
-	VMOVDQU8  Z3, K1, (AX)
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain20
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (DX), Z4, Z16
-	VMULPS    (CX), Z4, Z4
-	VMOVAPS   Z16, K2, Z4
-	JMP       scaled21
-
-plain20:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (CX), Z4, Z4
-
-scaled21:
+	VPACKSSDW   Z3, Z3, Z3
+	VPADDSW     Z12, Z3, Z3
+	VPACKUSWB   Z3, Z3, Z3
+	VPMAXUB     Z13, Z3, Z3
+	VPMINUB     Z14, Z3, Z3
+	VPERMD      Z3, Z15, Z3
+	VMOVDQU8    Z3, K1, (AX)
+	MOVLQSX     16(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready22
+	JZ          signed20
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z4, Z17
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z17, Z17
 	VPMOVZXBD.Z (BX), K3, Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z4, Z4
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z4, Z4
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z4
+	JMP         ready22
+
+signed20:
+	TESTQ       DX, DX
+	JZ          plain21
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z4, Z17
+	VPMULDQ     Z16, Z4, Z4
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z4
+	JMP         ready22
+
+plain21:
+	VPSRLQ      $0x20, Z4, Z17
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z4
 
 ready22:
-	VCVTPS2DQ Z4, Z4
-	VPACKSSDW Z4, Z4, Z4
-	VPADDSW   Z12, Z4, Z4
-	VPACKUSWB Z4, Z4, Z4
-	VPMAXUB   Z13, Z4, Z4
-	VPMINUB   Z14, Z4, Z4
-	VPERMD    Z4, Z15, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain23
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    (DX), Z5, Z16
-	VMULPS    (CX), Z5, Z5
-	VMOVAPS   Z16, K2, Z5
-	JMP       scaled24
-
-plain23:
-	VCVTDQ2PS Z5, Z5
-	VMULPS    (CX), Z5, Z5
-
-scaled24:
+	VPACKSSDW   Z4, Z4, Z4
+	VPADDSW     Z12, Z4, Z4
+	VPACKUSWB   Z4, Z4, Z4
+	VPMAXUB     Z13, Z4, Z4
+	VPMINUB     Z14, Z4, Z4
+	VPERMD      Z4, Z15, Z4
+	VMOVDQU8    Z4, K1, (AX)
+	MOVLQSX     20(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready25
+	JZ          signed23
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z5, Z17
+	VPMULDQ     (CX), Z5, Z5
+	VPMULDQ     4(CX), Z17, Z17
 	VPMOVZXBD.Z (BX), K3, Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z5, Z5
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z5, Z5
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z5
+	JMP         ready25
+
+signed23:
+	TESTQ       DX, DX
+	JZ          plain24
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z5, Z17
+	VPMULDQ     Z16, Z5, Z5
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z5
+	JMP         ready25
+
+plain24:
+	VPSRLQ      $0x20, Z5, Z17
+	VPMULDQ     (CX), Z5, Z5
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z5
 
 ready25:
-	VCVTPS2DQ Z5, Z5
-	VPACKSSDW Z5, Z5, Z5
-	VPADDSW   Z12, Z5, Z5
-	VPACKUSWB Z5, Z5, Z5
-	VPMAXUB   Z13, Z5, Z5
-	VPMINUB   Z14, Z5, Z5
-	VPERMD    Z5, Z15, Z5
-	VMOVDQU8  Z5, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain26
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (DX), Z6, Z16
-	VMULPS    (CX), Z6, Z6
-	VMOVAPS   Z16, K2, Z6
-	JMP       scaled27
-
-plain26:
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (CX), Z6, Z6
-
-scaled27:
+	VPACKSSDW   Z5, Z5, Z5
+	VPADDSW     Z12, Z5, Z5
+	VPACKUSWB   Z5, Z5, Z5
+	VPMAXUB     Z13, Z5, Z5
+	VPMINUB     Z14, Z5, Z5
+	VPERMD      Z5, Z15, Z5
+	VMOVDQU8    Z5, K1, (AX)
+	MOVLQSX     24(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready28
+	JZ          signed26
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z6, Z17
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z17, Z17
 	VPMOVZXBD.Z (BX), K3, Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z6, Z6
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z6, Z6
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z6
+	JMP         ready28
+
+signed26:
+	TESTQ       DX, DX
+	JZ          plain27
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z6, Z17
+	VPMULDQ     Z16, Z6, Z6
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z6
+	JMP         ready28
+
+plain27:
+	VPSRLQ      $0x20, Z6, Z17
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z6
 
 ready28:
-	VCVTPS2DQ Z6, Z6
-	VPACKSSDW Z6, Z6, Z6
-	VPADDSW   Z12, Z6, Z6
-	VPACKUSWB Z6, Z6, Z6
-	VPMAXUB   Z13, Z6, Z6
-	VPMINUB   Z14, Z6, Z6
-	VPERMD    Z6, Z15, Z6
-	VMOVDQU8  Z6, K1, (AX)
-	MOVLQSX   28(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain29
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    (DX), Z7, Z16
-	VMULPS    (CX), Z7, Z7
-	VMOVAPS   Z16, K2, Z7
-	JMP       scaled30
-
-plain29:
-	VCVTDQ2PS Z7, Z7
-	VMULPS    (CX), Z7, Z7
-
-scaled30:
+	VPACKSSDW   Z6, Z6, Z6
+	VPADDSW     Z12, Z6, Z6
+	VPACKUSWB   Z6, Z6, Z6
+	VPMAXUB     Z13, Z6, Z6
+	VPMINUB     Z14, Z6, Z6
+	VPERMD      Z6, Z15, Z6
+	VMOVDQU8    Z6, K1, (AX)
+	MOVLQSX     28(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready31
+	JZ          signed29
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z7, Z17
+	VPMULDQ     (CX), Z7, Z7
+	VPMULDQ     4(CX), Z17, Z17
 	VPMOVZXBD.Z (BX), K3, Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z7, Z7
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z7, Z7
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z7
+	JMP         ready31
+
+signed29:
+	TESTQ       DX, DX
+	JZ          plain30
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z7, Z17
+	VPMULDQ     Z16, Z7, Z7
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z7
+	JMP         ready31
+
+plain30:
+	VPSRLQ      $0x20, Z7, Z17
+	VPMULDQ     (CX), Z7, Z7
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z7
 
 ready31:
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z7, Z7, Z7
-	VPADDSW   Z12, Z7, Z7
-	VPACKUSWB Z7, Z7, Z7
-	VPMAXUB   Z13, Z7, Z7
-	VPMINUB   Z14, Z7, Z7
-	VPERMD    Z7, Z15, Z7
-	VMOVDQU8  Z7, K1, (AX)
-	MOVLQSX   32(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain32
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (DX), Z8, Z16
-	VMULPS    (CX), Z8, Z8
-	VMOVAPS   Z16, K2, Z8
-	JMP       scaled33
-
-plain32:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (CX), Z8, Z8
-
-scaled33:
+	VPACKSSDW   Z7, Z7, Z7
+	VPADDSW     Z12, Z7, Z7
+	VPACKUSWB   Z7, Z7, Z7
+	VPMAXUB     Z13, Z7, Z7
+	VPMINUB     Z14, Z7, Z7
+	VPERMD      Z7, Z15, Z7
+	VMOVDQU8    Z7, K1, (AX)
+	MOVLQSX     32(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready34
+	JZ          signed32
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z8, Z17
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z17, Z17
 	VPMOVZXBD.Z (BX), K3, Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z8, Z8
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z8, Z8
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z8
+	JMP         ready34
+
+signed32:
+	TESTQ       DX, DX
+	JZ          plain33
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z8, Z17
+	VPMULDQ     Z16, Z8, Z8
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z8
+	JMP         ready34
+
+plain33:
+	VPSRLQ      $0x20, Z8, Z17
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z8
 
 ready34:
-	VCVTPS2DQ Z8, Z8
-	VPACKSSDW Z8, Z8, Z8
-	VPADDSW   Z12, Z8, Z8
-	VPACKUSWB Z8, Z8, Z8
-	VPMAXUB   Z13, Z8, Z8
-	VPMINUB   Z14, Z8, Z8
-	VPERMD    Z8, Z15, Z8
-	VMOVDQU8  Z8, K1, (AX)
-	MOVLQSX   36(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain35
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    (DX), Z9, Z16
-	VMULPS    (CX), Z9, Z9
-	VMOVAPS   Z16, K2, Z9
-	JMP       scaled36
-
-plain35:
-	VCVTDQ2PS Z9, Z9
-	VMULPS    (CX), Z9, Z9
-
-scaled36:
+	VPACKSSDW   Z8, Z8, Z8
+	VPADDSW     Z12, Z8, Z8
+	VPACKUSWB   Z8, Z8, Z8
+	VPMAXUB     Z13, Z8, Z8
+	VPMINUB     Z14, Z8, Z8
+	VPERMD      Z8, Z15, Z8
+	VMOVDQU8    Z8, K1, (AX)
+	MOVLQSX     36(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready37
+	JZ          signed35
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z9, Z17
+	VPMULDQ     (CX), Z9, Z9
+	VPMULDQ     4(CX), Z17, Z17
 	VPMOVZXBD.Z (BX), K3, Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z9, Z9
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z9, Z9
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z9
+	JMP         ready37
+
+signed35:
+	TESTQ       DX, DX
+	JZ          plain36
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z9, Z17
+	VPMULDQ     Z16, Z9, Z9
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z9
+	JMP         ready37
+
+plain36:
+	VPSRLQ      $0x20, Z9, Z17
+	VPMULDQ     (CX), Z9, Z9
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z9
 
 ready37:
-	VCVTPS2DQ Z9, Z9
-	VPACKSSDW Z9, Z9, Z9
-	VPADDSW   Z12, Z9, Z9
-	VPACKUSWB Z9, Z9, Z9
-	VPMAXUB   Z13, Z9, Z9
-	VPMINUB   Z14, Z9, Z9
-	VPERMD    Z9, Z15, Z9
-	VMOVDQU8  Z9, K1, (AX)
-	MOVLQSX   40(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain38
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    (DX), Z10, Z16
-	VMULPS    (CX), Z10, Z10
-	VMOVAPS   Z16, K2, Z10
-	JMP       scaled39
-
-plain38:
-	VCVTDQ2PS Z10, Z10
-	VMULPS    (CX), Z10, Z10
-
-scaled39:
+	VPACKSSDW   Z9, Z9, Z9
+	VPADDSW     Z12, Z9, Z9
+	VPACKUSWB   Z9, Z9, Z9
+	VPMAXUB     Z13, Z9, Z9
+	VPMINUB     Z14, Z9, Z9
+	VPERMD      Z9, Z15, Z9
+	VMOVDQU8    Z9, K1, (AX)
+	MOVLQSX     40(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready40
+	JZ          signed38
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z10, Z17
+	VPMULDQ     (CX), Z10, Z10
+	VPMULDQ     4(CX), Z17, Z17
 	VPMOVZXBD.Z (BX), K3, Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z10, Z10
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z10, Z10
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z10
+	JMP         ready40
+
+signed38:
+	TESTQ       DX, DX
+	JZ          plain39
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z10, Z17
+	VPMULDQ     Z16, Z10, Z10
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z10
+	JMP         ready40
+
+plain39:
+	VPSRLQ      $0x20, Z10, Z17
+	VPMULDQ     (CX), Z10, Z10
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z10
 
 ready40:
-	VCVTPS2DQ Z10, Z10
-	VPACKSSDW Z10, Z10, Z10
-	VPADDSW   Z12, Z10, Z10
-	VPACKUSWB Z10, Z10, Z10
-	VPMAXUB   Z13, Z10, Z10
-	VPMINUB   Z14, Z10, Z10
-	VPERMD    Z10, Z15, Z10
-	VMOVDQU8  Z10, K1, (AX)
-	MOVLQSX   44(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain41
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    (DX), Z11, Z16
-	VMULPS    (CX), Z11, Z11
-	VMOVAPS   Z16, K2, Z11
-	JMP       scaled42
-
-plain41:
-	VCVTDQ2PS Z11, Z11
-	VMULPS    (CX), Z11, Z11
-
-scaled42:
+	VPACKSSDW   Z10, Z10, Z10
+	VPADDSW     Z12, Z10, Z10
+	VPACKUSWB   Z10, Z10, Z10
+	VPMAXUB     Z13, Z10, Z10
+	VPMINUB     Z14, Z10, Z10
+	VPERMD      Z10, Z15, Z10
+	VMOVDQU8    Z10, K1, (AX)
+	MOVLQSX     44(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready43
+	JZ          signed41
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z11, Z17
+	VPMULDQ     (CX), Z11, Z11
+	VPMULDQ     4(CX), Z17, Z17
 	VPMOVZXBD.Z (BX), K3, Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z11, Z11
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z11, Z11
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z11
+	JMP         ready43
+
+signed41:
+	TESTQ       DX, DX
+	JZ          plain42
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z11, Z17
+	VPMULDQ     Z16, Z11, Z11
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z11
+	JMP         ready43
+
+plain42:
+	VPSRLQ      $0x20, Z11, Z17
+	VPMULDQ     (CX), Z11, Z11
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z11
 
 ready43:
-	VCVTPS2DQ Z11, Z11
 	VPACKSSDW Z11, Z11, Z11
 	VPADDSW   Z12, Z11, Z11
 	VPACKUSWB Z11, Z11, Z11
@@ -4480,8 +6310,8 @@ tile1:
 	ADDQ    R15, AX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -4525,7 +6355,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -4540,54 +6370,102 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z9
 	VPBROADCASTD 144(BP), Z2
 	VPBROADCASTD 152(BP), Z3
 	VPBROADCASTD 156(BP), Z4
-	VPMOVZXBD    168(BP), Z5
+	VPMOVZXBD    208(BP), Z5
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z6
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z6, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z6
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z6, K2, Z1
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z7
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z7, Z7
+	VPMOVZXBD    (BX), Z6
+	VPSUBD.BCST  148(BP), Z6, Z6
+	VPSRLQ       $0x20, Z6, Z8
+	VPMULDQ      Z9, Z6, Z6
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ       Z6, Z0, Z0
+	VPADDQ       Z8, Z7, Z7
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z7, Z7
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z7, Z7
+	VMOVDQA32    Z7, K4, Z0
+	VPSRLQ       $0x20, Z1, Z7
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z7, Z7
+	VPMOVZXBD.Z  16(BX), K3, Z6
+	VPSUBD.BCST  148(BP), Z6, Z6
+	VPSRLQ       $0x20, Z6, Z8
+	VPMULDQ      Z9, Z6, Z6
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ       Z6, Z1, Z1
+	VPADDQ       Z8, Z7, Z7
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z7, Z7
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z7, Z7
+	VMOVDQA32    Z7, K4, Z1
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z6
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z6
+	VPSRLQ      $0x20, Z6, Z8
+	VPSRLQ      $0x20, Z0, Z7
+	VPMULDQ     Z6, Z0, Z0
+	VPMULDQ     Z8, Z7, Z7
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z7, Z7
+	VMOVDQA32   Z7, K4, Z0
+	VMOVUPS     64(CX), Z6
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z6
+	VPSRLQ      $0x20, Z6, Z8
+	VPSRLQ      $0x20, Z1, Z7
+	VPMULDQ     Z6, Z1, Z1
+	VPMULDQ     Z8, Z7, Z7
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z7, Z7
+	VMOVDQA32   Z7, K4, Z1
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z6
-	VPSUBD.BCST 148(BP), Z6, Z6
-	VCVTDQ2PS   Z6, Z6
-	VMULPS.BCST 160(BP), Z6, Z6
-	VADDPS      Z6, Z0, Z0
-	VPMOVZXBD.Z 16(BX), K3, Z6
-	VPSUBD.BCST 148(BP), Z6, Z6
-	VCVTDQ2PS   Z6, Z6
-	VMULPS.BCST 160(BP), Z6, Z6
-	VADDPS      Z6, Z1, Z1
+plain9:
+	VPSRLQ      $0x20, Z0, Z7
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z7, Z7
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z7, Z7
+	VMOVDQA32   Z7, K4, Z0
+	VPSRLQ      $0x20, Z1, Z7
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z7, Z7
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z7, Z7
+	VMOVDQA32   Z7, K4, Z1
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW   Z2, Z0, Z0
 	VPACKUSWB Z1, Z0, Z0
@@ -4625,8 +6503,8 @@ tile1:
 	ADDQ    R15, BX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -4679,7 +6557,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -4698,101 +6576,194 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z11
 	VPBROADCASTD 144(BP), Z4
 	VPBROADCASTD 152(BP), Z5
 	VPBROADCASTD 156(BP), Z6
-	VPMOVZXBD    168(BP), Z7
+	VPMOVZXBD    208(BP), Z7
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z8
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z8, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z8
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z8, K2, Z1
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z9
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z9, Z9
+	VPMOVZXBD    (BX), Z8
+	VPSUBD.BCST  148(BP), Z8, Z8
+	VPSRLQ       $0x20, Z8, Z10
+	VPMULDQ      Z11, Z8, Z8
+	VPMULDQ      Z11, Z10, Z10
+	VPADDQ       Z8, Z0, Z0
+	VPADDQ       Z10, Z9, Z9
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z9, Z9
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z9, Z9
+	VMOVDQA32    Z9, K4, Z0
+	VPSRLQ       $0x20, Z1, Z9
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z9, Z9
+	VPMOVZXBD.Z  16(BX), K3, Z8
+	VPSUBD.BCST  148(BP), Z8, Z8
+	VPSRLQ       $0x20, Z8, Z10
+	VPMULDQ      Z11, Z8, Z8
+	VPMULDQ      Z11, Z10, Z10
+	VPADDQ       Z8, Z1, Z1
+	VPADDQ       Z10, Z9, Z9
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z9, Z9
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z9, Z9
+	VMOVDQA32    Z9, K4, Z1
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z8
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z8
+	VPSRLQ      $0x20, Z8, Z10
+	VPSRLQ      $0x20, Z0, Z9
+	VPMULDQ     Z8, Z0, Z0
+	VPMULDQ     Z10, Z9, Z9
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z0
+	VMOVUPS     64(CX), Z8
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z8
+	VPSRLQ      $0x20, Z8, Z10
+	VPSRLQ      $0x20, Z1, Z9
+	VPMULDQ     Z8, Z1, Z1
+	VPMULDQ     Z10, Z9, Z9
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z1
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z8
-	VPSUBD.BCST 148(BP), Z8, Z8
-	VCVTDQ2PS   Z8, Z8
-	VMULPS.BCST 160(BP), Z8, Z8
-	VADDPS      Z8, Z0, Z0
-	VPMOVZXBD.Z 16(BX), K3, Z8
-	VPSUBD.BCST 148(BP), Z8, Z8
-	VCVTDQ2PS   Z8, Z8
-	VMULPS.BCST 160(BP), Z8, Z8
-	VADDPS      Z8, Z1, Z1
+plain9:
+	VPSRLQ      $0x20, Z0, Z9
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z9, Z9
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z0
+	VPSRLQ      $0x20, Z1, Z9
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z9, Z9
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z1
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z4, Z0, Z0
-	VPACKUSWB Z1, Z0, Z0
-	VPMAXUB   Z5, Z0, Z0
-	VPMINUB   Z6, Z0, Z0
-	VPERMD    Z0, Z7, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z2, K2
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (DX), Z2, Z8
-	VMULPS    (CX), Z2, Z2
-	VMOVAPS   Z8, K2, Z2
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    64(DX), Z3, Z8
-	VMULPS    64(CX), Z3, Z3
-	VMOVAPS   Z8, K2, Z3
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (CX), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    64(CX), Z3, Z3
-
-scaled12:
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z4, Z0, Z0
+	VPACKUSWB   Z1, Z0, Z0
+	VPMAXUB     Z5, Z0, Z0
+	VPMINUB     Z6, Z0, Z0
+	VPERMD      Z0, Z7, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z2, Z9
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z9, Z9
 	VPMOVZXBD   (BX), Z8
 	VPSUBD.BCST 148(BP), Z8, Z8
-	VCVTDQ2PS   Z8, Z8
-	VMULPS.BCST 160(BP), Z8, Z8
-	VADDPS      Z8, Z2, Z2
+	VPSRLQ      $0x20, Z8, Z10
+	VPMULDQ     Z11, Z8, Z8
+	VPMULDQ     Z11, Z10, Z10
+	VPADDQ      Z8, Z2, Z2
+	VPADDQ      Z10, Z9, Z9
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z2
+	VPSRLQ      $0x20, Z3, Z9
+	VPMULDQ     64(CX), Z3, Z3
+	VPMULDQ     68(CX), Z9, Z9
 	VPMOVZXBD.Z 16(BX), K3, Z8
 	VPSUBD.BCST 148(BP), Z8, Z8
-	VCVTDQ2PS   Z8, Z8
-	VMULPS.BCST 160(BP), Z8, Z8
-	VADDPS      Z8, Z3, Z3
+	VPSRLQ      $0x20, Z8, Z10
+	VPMULDQ     Z11, Z8, Z8
+	VPMULDQ     Z11, Z10, Z10
+	VPADDQ      Z8, Z3, Z3
+	VPADDQ      Z10, Z9, Z9
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z3
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z8
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   (DX), K2, Z8
+	VPSRLQ      $0x20, Z8, Z10
+	VPSRLQ      $0x20, Z2, Z9
+	VPMULDQ     Z8, Z2, Z2
+	VPMULDQ     Z10, Z9, Z9
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z2
+	VMOVUPS     64(CX), Z8
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   64(DX), K2, Z8
+	VPSRLQ      $0x20, Z8, Z10
+	VPSRLQ      $0x20, Z3, Z9
+	VPMULDQ     Z8, Z3, Z3
+	VPMULDQ     Z10, Z9, Z9
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z3
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z2, Z9
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z9, Z9
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z2
+	VPSRLQ      $0x20, Z3, Z9
+	VPMULDQ     64(CX), Z3, Z3
+	VPMULDQ     68(CX), Z9, Z9
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z3
 
 ready13:
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
 	VPACKSSDW Z3, Z2, Z2
 	VPADDSW   Z4, Z2, Z2
 	VPACKUSWB Z3, Z2, Z2
@@ -4834,8 +6805,8 @@ tile1:
 	ADDQ    R15, CX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -4897,7 +6868,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -4920,148 +6891,286 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z13
 	VPBROADCASTD 144(BP), Z6
 	VPBROADCASTD 152(BP), Z7
 	VPBROADCASTD 156(BP), Z8
-	VPMOVZXBD    168(BP), Z9
+	VPMOVZXBD    208(BP), Z9
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z10
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z10, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z10
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z10, K2, Z1
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z11
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z11, Z11
+	VPMOVZXBD    (BX), Z10
+	VPSUBD.BCST  148(BP), Z10, Z10
+	VPSRLQ       $0x20, Z10, Z12
+	VPMULDQ      Z13, Z10, Z10
+	VPMULDQ      Z13, Z12, Z12
+	VPADDQ       Z10, Z0, Z0
+	VPADDQ       Z12, Z11, Z11
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z11, Z11
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z11, Z11
+	VMOVDQA32    Z11, K4, Z0
+	VPSRLQ       $0x20, Z1, Z11
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z11, Z11
+	VPMOVZXBD.Z  16(BX), K3, Z10
+	VPSUBD.BCST  148(BP), Z10, Z10
+	VPSRLQ       $0x20, Z10, Z12
+	VPMULDQ      Z13, Z10, Z10
+	VPMULDQ      Z13, Z12, Z12
+	VPADDQ       Z10, Z1, Z1
+	VPADDQ       Z12, Z11, Z11
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z11, Z11
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z11, Z11
+	VMOVDQA32    Z11, K4, Z1
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z10
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z10
+	VPSRLQ      $0x20, Z10, Z12
+	VPSRLQ      $0x20, Z0, Z11
+	VPMULDQ     Z10, Z0, Z0
+	VPMULDQ     Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z0
+	VMOVUPS     64(CX), Z10
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z10
+	VPSRLQ      $0x20, Z10, Z12
+	VPSRLQ      $0x20, Z1, Z11
+	VPMULDQ     Z10, Z1, Z1
+	VPMULDQ     Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z1
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z10
-	VPSUBD.BCST 148(BP), Z10, Z10
-	VCVTDQ2PS   Z10, Z10
-	VMULPS.BCST 160(BP), Z10, Z10
-	VADDPS      Z10, Z0, Z0
-	VPMOVZXBD.Z 16(BX), K3, Z10
-	VPSUBD.BCST 148(BP), Z10, Z10
-	VCVTDQ2PS   Z10, Z10
-	VMULPS.BCST 160(BP), Z10, Z10
-	VADDPS      Z10, Z1, Z1
+plain9:
+	VPSRLQ      $0x20, Z0, Z11
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z11, Z11
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z0
+	VPSRLQ      $0x20, Z1, Z11
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z11, Z11
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z1
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z6, Z0, Z0
-	VPACKUSWB Z1, Z0, Z0
-	VPMAXUB   Z7, Z0, Z0
-	VPMINUB   Z8, Z0, Z0
-	VPERMD    Z0, Z9, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z2, K2
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (DX), Z2, Z10
-	VMULPS    (CX), Z2, Z2
-	VMOVAPS   Z10, K2, Z2
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    64(DX), Z3, Z10
-	VMULPS    64(CX), Z3, Z3
-	VMOVAPS   Z10, K2, Z3
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (CX), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    64(CX), Z3, Z3
-
-scaled12:
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z6, Z0, Z0
+	VPACKUSWB   Z1, Z0, Z0
+	VPMAXUB     Z7, Z0, Z0
+	VPMINUB     Z8, Z0, Z0
+	VPERMD      Z0, Z9, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z2, Z11
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z11, Z11
 	VPMOVZXBD   (BX), Z10
 	VPSUBD.BCST 148(BP), Z10, Z10
-	VCVTDQ2PS   Z10, Z10
-	VMULPS.BCST 160(BP), Z10, Z10
-	VADDPS      Z10, Z2, Z2
+	VPSRLQ      $0x20, Z10, Z12
+	VPMULDQ     Z13, Z10, Z10
+	VPMULDQ     Z13, Z12, Z12
+	VPADDQ      Z10, Z2, Z2
+	VPADDQ      Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z2
+	VPSRLQ      $0x20, Z3, Z11
+	VPMULDQ     64(CX), Z3, Z3
+	VPMULDQ     68(CX), Z11, Z11
 	VPMOVZXBD.Z 16(BX), K3, Z10
 	VPSUBD.BCST 148(BP), Z10, Z10
-	VCVTDQ2PS   Z10, Z10
-	VMULPS.BCST 160(BP), Z10, Z10
-	VADDPS      Z10, Z3, Z3
+	VPSRLQ      $0x20, Z10, Z12
+	VPMULDQ     Z13, Z10, Z10
+	VPMULDQ     Z13, Z12, Z12
+	VPADDQ      Z10, Z3, Z3
+	VPADDQ      Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z3
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z10
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   (DX), K2, Z10
+	VPSRLQ      $0x20, Z10, Z12
+	VPSRLQ      $0x20, Z2, Z11
+	VPMULDQ     Z10, Z2, Z2
+	VPMULDQ     Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z2
+	VMOVUPS     64(CX), Z10
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   64(DX), K2, Z10
+	VPSRLQ      $0x20, Z10, Z12
+	VPSRLQ      $0x20, Z3, Z11
+	VPMULDQ     Z10, Z3, Z3
+	VPMULDQ     Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z3
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z2, Z11
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z11, Z11
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z2
+	VPSRLQ      $0x20, Z3, Z11
+	VPMULDQ     64(CX), Z3, Z3
+	VPMULDQ     68(CX), Z11, Z11
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z3
 
 ready13:
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z6, Z2, Z2
-	VPACKUSWB Z3, Z2, Z2
-	VPMAXUB   Z7, Z2, Z2
-	VPMINUB   Z8, Z2, Z2
-	VPERMD    Z2, Z9, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (DX), Z4, Z10
-	VMULPS    (CX), Z4, Z4
-	VMOVAPS   Z10, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(DX), Z5, Z10
-	VMULPS    64(CX), Z5, Z5
-	VMOVAPS   Z10, K2, Z5
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (CX), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(CX), Z5, Z5
-
-scaled15:
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z6, Z2, Z2
+	VPACKUSWB   Z3, Z2, Z2
+	VPMAXUB     Z7, Z2, Z2
+	VPMINUB     Z8, Z2, Z2
+	VPERMD      Z2, Z9, Z2
+	VMOVDQU8    Z2, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z4, Z11
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z11, Z11
 	VPMOVZXBD   (BX), Z10
 	VPSUBD.BCST 148(BP), Z10, Z10
-	VCVTDQ2PS   Z10, Z10
-	VMULPS.BCST 160(BP), Z10, Z10
-	VADDPS      Z10, Z4, Z4
+	VPSRLQ      $0x20, Z10, Z12
+	VPMULDQ     Z13, Z10, Z10
+	VPMULDQ     Z13, Z12, Z12
+	VPADDQ      Z10, Z4, Z4
+	VPADDQ      Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z4
+	VPSRLQ      $0x20, Z5, Z11
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z11, Z11
 	VPMOVZXBD.Z 16(BX), K3, Z10
 	VPSUBD.BCST 148(BP), Z10, Z10
-	VCVTDQ2PS   Z10, Z10
-	VMULPS.BCST 160(BP), Z10, Z10
-	VADDPS      Z10, Z5, Z5
+	VPSRLQ      $0x20, Z10, Z12
+	VPMULDQ     Z13, Z10, Z10
+	VPMULDQ     Z13, Z12, Z12
+	VPADDQ      Z10, Z5, Z5
+	VPADDQ      Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z5
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z10
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (DX), K2, Z10
+	VPSRLQ      $0x20, Z10, Z12
+	VPSRLQ      $0x20, Z4, Z11
+	VPMULDQ     Z10, Z4, Z4
+	VPMULDQ     Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z4
+	VMOVUPS     64(CX), Z10
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(DX), K2, Z10
+	VPSRLQ      $0x20, Z10, Z12
+	VPSRLQ      $0x20, Z5, Z11
+	VPMULDQ     Z10, Z5, Z5
+	VPMULDQ     Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z5
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z4, Z11
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z11, Z11
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z4
+	VPSRLQ      $0x20, Z5, Z11
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z11, Z11
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z5
 
 ready16:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
 	VPACKSSDW Z5, Z4, Z4
 	VPADDSW   Z6, Z4, Z4
 	VPACKUSWB Z5, Z4, Z4
@@ -5107,8 +7216,8 @@ tile1:
 	ADDQ    R15, DX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -5179,7 +7288,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -5206,195 +7315,378 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z15
 	VPBROADCASTD 144(BP), Z8
 	VPBROADCASTD 152(BP), Z9
 	VPBROADCASTD 156(BP), Z10
-	VPMOVZXBD    168(BP), Z11
+	VPMOVZXBD    208(BP), Z11
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z12
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z12, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z12
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z12, K2, Z1
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z13
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z13, Z13
+	VPMOVZXBD    (BX), Z12
+	VPSUBD.BCST  148(BP), Z12, Z12
+	VPSRLQ       $0x20, Z12, Z14
+	VPMULDQ      Z15, Z12, Z12
+	VPMULDQ      Z15, Z14, Z14
+	VPADDQ       Z12, Z0, Z0
+	VPADDQ       Z14, Z13, Z13
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z13, Z13
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z13, Z13
+	VMOVDQA32    Z13, K4, Z0
+	VPSRLQ       $0x20, Z1, Z13
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z13, Z13
+	VPMOVZXBD.Z  16(BX), K3, Z12
+	VPSUBD.BCST  148(BP), Z12, Z12
+	VPSRLQ       $0x20, Z12, Z14
+	VPMULDQ      Z15, Z12, Z12
+	VPMULDQ      Z15, Z14, Z14
+	VPADDQ       Z12, Z1, Z1
+	VPADDQ       Z14, Z13, Z13
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z13, Z13
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z13, Z13
+	VMOVDQA32    Z13, K4, Z1
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z12
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z12
+	VPSRLQ      $0x20, Z12, Z14
+	VPSRLQ      $0x20, Z0, Z13
+	VPMULDQ     Z12, Z0, Z0
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z0
+	VMOVUPS     64(CX), Z12
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z12
+	VPSRLQ      $0x20, Z12, Z14
+	VPSRLQ      $0x20, Z1, Z13
+	VPMULDQ     Z12, Z1, Z1
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z1
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z12
-	VPSUBD.BCST 148(BP), Z12, Z12
-	VCVTDQ2PS   Z12, Z12
-	VMULPS.BCST 160(BP), Z12, Z12
-	VADDPS      Z12, Z0, Z0
-	VPMOVZXBD.Z 16(BX), K3, Z12
-	VPSUBD.BCST 148(BP), Z12, Z12
-	VCVTDQ2PS   Z12, Z12
-	VMULPS.BCST 160(BP), Z12, Z12
-	VADDPS      Z12, Z1, Z1
+plain9:
+	VPSRLQ      $0x20, Z0, Z13
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z13, Z13
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z0
+	VPSRLQ      $0x20, Z1, Z13
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z13, Z13
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z1
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z8, Z0, Z0
-	VPACKUSWB Z1, Z0, Z0
-	VPMAXUB   Z9, Z0, Z0
-	VPMINUB   Z10, Z0, Z0
-	VPERMD    Z0, Z11, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z2, K2
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (DX), Z2, Z12
-	VMULPS    (CX), Z2, Z2
-	VMOVAPS   Z12, K2, Z2
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    64(DX), Z3, Z12
-	VMULPS    64(CX), Z3, Z3
-	VMOVAPS   Z12, K2, Z3
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (CX), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    64(CX), Z3, Z3
-
-scaled12:
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z8, Z0, Z0
+	VPACKUSWB   Z1, Z0, Z0
+	VPMAXUB     Z9, Z0, Z0
+	VPMINUB     Z10, Z0, Z0
+	VPERMD      Z0, Z11, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z2, Z13
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z13, Z13
 	VPMOVZXBD   (BX), Z12
 	VPSUBD.BCST 148(BP), Z12, Z12
-	VCVTDQ2PS   Z12, Z12
-	VMULPS.BCST 160(BP), Z12, Z12
-	VADDPS      Z12, Z2, Z2
+	VPSRLQ      $0x20, Z12, Z14
+	VPMULDQ     Z15, Z12, Z12
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ      Z12, Z2, Z2
+	VPADDQ      Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z2
+	VPSRLQ      $0x20, Z3, Z13
+	VPMULDQ     64(CX), Z3, Z3
+	VPMULDQ     68(CX), Z13, Z13
 	VPMOVZXBD.Z 16(BX), K3, Z12
 	VPSUBD.BCST 148(BP), Z12, Z12
-	VCVTDQ2PS   Z12, Z12
-	VMULPS.BCST 160(BP), Z12, Z12
-	VADDPS      Z12, Z3, Z3
+	VPSRLQ      $0x20, Z12, Z14
+	VPMULDQ     Z15, Z12, Z12
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ      Z12, Z3, Z3
+	VPADDQ      Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z3
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z12
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   (DX), K2, Z12
+	VPSRLQ      $0x20, Z12, Z14
+	VPSRLQ      $0x20, Z2, Z13
+	VPMULDQ     Z12, Z2, Z2
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z2
+	VMOVUPS     64(CX), Z12
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   64(DX), K2, Z12
+	VPSRLQ      $0x20, Z12, Z14
+	VPSRLQ      $0x20, Z3, Z13
+	VPMULDQ     Z12, Z3, Z3
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z3
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z2, Z13
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z13, Z13
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z2
+	VPSRLQ      $0x20, Z3, Z13
+	VPMULDQ     64(CX), Z3, Z3
+	VPMULDQ     68(CX), Z13, Z13
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z3
 
 ready13:
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z8, Z2, Z2
-	VPACKUSWB Z3, Z2, Z2
-	VPMAXUB   Z9, Z2, Z2
-	VPMINUB   Z10, Z2, Z2
-	VPERMD    Z2, Z11, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (DX), Z4, Z12
-	VMULPS    (CX), Z4, Z4
-	VMOVAPS   Z12, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(DX), Z5, Z12
-	VMULPS    64(CX), Z5, Z5
-	VMOVAPS   Z12, K2, Z5
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (CX), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(CX), Z5, Z5
-
-scaled15:
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z8, Z2, Z2
+	VPACKUSWB   Z3, Z2, Z2
+	VPMAXUB     Z9, Z2, Z2
+	VPMINUB     Z10, Z2, Z2
+	VPERMD      Z2, Z11, Z2
+	VMOVDQU8    Z2, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z4, Z13
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z13, Z13
 	VPMOVZXBD   (BX), Z12
 	VPSUBD.BCST 148(BP), Z12, Z12
-	VCVTDQ2PS   Z12, Z12
-	VMULPS.BCST 160(BP), Z12, Z12
-	VADDPS      Z12, Z4, Z4
+	VPSRLQ      $0x20, Z12, Z14
+	VPMULDQ     Z15, Z12, Z12
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ      Z12, Z4, Z4
+	VPADDQ      Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z4
+	VPSRLQ      $0x20, Z5, Z13
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z13, Z13
 	VPMOVZXBD.Z 16(BX), K3, Z12
 	VPSUBD.BCST 148(BP), Z12, Z12
-	VCVTDQ2PS   Z12, Z12
-	VMULPS.BCST 160(BP), Z12, Z12
-	VADDPS      Z12, Z5, Z5
+	VPSRLQ      $0x20, Z12, Z14
+	VPMULDQ     Z15, Z12, Z12
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ      Z12, Z5, Z5
+	VPADDQ      Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z5
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z12
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (DX), K2, Z12
+	VPSRLQ      $0x20, Z12, Z14
+	VPSRLQ      $0x20, Z4, Z13
+	VPMULDQ     Z12, Z4, Z4
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z4
+	VMOVUPS     64(CX), Z12
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(DX), K2, Z12
+	VPSRLQ      $0x20, Z12, Z14
+	VPSRLQ      $0x20, Z5, Z13
+	VPMULDQ     Z12, Z5, Z5
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z5
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z4, Z13
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z13, Z13
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z4
+	VPSRLQ      $0x20, Z5, Z13
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z13, Z13
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z5
 
 ready16:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z8, Z4, Z4
-	VPACKUSWB Z5, Z4, Z4
-	VPMAXUB   Z9, Z4, Z4
-	VPMINUB   Z10, Z4, Z4
-	VPERMD    Z4, Z11, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (DX), Z6, Z12
-	VMULPS    (CX), Z6, Z6
-	VMOVAPS   Z12, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(DX), Z7, Z12
-	VMULPS    64(CX), Z7, Z7
-	VMOVAPS   Z12, K2, Z7
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (CX), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(CX), Z7, Z7
-
-scaled18:
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z8, Z4, Z4
+	VPACKUSWB   Z5, Z4, Z4
+	VPMAXUB     Z9, Z4, Z4
+	VPMINUB     Z10, Z4, Z4
+	VPERMD      Z4, Z11, Z4
+	VMOVDQU8    Z4, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z6, Z13
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z13, Z13
 	VPMOVZXBD   (BX), Z12
 	VPSUBD.BCST 148(BP), Z12, Z12
-	VCVTDQ2PS   Z12, Z12
-	VMULPS.BCST 160(BP), Z12, Z12
-	VADDPS      Z12, Z6, Z6
+	VPSRLQ      $0x20, Z12, Z14
+	VPMULDQ     Z15, Z12, Z12
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ      Z12, Z6, Z6
+	VPADDQ      Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z6
+	VPSRLQ      $0x20, Z7, Z13
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z13, Z13
 	VPMOVZXBD.Z 16(BX), K3, Z12
 	VPSUBD.BCST 148(BP), Z12, Z12
-	VCVTDQ2PS   Z12, Z12
-	VMULPS.BCST 160(BP), Z12, Z12
-	VADDPS      Z12, Z7, Z7
+	VPSRLQ      $0x20, Z12, Z14
+	VPMULDQ     Z15, Z12, Z12
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ      Z12, Z7, Z7
+	VPADDQ      Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z7
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z12
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   (DX), K2, Z12
+	VPSRLQ      $0x20, Z12, Z14
+	VPSRLQ      $0x20, Z6, Z13
+	VPMULDQ     Z12, Z6, Z6
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z6
+	VMOVUPS     64(CX), Z12
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   64(DX), K2, Z12
+	VPSRLQ      $0x20, Z12, Z14
+	VPSRLQ      $0x20, Z7, Z13
+	VPMULDQ     Z12, Z7, Z7
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z7
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z6, Z13
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z13, Z13
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z6
+	VPSRLQ      $0x20, Z7, Z13
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z13, Z13
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z7
 
 ready19:
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
 	VPACKSSDW Z7, Z6, Z6
 	VPADDSW   Z8, Z6, Z6
 	VPACKUSWB Z7, Z6, Z6
@@ -5444,8 +7736,8 @@ tile1:
 	ADDQ    R15, SI
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -5525,7 +7817,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -5556,242 +7848,470 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z17
 	VPBROADCASTD 144(BP), Z10
 	VPBROADCASTD 152(BP), Z11
 	VPBROADCASTD 156(BP), Z12
-	VPMOVZXBD    168(BP), Z13
+	VPMOVZXBD    208(BP), Z13
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z14
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z14, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z14
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z14, K2, Z1
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z15
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z15, Z15
+	VPMOVZXBD    (BX), Z14
+	VPSUBD.BCST  148(BP), Z14, Z14
+	VPSRLQ       $0x20, Z14, Z16
+	VPMULDQ      Z17, Z14, Z14
+	VPMULDQ      Z17, Z16, Z16
+	VPADDQ       Z14, Z0, Z0
+	VPADDQ       Z16, Z15, Z15
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z15, Z15
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z15, Z15
+	VMOVDQA32    Z15, K4, Z0
+	VPSRLQ       $0x20, Z1, Z15
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z15, Z15
+	VPMOVZXBD.Z  16(BX), K3, Z14
+	VPSUBD.BCST  148(BP), Z14, Z14
+	VPSRLQ       $0x20, Z14, Z16
+	VPMULDQ      Z17, Z14, Z14
+	VPMULDQ      Z17, Z16, Z16
+	VPADDQ       Z14, Z1, Z1
+	VPADDQ       Z16, Z15, Z15
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z15, Z15
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z15, Z15
+	VMOVDQA32    Z15, K4, Z1
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z14
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z14
+	VPSRLQ      $0x20, Z14, Z16
+	VPSRLQ      $0x20, Z0, Z15
+	VPMULDQ     Z14, Z0, Z0
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z0
+	VMOVUPS     64(CX), Z14
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z14
+	VPSRLQ      $0x20, Z14, Z16
+	VPSRLQ      $0x20, Z1, Z15
+	VPMULDQ     Z14, Z1, Z1
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z1
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z14
-	VPSUBD.BCST 148(BP), Z14, Z14
-	VCVTDQ2PS   Z14, Z14
-	VMULPS.BCST 160(BP), Z14, Z14
-	VADDPS      Z14, Z0, Z0
-	VPMOVZXBD.Z 16(BX), K3, Z14
-	VPSUBD.BCST 148(BP), Z14, Z14
-	VCVTDQ2PS   Z14, Z14
-	VMULPS.BCST 160(BP), Z14, Z14
-	VADDPS      Z14, Z1, Z1
+plain9:
+	VPSRLQ      $0x20, Z0, Z15
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z15, Z15
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z0
+	VPSRLQ      $0x20, Z1, Z15
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z15, Z15
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z1
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z10, Z0, Z0
-	VPACKUSWB Z1, Z0, Z0
-	VPMAXUB   Z11, Z0, Z0
-	VPMINUB   Z12, Z0, Z0
-	VPERMD    Z0, Z13, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z2, K2
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (DX), Z2, Z14
-	VMULPS    (CX), Z2, Z2
-	VMOVAPS   Z14, K2, Z2
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    64(DX), Z3, Z14
-	VMULPS    64(CX), Z3, Z3
-	VMOVAPS   Z14, K2, Z3
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (CX), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    64(CX), Z3, Z3
-
-scaled12:
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z10, Z0, Z0
+	VPACKUSWB   Z1, Z0, Z0
+	VPMAXUB     Z11, Z0, Z0
+	VPMINUB     Z12, Z0, Z0
+	VPERMD      Z0, Z13, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z2, Z15
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z15, Z15
 	VPMOVZXBD   (BX), Z14
 	VPSUBD.BCST 148(BP), Z14, Z14
-	VCVTDQ2PS   Z14, Z14
-	VMULPS.BCST 160(BP), Z14, Z14
-	VADDPS      Z14, Z2, Z2
+	VPSRLQ      $0x20, Z14, Z16
+	VPMULDQ     Z17, Z14, Z14
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ      Z14, Z2, Z2
+	VPADDQ      Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z2
+	VPSRLQ      $0x20, Z3, Z15
+	VPMULDQ     64(CX), Z3, Z3
+	VPMULDQ     68(CX), Z15, Z15
 	VPMOVZXBD.Z 16(BX), K3, Z14
 	VPSUBD.BCST 148(BP), Z14, Z14
-	VCVTDQ2PS   Z14, Z14
-	VMULPS.BCST 160(BP), Z14, Z14
-	VADDPS      Z14, Z3, Z3
+	VPSRLQ      $0x20, Z14, Z16
+	VPMULDQ     Z17, Z14, Z14
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ      Z14, Z3, Z3
+	VPADDQ      Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z3
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z14
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   (DX), K2, Z14
+	VPSRLQ      $0x20, Z14, Z16
+	VPSRLQ      $0x20, Z2, Z15
+	VPMULDQ     Z14, Z2, Z2
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z2
+	VMOVUPS     64(CX), Z14
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   64(DX), K2, Z14
+	VPSRLQ      $0x20, Z14, Z16
+	VPSRLQ      $0x20, Z3, Z15
+	VPMULDQ     Z14, Z3, Z3
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z3
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z2, Z15
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z15, Z15
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z2
+	VPSRLQ      $0x20, Z3, Z15
+	VPMULDQ     64(CX), Z3, Z3
+	VPMULDQ     68(CX), Z15, Z15
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z3
 
 ready13:
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z10, Z2, Z2
-	VPACKUSWB Z3, Z2, Z2
-	VPMAXUB   Z11, Z2, Z2
-	VPMINUB   Z12, Z2, Z2
-	VPERMD    Z2, Z13, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (DX), Z4, Z14
-	VMULPS    (CX), Z4, Z4
-	VMOVAPS   Z14, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(DX), Z5, Z14
-	VMULPS    64(CX), Z5, Z5
-	VMOVAPS   Z14, K2, Z5
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (CX), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(CX), Z5, Z5
-
-scaled15:
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z10, Z2, Z2
+	VPACKUSWB   Z3, Z2, Z2
+	VPMAXUB     Z11, Z2, Z2
+	VPMINUB     Z12, Z2, Z2
+	VPERMD      Z2, Z13, Z2
+	VMOVDQU8    Z2, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z4, Z15
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z15, Z15
 	VPMOVZXBD   (BX), Z14
 	VPSUBD.BCST 148(BP), Z14, Z14
-	VCVTDQ2PS   Z14, Z14
-	VMULPS.BCST 160(BP), Z14, Z14
-	VADDPS      Z14, Z4, Z4
+	VPSRLQ      $0x20, Z14, Z16
+	VPMULDQ     Z17, Z14, Z14
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ      Z14, Z4, Z4
+	VPADDQ      Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z4
+	VPSRLQ      $0x20, Z5, Z15
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z15, Z15
 	VPMOVZXBD.Z 16(BX), K3, Z14
 	VPSUBD.BCST 148(BP), Z14, Z14
-	VCVTDQ2PS   Z14, Z14
-	VMULPS.BCST 160(BP), Z14, Z14
-	VADDPS      Z14, Z5, Z5
+	VPSRLQ      $0x20, Z14, Z16
+	VPMULDQ     Z17, Z14, Z14
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ      Z14, Z5, Z5
+	VPADDQ      Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z5
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z14
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (DX), K2, Z14
+	VPSRLQ      $0x20, Z14, Z16
+	VPSRLQ      $0x20, Z4, Z15
+	VPMULDQ     Z14, Z4, Z4
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z4
+	VMOVUPS     64(CX), Z14
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(DX), K2, Z14
+	VPSRLQ      $0x20, Z14, Z16
+	VPSRLQ      $0x20, Z5, Z15
+	VPMULDQ     Z14, Z5, Z5
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z5
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z4, Z15
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z15, Z15
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z4
+	VPSRLQ      $0x20, Z5, Z15
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z15, Z15
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z5
 
 ready16:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z10, Z4, Z4
-	VPACKUSWB Z5, Z4, Z4
-	VPMAXUB   Z11, Z4, Z4
-	VPMINUB   Z12, Z4, Z4
-	VPERMD    Z4, Z13, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (DX), Z6, Z14
-	VMULPS    (CX), Z6, Z6
-	VMOVAPS   Z14, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(DX), Z7, Z14
-	VMULPS    64(CX), Z7, Z7
-	VMOVAPS   Z14, K2, Z7
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (CX), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(CX), Z7, Z7
-
-scaled18:
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z10, Z4, Z4
+	VPACKUSWB   Z5, Z4, Z4
+	VPMAXUB     Z11, Z4, Z4
+	VPMINUB     Z12, Z4, Z4
+	VPERMD      Z4, Z13, Z4
+	VMOVDQU8    Z4, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z6, Z15
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z15, Z15
 	VPMOVZXBD   (BX), Z14
 	VPSUBD.BCST 148(BP), Z14, Z14
-	VCVTDQ2PS   Z14, Z14
-	VMULPS.BCST 160(BP), Z14, Z14
-	VADDPS      Z14, Z6, Z6
+	VPSRLQ      $0x20, Z14, Z16
+	VPMULDQ     Z17, Z14, Z14
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ      Z14, Z6, Z6
+	VPADDQ      Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z6
+	VPSRLQ      $0x20, Z7, Z15
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z15, Z15
 	VPMOVZXBD.Z 16(BX), K3, Z14
 	VPSUBD.BCST 148(BP), Z14, Z14
-	VCVTDQ2PS   Z14, Z14
-	VMULPS.BCST 160(BP), Z14, Z14
-	VADDPS      Z14, Z7, Z7
+	VPSRLQ      $0x20, Z14, Z16
+	VPMULDQ     Z17, Z14, Z14
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ      Z14, Z7, Z7
+	VPADDQ      Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z7
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z14
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   (DX), K2, Z14
+	VPSRLQ      $0x20, Z14, Z16
+	VPSRLQ      $0x20, Z6, Z15
+	VPMULDQ     Z14, Z6, Z6
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z6
+	VMOVUPS     64(CX), Z14
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   64(DX), K2, Z14
+	VPSRLQ      $0x20, Z14, Z16
+	VPSRLQ      $0x20, Z7, Z15
+	VPMULDQ     Z14, Z7, Z7
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z7
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z6, Z15
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z15, Z15
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z6
+	VPSRLQ      $0x20, Z7, Z15
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z15, Z15
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z7
 
 ready19:
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z10, Z6, Z6
-	VPACKUSWB Z7, Z6, Z6
-	VPMAXUB   Z11, Z6, Z6
-	VPMINUB   Z12, Z6, Z6
-	VPERMD    Z6, Z13, Z6
-	VMOVDQU8  Z6, K1, (AX)
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain20
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (DX), Z8, Z14
-	VMULPS    (CX), Z8, Z8
-	VMOVAPS   Z14, K2, Z8
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(DX), Z9, Z14
-	VMULPS    64(CX), Z9, Z9
-	VMOVAPS   Z14, K2, Z9
-	JMP       scaled21
-
-plain20:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (CX), Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(CX), Z9, Z9
-
-scaled21:
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z10, Z6, Z6
+	VPACKUSWB   Z7, Z6, Z6
+	VPMAXUB     Z11, Z6, Z6
+	VPMINUB     Z12, Z6, Z6
+	VPERMD      Z6, Z13, Z6
+	VMOVDQU8    Z6, K1, (AX)
+	MOVLQSX     16(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready22
+	JZ          signed20
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z8, Z15
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z15, Z15
 	VPMOVZXBD   (BX), Z14
 	VPSUBD.BCST 148(BP), Z14, Z14
-	VCVTDQ2PS   Z14, Z14
-	VMULPS.BCST 160(BP), Z14, Z14
-	VADDPS      Z14, Z8, Z8
+	VPSRLQ      $0x20, Z14, Z16
+	VPMULDQ     Z17, Z14, Z14
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ      Z14, Z8, Z8
+	VPADDQ      Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z8
+	VPSRLQ      $0x20, Z9, Z15
+	VPMULDQ     64(CX), Z9, Z9
+	VPMULDQ     68(CX), Z15, Z15
 	VPMOVZXBD.Z 16(BX), K3, Z14
 	VPSUBD.BCST 148(BP), Z14, Z14
-	VCVTDQ2PS   Z14, Z14
-	VMULPS.BCST 160(BP), Z14, Z14
-	VADDPS      Z14, Z9, Z9
+	VPSRLQ      $0x20, Z14, Z16
+	VPMULDQ     Z17, Z14, Z14
+	VPMULDQ     Z17, Z16, Z16
+	VPADDQ      Z14, Z9, Z9
+	VPADDQ      Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z9
+	JMP         ready22
+
+signed20:
+	TESTQ       DX, DX
+	JZ          plain21
+	VMOVUPS     (CX), Z14
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (DX), K2, Z14
+	VPSRLQ      $0x20, Z14, Z16
+	VPSRLQ      $0x20, Z8, Z15
+	VPMULDQ     Z14, Z8, Z8
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z8
+	VMOVUPS     64(CX), Z14
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   64(DX), K2, Z14
+	VPSRLQ      $0x20, Z14, Z16
+	VPSRLQ      $0x20, Z9, Z15
+	VPMULDQ     Z14, Z9, Z9
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z9
+	JMP         ready22
+
+plain21:
+	VPSRLQ      $0x20, Z8, Z15
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z15, Z15
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z8
+	VPSRLQ      $0x20, Z9, Z15
+	VPMULDQ     64(CX), Z9, Z9
+	VPMULDQ     68(CX), Z15, Z15
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z15, Z15
+	VMOVDQA32   Z15, K4, Z9
 
 ready22:
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
 	VPACKSSDW Z9, Z8, Z8
 	VPADDSW   Z10, Z8, Z8
 	VPACKUSWB Z9, Z8, Z8
@@ -5845,8 +8365,8 @@ tile1:
 	ADDQ    R15, DI
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -5935,7 +8455,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -5970,289 +8490,562 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z19
 	VPBROADCASTD 144(BP), Z12
 	VPBROADCASTD 152(BP), Z13
 	VPBROADCASTD 156(BP), Z14
-	VPMOVZXBD    168(BP), Z15
+	VPMOVZXBD    208(BP), Z15
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z16
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z16, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z16
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z16, K2, Z1
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z17
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z17, Z17
+	VPMOVZXBD    (BX), Z16
+	VPSUBD.BCST  148(BP), Z16, Z16
+	VPSRLQ       $0x20, Z16, Z18
+	VPMULDQ      Z19, Z16, Z16
+	VPMULDQ      Z19, Z18, Z18
+	VPADDQ       Z16, Z0, Z0
+	VPADDQ       Z18, Z17, Z17
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z17, Z17
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z17, Z17
+	VMOVDQA32    Z17, K4, Z0
+	VPSRLQ       $0x20, Z1, Z17
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z17, Z17
+	VPMOVZXBD.Z  16(BX), K3, Z16
+	VPSUBD.BCST  148(BP), Z16, Z16
+	VPSRLQ       $0x20, Z16, Z18
+	VPMULDQ      Z19, Z16, Z16
+	VPMULDQ      Z19, Z18, Z18
+	VPADDQ       Z16, Z1, Z1
+	VPADDQ       Z18, Z17, Z17
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z17, Z17
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z17, Z17
+	VMOVDQA32    Z17, K4, Z1
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z0, Z17
+	VPMULDQ     Z16, Z0, Z0
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z0
+	VMOVUPS     64(CX), Z16
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z1, Z17
+	VPMULDQ     Z16, Z1, Z1
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z1
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z16
-	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z0, Z0
-	VPMOVZXBD.Z 16(BX), K3, Z16
-	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z1, Z1
+plain9:
+	VPSRLQ      $0x20, Z0, Z17
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z0
+	VPSRLQ      $0x20, Z1, Z17
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z1
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z12, Z0, Z0
-	VPACKUSWB Z1, Z0, Z0
-	VPMAXUB   Z13, Z0, Z0
-	VPMINUB   Z14, Z0, Z0
-	VPERMD    Z0, Z15, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z2, K2
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (DX), Z2, Z16
-	VMULPS    (CX), Z2, Z2
-	VMOVAPS   Z16, K2, Z2
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    64(DX), Z3, Z16
-	VMULPS    64(CX), Z3, Z3
-	VMOVAPS   Z16, K2, Z3
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (CX), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    64(CX), Z3, Z3
-
-scaled12:
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z12, Z0, Z0
+	VPACKUSWB   Z1, Z0, Z0
+	VPMAXUB     Z13, Z0, Z0
+	VPMINUB     Z14, Z0, Z0
+	VPERMD      Z0, Z15, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z2, Z17
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z17, Z17
 	VPMOVZXBD   (BX), Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z2, Z2
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z2, Z2
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z2
+	VPSRLQ      $0x20, Z3, Z17
+	VPMULDQ     64(CX), Z3, Z3
+	VPMULDQ     68(CX), Z17, Z17
 	VPMOVZXBD.Z 16(BX), K3, Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z3, Z3
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z3, Z3
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z3
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z2, Z17
+	VPMULDQ     Z16, Z2, Z2
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z2
+	VMOVUPS     64(CX), Z16
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   64(DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z3, Z17
+	VPMULDQ     Z16, Z3, Z3
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z3
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z2, Z17
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z2
+	VPSRLQ      $0x20, Z3, Z17
+	VPMULDQ     64(CX), Z3, Z3
+	VPMULDQ     68(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z3
 
 ready13:
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z12, Z2, Z2
-	VPACKUSWB Z3, Z2, Z2
-	VPMAXUB   Z13, Z2, Z2
-	VPMINUB   Z14, Z2, Z2
-	VPERMD    Z2, Z15, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (DX), Z4, Z16
-	VMULPS    (CX), Z4, Z4
-	VMOVAPS   Z16, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(DX), Z5, Z16
-	VMULPS    64(CX), Z5, Z5
-	VMOVAPS   Z16, K2, Z5
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (CX), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(CX), Z5, Z5
-
-scaled15:
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z12, Z2, Z2
+	VPACKUSWB   Z3, Z2, Z2
+	VPMAXUB     Z13, Z2, Z2
+	VPMINUB     Z14, Z2, Z2
+	VPERMD      Z2, Z15, Z2
+	VMOVDQU8    Z2, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z4, Z17
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z17, Z17
 	VPMOVZXBD   (BX), Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z4, Z4
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z4, Z4
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z4
+	VPSRLQ      $0x20, Z5, Z17
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z17, Z17
 	VPMOVZXBD.Z 16(BX), K3, Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z5, Z5
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z5, Z5
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z5
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z4, Z17
+	VPMULDQ     Z16, Z4, Z4
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z4
+	VMOVUPS     64(CX), Z16
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z5, Z17
+	VPMULDQ     Z16, Z5, Z5
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z5
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z4, Z17
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z4
+	VPSRLQ      $0x20, Z5, Z17
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z5
 
 ready16:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z12, Z4, Z4
-	VPACKUSWB Z5, Z4, Z4
-	VPMAXUB   Z13, Z4, Z4
-	VPMINUB   Z14, Z4, Z4
-	VPERMD    Z4, Z15, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (DX), Z6, Z16
-	VMULPS    (CX), Z6, Z6
-	VMOVAPS   Z16, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(DX), Z7, Z16
-	VMULPS    64(CX), Z7, Z7
-	VMOVAPS   Z16, K2, Z7
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (CX), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(CX), Z7, Z7
-
-scaled18:
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z12, Z4, Z4
+	VPACKUSWB   Z5, Z4, Z4
+	VPMAXUB     Z13, Z4, Z4
+	VPMINUB     Z14, Z4, Z4
+	VPERMD      Z4, Z15, Z4
+	VMOVDQU8    Z4, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z6, Z17
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z17, Z17
 	VPMOVZXBD   (BX), Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z6, Z6
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z6, Z6
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z6
+	VPSRLQ      $0x20, Z7, Z17
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z17, Z17
 	VPMOVZXBD.Z 16(BX), K3, Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z7, Z7
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z7, Z7
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z7
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z6, Z17
+	VPMULDQ     Z16, Z6, Z6
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z6
+	VMOVUPS     64(CX), Z16
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   64(DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z7, Z17
+	VPMULDQ     Z16, Z7, Z7
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z7
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z6, Z17
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z6
+	VPSRLQ      $0x20, Z7, Z17
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z7
 
 ready19:
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z12, Z6, Z6
-	VPACKUSWB Z7, Z6, Z6
-	VPMAXUB   Z13, Z6, Z6
-	VPMINUB   Z14, Z6, Z6
-	VPERMD    Z6, Z15, Z6
-	VMOVDQU8  Z6, K1, (AX)
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain20
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (DX), Z8, Z16
-	VMULPS    (CX), Z8, Z8
-	VMOVAPS   Z16, K2, Z8
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(DX), Z9, Z16
-	VMULPS    64(CX), Z9, Z9
-	VMOVAPS   Z16, K2, Z9
-	JMP       scaled21
-
-plain20:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (CX), Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(CX), Z9, Z9
-
-scaled21:
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z12, Z6, Z6
+	VPACKUSWB   Z7, Z6, Z6
+	VPMAXUB     Z13, Z6, Z6
+	VPMINUB     Z14, Z6, Z6
+	VPERMD      Z6, Z15, Z6
+	VMOVDQU8    Z6, K1, (AX)
+	MOVLQSX     16(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready22
+	JZ          signed20
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z8, Z17
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z17, Z17
 	VPMOVZXBD   (BX), Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z8, Z8
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z8, Z8
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z8
+	VPSRLQ      $0x20, Z9, Z17
+	VPMULDQ     64(CX), Z9, Z9
+	VPMULDQ     68(CX), Z17, Z17
 	VPMOVZXBD.Z 16(BX), K3, Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z9, Z9
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z9, Z9
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z9
+	JMP         ready22
+
+signed20:
+	TESTQ       DX, DX
+	JZ          plain21
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z8, Z17
+	VPMULDQ     Z16, Z8, Z8
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z8
+	VMOVUPS     64(CX), Z16
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   64(DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z9, Z17
+	VPMULDQ     Z16, Z9, Z9
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z9
+	JMP         ready22
+
+plain21:
+	VPSRLQ      $0x20, Z8, Z17
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z8
+	VPSRLQ      $0x20, Z9, Z17
+	VPMULDQ     64(CX), Z9, Z9
+	VPMULDQ     68(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z9
 
 ready22:
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
-	VPACKSSDW Z9, Z8, Z8
-	VPADDSW   Z12, Z8, Z8
-	VPACKUSWB Z9, Z8, Z8
-	VPMAXUB   Z13, Z8, Z8
-	VPMINUB   Z14, Z8, Z8
-	VPERMD    Z8, Z15, Z8
-	VMOVDQU8  Z8, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain23
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    (DX), Z10, Z16
-	VMULPS    (CX), Z10, Z10
-	VMOVAPS   Z16, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    64(DX), Z11, Z16
-	VMULPS    64(CX), Z11, Z11
-	VMOVAPS   Z16, K2, Z11
-	JMP       scaled24
-
-plain23:
-	VCVTDQ2PS Z10, Z10
-	VMULPS    (CX), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    64(CX), Z11, Z11
-
-scaled24:
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z12, Z8, Z8
+	VPACKUSWB   Z9, Z8, Z8
+	VPMAXUB     Z13, Z8, Z8
+	VPMINUB     Z14, Z8, Z8
+	VPERMD      Z8, Z15, Z8
+	VMOVDQU8    Z8, K1, (AX)
+	MOVLQSX     20(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready25
+	JZ          signed23
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z10, Z17
+	VPMULDQ     (CX), Z10, Z10
+	VPMULDQ     4(CX), Z17, Z17
 	VPMOVZXBD   (BX), Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z10, Z10
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z10, Z10
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z10
+	VPSRLQ      $0x20, Z11, Z17
+	VPMULDQ     64(CX), Z11, Z11
+	VPMULDQ     68(CX), Z17, Z17
 	VPMOVZXBD.Z 16(BX), K3, Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z11, Z11
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z11, Z11
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z11
+	JMP         ready25
+
+signed23:
+	TESTQ       DX, DX
+	JZ          plain24
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z10, Z17
+	VPMULDQ     Z16, Z10, Z10
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z10
+	VMOVUPS     64(CX), Z16
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   64(DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z11, Z17
+	VPMULDQ     Z16, Z11, Z11
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z11
+	JMP         ready25
+
+plain24:
+	VPSRLQ      $0x20, Z10, Z17
+	VPMULDQ     (CX), Z10, Z10
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z10
+	VPSRLQ      $0x20, Z11, Z17
+	VPMULDQ     64(CX), Z11, Z11
+	VPMULDQ     68(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z11
 
 ready25:
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
 	VPACKSSDW Z11, Z10, Z10
 	VPADDSW   Z12, Z10, Z10
 	VPACKUSWB Z11, Z10, Z10
@@ -6310,8 +9103,8 @@ tile1:
 	ADDQ    R15, R8
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -6409,7 +9202,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -6448,336 +9241,654 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z21
 	VPBROADCASTD 144(BP), Z14
 	VPBROADCASTD 152(BP), Z15
 	VPBROADCASTD 156(BP), Z16
-	VPMOVZXBD    168(BP), Z17
+	VPMOVZXBD    208(BP), Z17
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z18
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z18, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z18
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z18, K2, Z1
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z19
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z19, Z19
+	VPMOVZXBD    (BX), Z18
+	VPSUBD.BCST  148(BP), Z18, Z18
+	VPSRLQ       $0x20, Z18, Z20
+	VPMULDQ      Z21, Z18, Z18
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ       Z18, Z0, Z0
+	VPADDQ       Z20, Z19, Z19
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z19, Z19
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z19, Z19
+	VMOVDQA32    Z19, K4, Z0
+	VPSRLQ       $0x20, Z1, Z19
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z19, Z19
+	VPMOVZXBD.Z  16(BX), K3, Z18
+	VPSUBD.BCST  148(BP), Z18, Z18
+	VPSRLQ       $0x20, Z18, Z20
+	VPMULDQ      Z21, Z18, Z18
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ       Z18, Z1, Z1
+	VPADDQ       Z20, Z19, Z19
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z19, Z19
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z19, Z19
+	VMOVDQA32    Z19, K4, Z1
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z18
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z18
+	VPSRLQ      $0x20, Z18, Z20
+	VPSRLQ      $0x20, Z0, Z19
+	VPMULDQ     Z18, Z0, Z0
+	VPMULDQ     Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z0
+	VMOVUPS     64(CX), Z18
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z18
+	VPSRLQ      $0x20, Z18, Z20
+	VPSRLQ      $0x20, Z1, Z19
+	VPMULDQ     Z18, Z1, Z1
+	VPMULDQ     Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z1
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z18
-	VPSUBD.BCST 148(BP), Z18, Z18
-	VCVTDQ2PS   Z18, Z18
-	VMULPS.BCST 160(BP), Z18, Z18
-	VADDPS      Z18, Z0, Z0
-	VPMOVZXBD.Z 16(BX), K3, Z18
-	VPSUBD.BCST 148(BP), Z18, Z18
-	VCVTDQ2PS   Z18, Z18
-	VMULPS.BCST 160(BP), Z18, Z18
-	VADDPS      Z18, Z1, Z1
+plain9:
+	VPSRLQ      $0x20, Z0, Z19
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z19, Z19
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z0
+	VPSRLQ      $0x20, Z1, Z19
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z19, Z19
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z1
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z14, Z0, Z0
-	VPACKUSWB Z1, Z0, Z0
-	VPMAXUB   Z15, Z0, Z0
-	VPMINUB   Z16, Z0, Z0
-	VPERMD    Z0, Z17, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z2, K2
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (DX), Z2, Z18
-	VMULPS    (CX), Z2, Z2
-	VMOVAPS   Z18, K2, Z2
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    64(DX), Z3, Z18
-	VMULPS    64(CX), Z3, Z3
-	VMOVAPS   Z18, K2, Z3
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (CX), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    64(CX), Z3, Z3
-
-scaled12:
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z14, Z0, Z0
+	VPACKUSWB   Z1, Z0, Z0
+	VPMAXUB     Z15, Z0, Z0
+	VPMINUB     Z16, Z0, Z0
+	VPERMD      Z0, Z17, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z2, Z19
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z19, Z19
 	VPMOVZXBD   (BX), Z18
 	VPSUBD.BCST 148(BP), Z18, Z18
-	VCVTDQ2PS   Z18, Z18
-	VMULPS.BCST 160(BP), Z18, Z18
-	VADDPS      Z18, Z2, Z2
+	VPSRLQ      $0x20, Z18, Z20
+	VPMULDQ     Z21, Z18, Z18
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ      Z18, Z2, Z2
+	VPADDQ      Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z2
+	VPSRLQ      $0x20, Z3, Z19
+	VPMULDQ     64(CX), Z3, Z3
+	VPMULDQ     68(CX), Z19, Z19
 	VPMOVZXBD.Z 16(BX), K3, Z18
 	VPSUBD.BCST 148(BP), Z18, Z18
-	VCVTDQ2PS   Z18, Z18
-	VMULPS.BCST 160(BP), Z18, Z18
-	VADDPS      Z18, Z3, Z3
+	VPSRLQ      $0x20, Z18, Z20
+	VPMULDQ     Z21, Z18, Z18
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ      Z18, Z3, Z3
+	VPADDQ      Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z3
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z18
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   (DX), K2, Z18
+	VPSRLQ      $0x20, Z18, Z20
+	VPSRLQ      $0x20, Z2, Z19
+	VPMULDQ     Z18, Z2, Z2
+	VPMULDQ     Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z2
+	VMOVUPS     64(CX), Z18
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   64(DX), K2, Z18
+	VPSRLQ      $0x20, Z18, Z20
+	VPSRLQ      $0x20, Z3, Z19
+	VPMULDQ     Z18, Z3, Z3
+	VPMULDQ     Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z3
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z2, Z19
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z19, Z19
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z2
+	VPSRLQ      $0x20, Z3, Z19
+	VPMULDQ     64(CX), Z3, Z3
+	VPMULDQ     68(CX), Z19, Z19
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z3
 
 ready13:
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z14, Z2, Z2
-	VPACKUSWB Z3, Z2, Z2
-	VPMAXUB   Z15, Z2, Z2
-	VPMINUB   Z16, Z2, Z2
-	VPERMD    Z2, Z17, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (DX), Z4, Z18
-	VMULPS    (CX), Z4, Z4
-	VMOVAPS   Z18, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(DX), Z5, Z18
-	VMULPS    64(CX), Z5, Z5
-	VMOVAPS   Z18, K2, Z5
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (CX), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(CX), Z5, Z5
-
-scaled15:
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z14, Z2, Z2
+	VPACKUSWB   Z3, Z2, Z2
+	VPMAXUB     Z15, Z2, Z2
+	VPMINUB     Z16, Z2, Z2
+	VPERMD      Z2, Z17, Z2
+	VMOVDQU8    Z2, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z4, Z19
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z19, Z19
 	VPMOVZXBD   (BX), Z18
 	VPSUBD.BCST 148(BP), Z18, Z18
-	VCVTDQ2PS   Z18, Z18
-	VMULPS.BCST 160(BP), Z18, Z18
-	VADDPS      Z18, Z4, Z4
+	VPSRLQ      $0x20, Z18, Z20
+	VPMULDQ     Z21, Z18, Z18
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ      Z18, Z4, Z4
+	VPADDQ      Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z4
+	VPSRLQ      $0x20, Z5, Z19
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z19, Z19
 	VPMOVZXBD.Z 16(BX), K3, Z18
 	VPSUBD.BCST 148(BP), Z18, Z18
-	VCVTDQ2PS   Z18, Z18
-	VMULPS.BCST 160(BP), Z18, Z18
-	VADDPS      Z18, Z5, Z5
+	VPSRLQ      $0x20, Z18, Z20
+	VPMULDQ     Z21, Z18, Z18
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ      Z18, Z5, Z5
+	VPADDQ      Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z5
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z18
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (DX), K2, Z18
+	VPSRLQ      $0x20, Z18, Z20
+	VPSRLQ      $0x20, Z4, Z19
+	VPMULDQ     Z18, Z4, Z4
+	VPMULDQ     Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z4
+	VMOVUPS     64(CX), Z18
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(DX), K2, Z18
+	VPSRLQ      $0x20, Z18, Z20
+	VPSRLQ      $0x20, Z5, Z19
+	VPMULDQ     Z18, Z5, Z5
+	VPMULDQ     Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z5
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z4, Z19
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z19, Z19
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z4
+	VPSRLQ      $0x20, Z5, Z19
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z19, Z19
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z5
 
 ready16:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z14, Z4, Z4
-	VPACKUSWB Z5, Z4, Z4
-	VPMAXUB   Z15, Z4, Z4
-	VPMINUB   Z16, Z4, Z4
-	VPERMD    Z4, Z17, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (DX), Z6, Z18
-	VMULPS    (CX), Z6, Z6
-	VMOVAPS   Z18, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(DX), Z7, Z18
-	VMULPS    64(CX), Z7, Z7
-	VMOVAPS   Z18, K2, Z7
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (CX), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(CX), Z7, Z7
-
-scaled18:
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z14, Z4, Z4
+	VPACKUSWB   Z5, Z4, Z4
+	VPMAXUB     Z15, Z4, Z4
+	VPMINUB     Z16, Z4, Z4
+	VPERMD      Z4, Z17, Z4
+	VMOVDQU8    Z4, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z6, Z19
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z19, Z19
 	VPMOVZXBD   (BX), Z18
 	VPSUBD.BCST 148(BP), Z18, Z18
-	VCVTDQ2PS   Z18, Z18
-	VMULPS.BCST 160(BP), Z18, Z18
-	VADDPS      Z18, Z6, Z6
+	VPSRLQ      $0x20, Z18, Z20
+	VPMULDQ     Z21, Z18, Z18
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ      Z18, Z6, Z6
+	VPADDQ      Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z6
+	VPSRLQ      $0x20, Z7, Z19
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z19, Z19
 	VPMOVZXBD.Z 16(BX), K3, Z18
 	VPSUBD.BCST 148(BP), Z18, Z18
-	VCVTDQ2PS   Z18, Z18
-	VMULPS.BCST 160(BP), Z18, Z18
-	VADDPS      Z18, Z7, Z7
+	VPSRLQ      $0x20, Z18, Z20
+	VPMULDQ     Z21, Z18, Z18
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ      Z18, Z7, Z7
+	VPADDQ      Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z7
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z18
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   (DX), K2, Z18
+	VPSRLQ      $0x20, Z18, Z20
+	VPSRLQ      $0x20, Z6, Z19
+	VPMULDQ     Z18, Z6, Z6
+	VPMULDQ     Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z6
+	VMOVUPS     64(CX), Z18
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   64(DX), K2, Z18
+	VPSRLQ      $0x20, Z18, Z20
+	VPSRLQ      $0x20, Z7, Z19
+	VPMULDQ     Z18, Z7, Z7
+	VPMULDQ     Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z7
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z6, Z19
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z19, Z19
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z6
+	VPSRLQ      $0x20, Z7, Z19
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z19, Z19
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z7
 
 ready19:
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z14, Z6, Z6
-	VPACKUSWB Z7, Z6, Z6
-	VPMAXUB   Z15, Z6, Z6
-	VPMINUB   Z16, Z6, Z6
-	VPERMD    Z6, Z17, Z6
-	VMOVDQU8  Z6, K1, (AX)
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain20
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (DX), Z8, Z18
-	VMULPS    (CX), Z8, Z8
-	VMOVAPS   Z18, K2, Z8
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(DX), Z9, Z18
-	VMULPS    64(CX), Z9, Z9
-	VMOVAPS   Z18, K2, Z9
-	JMP       scaled21
-
-plain20:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (CX), Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(CX), Z9, Z9
-
-scaled21:
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z14, Z6, Z6
+	VPACKUSWB   Z7, Z6, Z6
+	VPMAXUB     Z15, Z6, Z6
+	VPMINUB     Z16, Z6, Z6
+	VPERMD      Z6, Z17, Z6
+	VMOVDQU8    Z6, K1, (AX)
+	MOVLQSX     16(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready22
+	JZ          signed20
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z8, Z19
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z19, Z19
 	VPMOVZXBD   (BX), Z18
 	VPSUBD.BCST 148(BP), Z18, Z18
-	VCVTDQ2PS   Z18, Z18
-	VMULPS.BCST 160(BP), Z18, Z18
-	VADDPS      Z18, Z8, Z8
+	VPSRLQ      $0x20, Z18, Z20
+	VPMULDQ     Z21, Z18, Z18
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ      Z18, Z8, Z8
+	VPADDQ      Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z8
+	VPSRLQ      $0x20, Z9, Z19
+	VPMULDQ     64(CX), Z9, Z9
+	VPMULDQ     68(CX), Z19, Z19
 	VPMOVZXBD.Z 16(BX), K3, Z18
 	VPSUBD.BCST 148(BP), Z18, Z18
-	VCVTDQ2PS   Z18, Z18
-	VMULPS.BCST 160(BP), Z18, Z18
-	VADDPS      Z18, Z9, Z9
+	VPSRLQ      $0x20, Z18, Z20
+	VPMULDQ     Z21, Z18, Z18
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ      Z18, Z9, Z9
+	VPADDQ      Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z9
+	JMP         ready22
+
+signed20:
+	TESTQ       DX, DX
+	JZ          plain21
+	VMOVUPS     (CX), Z18
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (DX), K2, Z18
+	VPSRLQ      $0x20, Z18, Z20
+	VPSRLQ      $0x20, Z8, Z19
+	VPMULDQ     Z18, Z8, Z8
+	VPMULDQ     Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z8
+	VMOVUPS     64(CX), Z18
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   64(DX), K2, Z18
+	VPSRLQ      $0x20, Z18, Z20
+	VPSRLQ      $0x20, Z9, Z19
+	VPMULDQ     Z18, Z9, Z9
+	VPMULDQ     Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z9
+	JMP         ready22
+
+plain21:
+	VPSRLQ      $0x20, Z8, Z19
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z19, Z19
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z8
+	VPSRLQ      $0x20, Z9, Z19
+	VPMULDQ     64(CX), Z9, Z9
+	VPMULDQ     68(CX), Z19, Z19
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z9
 
 ready22:
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
-	VPACKSSDW Z9, Z8, Z8
-	VPADDSW   Z14, Z8, Z8
-	VPACKUSWB Z9, Z8, Z8
-	VPMAXUB   Z15, Z8, Z8
-	VPMINUB   Z16, Z8, Z8
-	VPERMD    Z8, Z17, Z8
-	VMOVDQU8  Z8, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain23
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    (DX), Z10, Z18
-	VMULPS    (CX), Z10, Z10
-	VMOVAPS   Z18, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    64(DX), Z11, Z18
-	VMULPS    64(CX), Z11, Z11
-	VMOVAPS   Z18, K2, Z11
-	JMP       scaled24
-
-plain23:
-	VCVTDQ2PS Z10, Z10
-	VMULPS    (CX), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    64(CX), Z11, Z11
-
-scaled24:
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z14, Z8, Z8
+	VPACKUSWB   Z9, Z8, Z8
+	VPMAXUB     Z15, Z8, Z8
+	VPMINUB     Z16, Z8, Z8
+	VPERMD      Z8, Z17, Z8
+	VMOVDQU8    Z8, K1, (AX)
+	MOVLQSX     20(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready25
+	JZ          signed23
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z10, Z19
+	VPMULDQ     (CX), Z10, Z10
+	VPMULDQ     4(CX), Z19, Z19
 	VPMOVZXBD   (BX), Z18
 	VPSUBD.BCST 148(BP), Z18, Z18
-	VCVTDQ2PS   Z18, Z18
-	VMULPS.BCST 160(BP), Z18, Z18
-	VADDPS      Z18, Z10, Z10
+	VPSRLQ      $0x20, Z18, Z20
+	VPMULDQ     Z21, Z18, Z18
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ      Z18, Z10, Z10
+	VPADDQ      Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z10
+	VPSRLQ      $0x20, Z11, Z19
+	VPMULDQ     64(CX), Z11, Z11
+	VPMULDQ     68(CX), Z19, Z19
 	VPMOVZXBD.Z 16(BX), K3, Z18
 	VPSUBD.BCST 148(BP), Z18, Z18
-	VCVTDQ2PS   Z18, Z18
-	VMULPS.BCST 160(BP), Z18, Z18
-	VADDPS      Z18, Z11, Z11
+	VPSRLQ      $0x20, Z18, Z20
+	VPMULDQ     Z21, Z18, Z18
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ      Z18, Z11, Z11
+	VPADDQ      Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z11
+	JMP         ready25
+
+signed23:
+	TESTQ       DX, DX
+	JZ          plain24
+	VMOVUPS     (CX), Z18
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   (DX), K2, Z18
+	VPSRLQ      $0x20, Z18, Z20
+	VPSRLQ      $0x20, Z10, Z19
+	VPMULDQ     Z18, Z10, Z10
+	VPMULDQ     Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z10
+	VMOVUPS     64(CX), Z18
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   64(DX), K2, Z18
+	VPSRLQ      $0x20, Z18, Z20
+	VPSRLQ      $0x20, Z11, Z19
+	VPMULDQ     Z18, Z11, Z11
+	VPMULDQ     Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z11
+	JMP         ready25
+
+plain24:
+	VPSRLQ      $0x20, Z10, Z19
+	VPMULDQ     (CX), Z10, Z10
+	VPMULDQ     4(CX), Z19, Z19
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z10
+	VPSRLQ      $0x20, Z11, Z19
+	VPMULDQ     64(CX), Z11, Z11
+	VPMULDQ     68(CX), Z19, Z19
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z11
 
 ready25:
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z11, Z10, Z10
-	VPADDSW   Z14, Z10, Z10
-	VPACKUSWB Z11, Z10, Z10
-	VPMAXUB   Z15, Z10, Z10
-	VPMINUB   Z16, Z10, Z10
-	VPERMD    Z10, Z17, Z10
-	VMOVDQU8  Z10, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain26
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (DX), Z12, Z18
-	VMULPS    (CX), Z12, Z12
-	VMOVAPS   Z18, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(DX), Z13, Z18
-	VMULPS    64(CX), Z13, Z13
-	VMOVAPS   Z18, K2, Z13
-	JMP       scaled27
-
-plain26:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (CX), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(CX), Z13, Z13
-
-scaled27:
+	VPACKSSDW   Z11, Z10, Z10
+	VPADDSW     Z14, Z10, Z10
+	VPACKUSWB   Z11, Z10, Z10
+	VPMAXUB     Z15, Z10, Z10
+	VPMINUB     Z16, Z10, Z10
+	VPERMD      Z10, Z17, Z10
+	VMOVDQU8    Z10, K1, (AX)
+	MOVLQSX     24(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready28
+	JZ          signed26
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z12, Z19
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z19, Z19
 	VPMOVZXBD   (BX), Z18
 	VPSUBD.BCST 148(BP), Z18, Z18
-	VCVTDQ2PS   Z18, Z18
-	VMULPS.BCST 160(BP), Z18, Z18
-	VADDPS      Z18, Z12, Z12
+	VPSRLQ      $0x20, Z18, Z20
+	VPMULDQ     Z21, Z18, Z18
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ      Z18, Z12, Z12
+	VPADDQ      Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z12
+	VPSRLQ      $0x20, Z13, Z19
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z19, Z19
 	VPMOVZXBD.Z 16(BX), K3, Z18
 	VPSUBD.BCST 148(BP), Z18, Z18
-	VCVTDQ2PS   Z18, Z18
-	VMULPS.BCST 160(BP), Z18, Z18
-	VADDPS      Z18, Z13, Z13
+	VPSRLQ      $0x20, Z18, Z20
+	VPMULDQ     Z21, Z18, Z18
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ      Z18, Z13, Z13
+	VPADDQ      Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z13
+	JMP         ready28
+
+signed26:
+	TESTQ       DX, DX
+	JZ          plain27
+	VMOVUPS     (CX), Z18
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (DX), K2, Z18
+	VPSRLQ      $0x20, Z18, Z20
+	VPSRLQ      $0x20, Z12, Z19
+	VPMULDQ     Z18, Z12, Z12
+	VPMULDQ     Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z12
+	VMOVUPS     64(CX), Z18
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(DX), K2, Z18
+	VPSRLQ      $0x20, Z18, Z20
+	VPSRLQ      $0x20, Z13, Z19
+	VPMULDQ     Z18, Z13, Z13
+	VPMULDQ     Z20, Z19, Z19
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z13
+	JMP         ready28
+
+plain27:
+	VPSRLQ      $0x20, Z12, Z19
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z19, Z19
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z12
+	VPSRLQ      $0x20, Z13, Z19
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z19, Z19
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z19, Z19
+	VMOVDQA32   Z19, K4, Z13
 
 ready28:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
 	VPACKSSDW Z13, Z12, Z12
 	VPADDSW   Z14, Z12, Z12
 	VPACKUSWB Z13, Z12, Z12
@@ -6839,8 +9950,8 @@ tile1:
 	ADDQ    R15, R9
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -6947,7 +10058,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -6990,383 +10101,746 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z23
 	VPBROADCASTD 144(BP), Z16
 	VPBROADCASTD 152(BP), Z17
 	VPBROADCASTD 156(BP), Z18
-	VPMOVZXBD    168(BP), Z19
+	VPMOVZXBD    208(BP), Z19
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z20
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z20, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z20
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z20, K2, Z1
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z21
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z21, Z21
+	VPMOVZXBD    (BX), Z20
+	VPSUBD.BCST  148(BP), Z20, Z20
+	VPSRLQ       $0x20, Z20, Z22
+	VPMULDQ      Z23, Z20, Z20
+	VPMULDQ      Z23, Z22, Z22
+	VPADDQ       Z20, Z0, Z0
+	VPADDQ       Z22, Z21, Z21
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z21, Z21
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z21, Z21
+	VMOVDQA32    Z21, K4, Z0
+	VPSRLQ       $0x20, Z1, Z21
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z21, Z21
+	VPMOVZXBD.Z  16(BX), K3, Z20
+	VPSUBD.BCST  148(BP), Z20, Z20
+	VPSRLQ       $0x20, Z20, Z22
+	VPMULDQ      Z23, Z20, Z20
+	VPMULDQ      Z23, Z22, Z22
+	VPADDQ       Z20, Z1, Z1
+	VPADDQ       Z22, Z21, Z21
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z21, Z21
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z21, Z21
+	VMOVDQA32    Z21, K4, Z1
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z20
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z0, Z21
+	VPMULDQ     Z20, Z0, Z0
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z0
+	VMOVUPS     64(CX), Z20
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z1, Z21
+	VPMULDQ     Z20, Z1, Z1
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z1
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z20
-	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z0, Z0
-	VPMOVZXBD.Z 16(BX), K3, Z20
-	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z1, Z1
+plain9:
+	VPSRLQ      $0x20, Z0, Z21
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z0
+	VPSRLQ      $0x20, Z1, Z21
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z1
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z16, Z0, Z0
-	VPACKUSWB Z1, Z0, Z0
-	VPMAXUB   Z17, Z0, Z0
-	VPMINUB   Z18, Z0, Z0
-	VPERMD    Z0, Z19, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z2, K2
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (DX), Z2, Z20
-	VMULPS    (CX), Z2, Z2
-	VMOVAPS   Z20, K2, Z2
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    64(DX), Z3, Z20
-	VMULPS    64(CX), Z3, Z3
-	VMOVAPS   Z20, K2, Z3
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (CX), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    64(CX), Z3, Z3
-
-scaled12:
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z16, Z0, Z0
+	VPACKUSWB   Z1, Z0, Z0
+	VPMAXUB     Z17, Z0, Z0
+	VPMINUB     Z18, Z0, Z0
+	VPERMD      Z0, Z19, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z2, Z21
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z21, Z21
 	VPMOVZXBD   (BX), Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z2, Z2
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z2, Z2
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z2
+	VPSRLQ      $0x20, Z3, Z21
+	VPMULDQ     64(CX), Z3, Z3
+	VPMULDQ     68(CX), Z21, Z21
 	VPMOVZXBD.Z 16(BX), K3, Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z3, Z3
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z3, Z3
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z3
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z20
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   (DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z2, Z21
+	VPMULDQ     Z20, Z2, Z2
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z2
+	VMOVUPS     64(CX), Z20
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   64(DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z3, Z21
+	VPMULDQ     Z20, Z3, Z3
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z3
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z2, Z21
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z2
+	VPSRLQ      $0x20, Z3, Z21
+	VPMULDQ     64(CX), Z3, Z3
+	VPMULDQ     68(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z3
 
 ready13:
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z16, Z2, Z2
-	VPACKUSWB Z3, Z2, Z2
-	VPMAXUB   Z17, Z2, Z2
-	VPMINUB   Z18, Z2, Z2
-	VPERMD    Z2, Z19, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (DX), Z4, Z20
-	VMULPS    (CX), Z4, Z4
-	VMOVAPS   Z20, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(DX), Z5, Z20
-	VMULPS    64(CX), Z5, Z5
-	VMOVAPS   Z20, K2, Z5
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (CX), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(CX), Z5, Z5
-
-scaled15:
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z16, Z2, Z2
+	VPACKUSWB   Z3, Z2, Z2
+	VPMAXUB     Z17, Z2, Z2
+	VPMINUB     Z18, Z2, Z2
+	VPERMD      Z2, Z19, Z2
+	VMOVDQU8    Z2, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z4, Z21
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z21, Z21
 	VPMOVZXBD   (BX), Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z4, Z4
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z4, Z4
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z4
+	VPSRLQ      $0x20, Z5, Z21
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z21, Z21
 	VPMOVZXBD.Z 16(BX), K3, Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z5, Z5
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z5, Z5
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z5
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z20
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z4, Z21
+	VPMULDQ     Z20, Z4, Z4
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z4
+	VMOVUPS     64(CX), Z20
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z5, Z21
+	VPMULDQ     Z20, Z5, Z5
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z5
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z4, Z21
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z4
+	VPSRLQ      $0x20, Z5, Z21
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z5
 
 ready16:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z16, Z4, Z4
-	VPACKUSWB Z5, Z4, Z4
-	VPMAXUB   Z17, Z4, Z4
-	VPMINUB   Z18, Z4, Z4
-	VPERMD    Z4, Z19, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (DX), Z6, Z20
-	VMULPS    (CX), Z6, Z6
-	VMOVAPS   Z20, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(DX), Z7, Z20
-	VMULPS    64(CX), Z7, Z7
-	VMOVAPS   Z20, K2, Z7
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (CX), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(CX), Z7, Z7
-
-scaled18:
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z16, Z4, Z4
+	VPACKUSWB   Z5, Z4, Z4
+	VPMAXUB     Z17, Z4, Z4
+	VPMINUB     Z18, Z4, Z4
+	VPERMD      Z4, Z19, Z4
+	VMOVDQU8    Z4, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z6, Z21
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z21, Z21
 	VPMOVZXBD   (BX), Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z6, Z6
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z6, Z6
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z6
+	VPSRLQ      $0x20, Z7, Z21
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z21, Z21
 	VPMOVZXBD.Z 16(BX), K3, Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z7, Z7
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z7, Z7
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z7
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z20
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   (DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z6, Z21
+	VPMULDQ     Z20, Z6, Z6
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z6
+	VMOVUPS     64(CX), Z20
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   64(DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z7, Z21
+	VPMULDQ     Z20, Z7, Z7
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z7
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z6, Z21
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z6
+	VPSRLQ      $0x20, Z7, Z21
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z7
 
 ready19:
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z16, Z6, Z6
-	VPACKUSWB Z7, Z6, Z6
-	VPMAXUB   Z17, Z6, Z6
-	VPMINUB   Z18, Z6, Z6
-	VPERMD    Z6, Z19, Z6
-	VMOVDQU8  Z6, K1, (AX)
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain20
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (DX), Z8, Z20
-	VMULPS    (CX), Z8, Z8
-	VMOVAPS   Z20, K2, Z8
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(DX), Z9, Z20
-	VMULPS    64(CX), Z9, Z9
-	VMOVAPS   Z20, K2, Z9
-	JMP       scaled21
-
-plain20:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (CX), Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(CX), Z9, Z9
-
-scaled21:
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z16, Z6, Z6
+	VPACKUSWB   Z7, Z6, Z6
+	VPMAXUB     Z17, Z6, Z6
+	VPMINUB     Z18, Z6, Z6
+	VPERMD      Z6, Z19, Z6
+	VMOVDQU8    Z6, K1, (AX)
+	MOVLQSX     16(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready22
+	JZ          signed20
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z8, Z21
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z21, Z21
 	VPMOVZXBD   (BX), Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z8, Z8
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z8, Z8
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z8
+	VPSRLQ      $0x20, Z9, Z21
+	VPMULDQ     64(CX), Z9, Z9
+	VPMULDQ     68(CX), Z21, Z21
 	VPMOVZXBD.Z 16(BX), K3, Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z9, Z9
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z9, Z9
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z9
+	JMP         ready22
+
+signed20:
+	TESTQ       DX, DX
+	JZ          plain21
+	VMOVUPS     (CX), Z20
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z8, Z21
+	VPMULDQ     Z20, Z8, Z8
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z8
+	VMOVUPS     64(CX), Z20
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   64(DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z9, Z21
+	VPMULDQ     Z20, Z9, Z9
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z9
+	JMP         ready22
+
+plain21:
+	VPSRLQ      $0x20, Z8, Z21
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z8
+	VPSRLQ      $0x20, Z9, Z21
+	VPMULDQ     64(CX), Z9, Z9
+	VPMULDQ     68(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z9
 
 ready22:
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
-	VPACKSSDW Z9, Z8, Z8
-	VPADDSW   Z16, Z8, Z8
-	VPACKUSWB Z9, Z8, Z8
-	VPMAXUB   Z17, Z8, Z8
-	VPMINUB   Z18, Z8, Z8
-	VPERMD    Z8, Z19, Z8
-	VMOVDQU8  Z8, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain23
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    (DX), Z10, Z20
-	VMULPS    (CX), Z10, Z10
-	VMOVAPS   Z20, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    64(DX), Z11, Z20
-	VMULPS    64(CX), Z11, Z11
-	VMOVAPS   Z20, K2, Z11
-	JMP       scaled24
-
-plain23:
-	VCVTDQ2PS Z10, Z10
-	VMULPS    (CX), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    64(CX), Z11, Z11
-
-scaled24:
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z16, Z8, Z8
+	VPACKUSWB   Z9, Z8, Z8
+	VPMAXUB     Z17, Z8, Z8
+	VPMINUB     Z18, Z8, Z8
+	VPERMD      Z8, Z19, Z8
+	VMOVDQU8    Z8, K1, (AX)
+	MOVLQSX     20(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready25
+	JZ          signed23
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z10, Z21
+	VPMULDQ     (CX), Z10, Z10
+	VPMULDQ     4(CX), Z21, Z21
 	VPMOVZXBD   (BX), Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z10, Z10
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z10, Z10
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z10
+	VPSRLQ      $0x20, Z11, Z21
+	VPMULDQ     64(CX), Z11, Z11
+	VPMULDQ     68(CX), Z21, Z21
 	VPMOVZXBD.Z 16(BX), K3, Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z11, Z11
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z11, Z11
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z11
+	JMP         ready25
+
+signed23:
+	TESTQ       DX, DX
+	JZ          plain24
+	VMOVUPS     (CX), Z20
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   (DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z10, Z21
+	VPMULDQ     Z20, Z10, Z10
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z10
+	VMOVUPS     64(CX), Z20
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   64(DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z11, Z21
+	VPMULDQ     Z20, Z11, Z11
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z11
+	JMP         ready25
+
+plain24:
+	VPSRLQ      $0x20, Z10, Z21
+	VPMULDQ     (CX), Z10, Z10
+	VPMULDQ     4(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z10
+	VPSRLQ      $0x20, Z11, Z21
+	VPMULDQ     64(CX), Z11, Z11
+	VPMULDQ     68(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z11
 
 ready25:
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z11, Z10, Z10
-	VPADDSW   Z16, Z10, Z10
-	VPACKUSWB Z11, Z10, Z10
-	VPMAXUB   Z17, Z10, Z10
-	VPMINUB   Z18, Z10, Z10
-	VPERMD    Z10, Z19, Z10
-	VMOVDQU8  Z10, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain26
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (DX), Z12, Z20
-	VMULPS    (CX), Z12, Z12
-	VMOVAPS   Z20, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(DX), Z13, Z20
-	VMULPS    64(CX), Z13, Z13
-	VMOVAPS   Z20, K2, Z13
-	JMP       scaled27
-
-plain26:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (CX), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(CX), Z13, Z13
-
-scaled27:
+	VPACKSSDW   Z11, Z10, Z10
+	VPADDSW     Z16, Z10, Z10
+	VPACKUSWB   Z11, Z10, Z10
+	VPMAXUB     Z17, Z10, Z10
+	VPMINUB     Z18, Z10, Z10
+	VPERMD      Z10, Z19, Z10
+	VMOVDQU8    Z10, K1, (AX)
+	MOVLQSX     24(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready28
+	JZ          signed26
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z12, Z21
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z21, Z21
 	VPMOVZXBD   (BX), Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z12, Z12
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z12, Z12
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z12
+	VPSRLQ      $0x20, Z13, Z21
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z21, Z21
 	VPMOVZXBD.Z 16(BX), K3, Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z13, Z13
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z13, Z13
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z13
+	JMP         ready28
+
+signed26:
+	TESTQ       DX, DX
+	JZ          plain27
+	VMOVUPS     (CX), Z20
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z12, Z21
+	VPMULDQ     Z20, Z12, Z12
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z12
+	VMOVUPS     64(CX), Z20
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z13, Z21
+	VPMULDQ     Z20, Z13, Z13
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z13
+	JMP         ready28
+
+plain27:
+	VPSRLQ      $0x20, Z12, Z21
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z12
+	VPSRLQ      $0x20, Z13, Z21
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z13
 
 ready28:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
-	VPACKSSDW Z13, Z12, Z12
-	VPADDSW   Z16, Z12, Z12
-	VPACKUSWB Z13, Z12, Z12
-	VPMAXUB   Z17, Z12, Z12
-	VPMINUB   Z18, Z12, Z12
-	VPERMD    Z12, Z19, Z12
-	VMOVDQU8  Z12, K1, (AX)
-	MOVLQSX   28(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain29
-	VPMOVD2M  Z14, K2
-	VCVTDQ2PS Z14, Z14
-	VMULPS    (DX), Z14, Z20
-	VMULPS    (CX), Z14, Z14
-	VMOVAPS   Z20, K2, Z14
-	VPMOVD2M  Z15, K2
-	VCVTDQ2PS Z15, Z15
-	VMULPS    64(DX), Z15, Z20
-	VMULPS    64(CX), Z15, Z15
-	VMOVAPS   Z20, K2, Z15
-	JMP       scaled30
-
-plain29:
-	VCVTDQ2PS Z14, Z14
-	VMULPS    (CX), Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    64(CX), Z15, Z15
-
-scaled30:
+	VPACKSSDW   Z13, Z12, Z12
+	VPADDSW     Z16, Z12, Z12
+	VPACKUSWB   Z13, Z12, Z12
+	VPMAXUB     Z17, Z12, Z12
+	VPMINUB     Z18, Z12, Z12
+	VPERMD      Z12, Z19, Z12
+	VMOVDQU8    Z12, K1, (AX)
+	MOVLQSX     28(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready31
+	JZ          signed29
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z14, Z21
+	VPMULDQ     (CX), Z14, Z14
+	VPMULDQ     4(CX), Z21, Z21
 	VPMOVZXBD   (BX), Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z14, Z14
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z14, Z14
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z14
+	VPSRLQ      $0x20, Z15, Z21
+	VPMULDQ     64(CX), Z15, Z15
+	VPMULDQ     68(CX), Z21, Z21
 	VPMOVZXBD.Z 16(BX), K3, Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z15, Z15
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z15, Z15
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z15
+	JMP         ready31
+
+signed29:
+	TESTQ       DX, DX
+	JZ          plain30
+	VMOVUPS     (CX), Z20
+	VPMOVD2M    Z14, K2
+	VMOVDQU32   (DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z14, Z21
+	VPMULDQ     Z20, Z14, Z14
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z14
+	VMOVUPS     64(CX), Z20
+	VPMOVD2M    Z15, K2
+	VMOVDQU32   64(DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z15, Z21
+	VPMULDQ     Z20, Z15, Z15
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z15
+	JMP         ready31
+
+plain30:
+	VPSRLQ      $0x20, Z14, Z21
+	VPMULDQ     (CX), Z14, Z14
+	VPMULDQ     4(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z14
+	VPSRLQ      $0x20, Z15, Z21
+	VPMULDQ     64(CX), Z15, Z15
+	VPMULDQ     68(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z15
 
 ready31:
-	VCVTPS2DQ Z14, Z14
-	VCVTPS2DQ Z15, Z15
 	VPACKSSDW Z15, Z14, Z14
 	VPADDSW   Z16, Z14, Z14
 	VPACKUSWB Z15, Z14, Z14
@@ -7432,8 +10906,8 @@ tile1:
 	ADDQ    R15, R10
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -7549,7 +11023,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -7596,430 +11070,838 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z25
 	VPBROADCASTD 144(BP), Z18
 	VPBROADCASTD 152(BP), Z19
 	VPBROADCASTD 156(BP), Z20
-	VPMOVZXBD    168(BP), Z21
+	VPMOVZXBD    208(BP), Z21
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z22
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z22, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z22
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z22, K2, Z1
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z23
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z23, Z23
+	VPMOVZXBD    (BX), Z22
+	VPSUBD.BCST  148(BP), Z22, Z22
+	VPSRLQ       $0x20, Z22, Z24
+	VPMULDQ      Z25, Z22, Z22
+	VPMULDQ      Z25, Z24, Z24
+	VPADDQ       Z22, Z0, Z0
+	VPADDQ       Z24, Z23, Z23
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z23, Z23
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z23, Z23
+	VMOVDQA32    Z23, K4, Z0
+	VPSRLQ       $0x20, Z1, Z23
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z23, Z23
+	VPMOVZXBD.Z  16(BX), K3, Z22
+	VPSUBD.BCST  148(BP), Z22, Z22
+	VPSRLQ       $0x20, Z22, Z24
+	VPMULDQ      Z25, Z22, Z22
+	VPMULDQ      Z25, Z24, Z24
+	VPADDQ       Z22, Z1, Z1
+	VPADDQ       Z24, Z23, Z23
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z23, Z23
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z23, Z23
+	VMOVDQA32    Z23, K4, Z1
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z22
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z0, Z23
+	VPMULDQ     Z22, Z0, Z0
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z0
+	VMOVUPS     64(CX), Z22
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z1, Z23
+	VPMULDQ     Z22, Z1, Z1
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z1
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z22
-	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z0, Z0
-	VPMOVZXBD.Z 16(BX), K3, Z22
-	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z1, Z1
+plain9:
+	VPSRLQ      $0x20, Z0, Z23
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z0
+	VPSRLQ      $0x20, Z1, Z23
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z1
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z18, Z0, Z0
-	VPACKUSWB Z1, Z0, Z0
-	VPMAXUB   Z19, Z0, Z0
-	VPMINUB   Z20, Z0, Z0
-	VPERMD    Z0, Z21, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z2, K2
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (DX), Z2, Z22
-	VMULPS    (CX), Z2, Z2
-	VMOVAPS   Z22, K2, Z2
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    64(DX), Z3, Z22
-	VMULPS    64(CX), Z3, Z3
-	VMOVAPS   Z22, K2, Z3
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (CX), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    64(CX), Z3, Z3
-
-scaled12:
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z18, Z0, Z0
+	VPACKUSWB   Z1, Z0, Z0
+	VPMAXUB     Z19, Z0, Z0
+	VPMINUB     Z20, Z0, Z0
+	VPERMD      Z0, Z21, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z2, Z23
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z23, Z23
 	VPMOVZXBD   (BX), Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z2, Z2
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z2, Z2
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z2
+	VPSRLQ      $0x20, Z3, Z23
+	VPMULDQ     64(CX), Z3, Z3
+	VPMULDQ     68(CX), Z23, Z23
 	VPMOVZXBD.Z 16(BX), K3, Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z3, Z3
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z3, Z3
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z3
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z22
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   (DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z2, Z23
+	VPMULDQ     Z22, Z2, Z2
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z2
+	VMOVUPS     64(CX), Z22
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   64(DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z3, Z23
+	VPMULDQ     Z22, Z3, Z3
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z3
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z2, Z23
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z2
+	VPSRLQ      $0x20, Z3, Z23
+	VPMULDQ     64(CX), Z3, Z3
+	VPMULDQ     68(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z3
 
 ready13:
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z18, Z2, Z2
-	VPACKUSWB Z3, Z2, Z2
-	VPMAXUB   Z19, Z2, Z2
-	VPMINUB   Z20, Z2, Z2
-	VPERMD    Z2, Z21, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (DX), Z4, Z22
-	VMULPS    (CX), Z4, Z4
-	VMOVAPS   Z22, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(DX), Z5, Z22
-	VMULPS    64(CX), Z5, Z5
-	VMOVAPS   Z22, K2, Z5
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (CX), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(CX), Z5, Z5
-
-scaled15:
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z18, Z2, Z2
+	VPACKUSWB   Z3, Z2, Z2
+	VPMAXUB     Z19, Z2, Z2
+	VPMINUB     Z20, Z2, Z2
+	VPERMD      Z2, Z21, Z2
+	VMOVDQU8    Z2, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z4, Z23
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z23, Z23
 	VPMOVZXBD   (BX), Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z4, Z4
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z4, Z4
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z4
+	VPSRLQ      $0x20, Z5, Z23
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z23, Z23
 	VPMOVZXBD.Z 16(BX), K3, Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z5, Z5
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z5, Z5
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z5
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z22
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z4, Z23
+	VPMULDQ     Z22, Z4, Z4
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z4
+	VMOVUPS     64(CX), Z22
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z5, Z23
+	VPMULDQ     Z22, Z5, Z5
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z5
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z4, Z23
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z4
+	VPSRLQ      $0x20, Z5, Z23
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z5
 
 ready16:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z18, Z4, Z4
-	VPACKUSWB Z5, Z4, Z4
-	VPMAXUB   Z19, Z4, Z4
-	VPMINUB   Z20, Z4, Z4
-	VPERMD    Z4, Z21, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (DX), Z6, Z22
-	VMULPS    (CX), Z6, Z6
-	VMOVAPS   Z22, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(DX), Z7, Z22
-	VMULPS    64(CX), Z7, Z7
-	VMOVAPS   Z22, K2, Z7
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (CX), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(CX), Z7, Z7
-
-scaled18:
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z18, Z4, Z4
+	VPACKUSWB   Z5, Z4, Z4
+	VPMAXUB     Z19, Z4, Z4
+	VPMINUB     Z20, Z4, Z4
+	VPERMD      Z4, Z21, Z4
+	VMOVDQU8    Z4, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z6, Z23
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z23, Z23
 	VPMOVZXBD   (BX), Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z6, Z6
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z6, Z6
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z6
+	VPSRLQ      $0x20, Z7, Z23
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z23, Z23
 	VPMOVZXBD.Z 16(BX), K3, Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z7, Z7
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z7, Z7
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z7
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z22
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   (DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z6, Z23
+	VPMULDQ     Z22, Z6, Z6
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z6
+	VMOVUPS     64(CX), Z22
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   64(DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z7, Z23
+	VPMULDQ     Z22, Z7, Z7
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z7
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z6, Z23
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z6
+	VPSRLQ      $0x20, Z7, Z23
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z7
 
 ready19:
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z18, Z6, Z6
-	VPACKUSWB Z7, Z6, Z6
-	VPMAXUB   Z19, Z6, Z6
-	VPMINUB   Z20, Z6, Z6
-	VPERMD    Z6, Z21, Z6
-	VMOVDQU8  Z6, K1, (AX)
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain20
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (DX), Z8, Z22
-	VMULPS    (CX), Z8, Z8
-	VMOVAPS   Z22, K2, Z8
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(DX), Z9, Z22
-	VMULPS    64(CX), Z9, Z9
-	VMOVAPS   Z22, K2, Z9
-	JMP       scaled21
-
-plain20:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (CX), Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(CX), Z9, Z9
-
-scaled21:
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z18, Z6, Z6
+	VPACKUSWB   Z7, Z6, Z6
+	VPMAXUB     Z19, Z6, Z6
+	VPMINUB     Z20, Z6, Z6
+	VPERMD      Z6, Z21, Z6
+	VMOVDQU8    Z6, K1, (AX)
+	MOVLQSX     16(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready22
+	JZ          signed20
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z8, Z23
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z23, Z23
 	VPMOVZXBD   (BX), Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z8, Z8
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z8, Z8
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z8
+	VPSRLQ      $0x20, Z9, Z23
+	VPMULDQ     64(CX), Z9, Z9
+	VPMULDQ     68(CX), Z23, Z23
 	VPMOVZXBD.Z 16(BX), K3, Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z9, Z9
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z9, Z9
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z9
+	JMP         ready22
+
+signed20:
+	TESTQ       DX, DX
+	JZ          plain21
+	VMOVUPS     (CX), Z22
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z8, Z23
+	VPMULDQ     Z22, Z8, Z8
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z8
+	VMOVUPS     64(CX), Z22
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   64(DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z9, Z23
+	VPMULDQ     Z22, Z9, Z9
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z9
+	JMP         ready22
+
+plain21:
+	VPSRLQ      $0x20, Z8, Z23
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z8
+	VPSRLQ      $0x20, Z9, Z23
+	VPMULDQ     64(CX), Z9, Z9
+	VPMULDQ     68(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z9
 
 ready22:
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
-	VPACKSSDW Z9, Z8, Z8
-	VPADDSW   Z18, Z8, Z8
-	VPACKUSWB Z9, Z8, Z8
-	VPMAXUB   Z19, Z8, Z8
-	VPMINUB   Z20, Z8, Z8
-	VPERMD    Z8, Z21, Z8
-	VMOVDQU8  Z8, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain23
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    (DX), Z10, Z22
-	VMULPS    (CX), Z10, Z10
-	VMOVAPS   Z22, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    64(DX), Z11, Z22
-	VMULPS    64(CX), Z11, Z11
-	VMOVAPS   Z22, K2, Z11
-	JMP       scaled24
-
-plain23:
-	VCVTDQ2PS Z10, Z10
-	VMULPS    (CX), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    64(CX), Z11, Z11
-
-scaled24:
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z18, Z8, Z8
+	VPACKUSWB   Z9, Z8, Z8
+	VPMAXUB     Z19, Z8, Z8
+	VPMINUB     Z20, Z8, Z8
+	VPERMD      Z8, Z21, Z8
+	VMOVDQU8    Z8, K1, (AX)
+	MOVLQSX     20(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready25
+	JZ          signed23
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z10, Z23
+	VPMULDQ     (CX), Z10, Z10
+	VPMULDQ     4(CX), Z23, Z23
 	VPMOVZXBD   (BX), Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z10, Z10
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z10, Z10
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z10
+	VPSRLQ      $0x20, Z11, Z23
+	VPMULDQ     64(CX), Z11, Z11
+	VPMULDQ     68(CX), Z23, Z23
 	VPMOVZXBD.Z 16(BX), K3, Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z11, Z11
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z11, Z11
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z11
+	JMP         ready25
+
+signed23:
+	TESTQ       DX, DX
+	JZ          plain24
+	VMOVUPS     (CX), Z22
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   (DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z10, Z23
+	VPMULDQ     Z22, Z10, Z10
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z10
+	VMOVUPS     64(CX), Z22
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   64(DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z11, Z23
+	VPMULDQ     Z22, Z11, Z11
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z11
+	JMP         ready25
+
+plain24:
+	VPSRLQ      $0x20, Z10, Z23
+	VPMULDQ     (CX), Z10, Z10
+	VPMULDQ     4(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z10
+	VPSRLQ      $0x20, Z11, Z23
+	VPMULDQ     64(CX), Z11, Z11
+	VPMULDQ     68(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z11
 
 ready25:
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z11, Z10, Z10
-	VPADDSW   Z18, Z10, Z10
-	VPACKUSWB Z11, Z10, Z10
-	VPMAXUB   Z19, Z10, Z10
-	VPMINUB   Z20, Z10, Z10
-	VPERMD    Z10, Z21, Z10
-	VMOVDQU8  Z10, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain26
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (DX), Z12, Z22
-	VMULPS    (CX), Z12, Z12
-	VMOVAPS   Z22, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(DX), Z13, Z22
-	VMULPS    64(CX), Z13, Z13
-	VMOVAPS   Z22, K2, Z13
-	JMP       scaled27
-
-plain26:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (CX), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(CX), Z13, Z13
-
-scaled27:
+	VPACKSSDW   Z11, Z10, Z10
+	VPADDSW     Z18, Z10, Z10
+	VPACKUSWB   Z11, Z10, Z10
+	VPMAXUB     Z19, Z10, Z10
+	VPMINUB     Z20, Z10, Z10
+	VPERMD      Z10, Z21, Z10
+	VMOVDQU8    Z10, K1, (AX)
+	MOVLQSX     24(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready28
+	JZ          signed26
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z12, Z23
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z23, Z23
 	VPMOVZXBD   (BX), Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z12, Z12
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z12, Z12
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z12
+	VPSRLQ      $0x20, Z13, Z23
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z23, Z23
 	VPMOVZXBD.Z 16(BX), K3, Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z13, Z13
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z13, Z13
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z13
+	JMP         ready28
+
+signed26:
+	TESTQ       DX, DX
+	JZ          plain27
+	VMOVUPS     (CX), Z22
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z12, Z23
+	VPMULDQ     Z22, Z12, Z12
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z12
+	VMOVUPS     64(CX), Z22
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z13, Z23
+	VPMULDQ     Z22, Z13, Z13
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z13
+	JMP         ready28
+
+plain27:
+	VPSRLQ      $0x20, Z12, Z23
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z12
+	VPSRLQ      $0x20, Z13, Z23
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z13
 
 ready28:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
-	VPACKSSDW Z13, Z12, Z12
-	VPADDSW   Z18, Z12, Z12
-	VPACKUSWB Z13, Z12, Z12
-	VPMAXUB   Z19, Z12, Z12
-	VPMINUB   Z20, Z12, Z12
-	VPERMD    Z12, Z21, Z12
-	VMOVDQU8  Z12, K1, (AX)
-	MOVLQSX   28(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain29
-	VPMOVD2M  Z14, K2
-	VCVTDQ2PS Z14, Z14
-	VMULPS    (DX), Z14, Z22
-	VMULPS    (CX), Z14, Z14
-	VMOVAPS   Z22, K2, Z14
-	VPMOVD2M  Z15, K2
-	VCVTDQ2PS Z15, Z15
-	VMULPS    64(DX), Z15, Z22
-	VMULPS    64(CX), Z15, Z15
-	VMOVAPS   Z22, K2, Z15
-	JMP       scaled30
-
-plain29:
-	VCVTDQ2PS Z14, Z14
-	VMULPS    (CX), Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    64(CX), Z15, Z15
-
-scaled30:
+	VPACKSSDW   Z13, Z12, Z12
+	VPADDSW     Z18, Z12, Z12
+	VPACKUSWB   Z13, Z12, Z12
+	VPMAXUB     Z19, Z12, Z12
+	VPMINUB     Z20, Z12, Z12
+	VPERMD      Z12, Z21, Z12
+	VMOVDQU8    Z12, K1, (AX)
+	MOVLQSX     28(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready31
+	JZ          signed29
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z14, Z23
+	VPMULDQ     (CX), Z14, Z14
+	VPMULDQ     4(CX), Z23, Z23
 	VPMOVZXBD   (BX), Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z14, Z14
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z14, Z14
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z14
+	VPSRLQ      $0x20, Z15, Z23
+	VPMULDQ     64(CX), Z15, Z15
+	VPMULDQ     68(CX), Z23, Z23
 	VPMOVZXBD.Z 16(BX), K3, Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z15, Z15
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z15, Z15
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z15
+	JMP         ready31
+
+signed29:
+	TESTQ       DX, DX
+	JZ          plain30
+	VMOVUPS     (CX), Z22
+	VPMOVD2M    Z14, K2
+	VMOVDQU32   (DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z14, Z23
+	VPMULDQ     Z22, Z14, Z14
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z14
+	VMOVUPS     64(CX), Z22
+	VPMOVD2M    Z15, K2
+	VMOVDQU32   64(DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z15, Z23
+	VPMULDQ     Z22, Z15, Z15
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z15
+	JMP         ready31
+
+plain30:
+	VPSRLQ      $0x20, Z14, Z23
+	VPMULDQ     (CX), Z14, Z14
+	VPMULDQ     4(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z14
+	VPSRLQ      $0x20, Z15, Z23
+	VPMULDQ     64(CX), Z15, Z15
+	VPMULDQ     68(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z15
 
 ready31:
-	VCVTPS2DQ Z14, Z14
-	VCVTPS2DQ Z15, Z15
-	VPACKSSDW Z15, Z14, Z14
-	VPADDSW   Z18, Z14, Z14
-	VPACKUSWB Z15, Z14, Z14
-	VPMAXUB   Z19, Z14, Z14
-	VPMINUB   Z20, Z14, Z14
-	VPERMD    Z14, Z21, Z14
-	VMOVDQU8  Z14, K1, (AX)
-	MOVLQSX   32(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain32
-	VPMOVD2M  Z16, K2
-	VCVTDQ2PS Z16, Z16
-	VMULPS    (DX), Z16, Z22
-	VMULPS    (CX), Z16, Z16
-	VMOVAPS   Z22, K2, Z16
-	VPMOVD2M  Z17, K2
-	VCVTDQ2PS Z17, Z17
-	VMULPS    64(DX), Z17, Z22
-	VMULPS    64(CX), Z17, Z17
-	VMOVAPS   Z22, K2, Z17
-	JMP       scaled33
-
-plain32:
-	VCVTDQ2PS Z16, Z16
-	VMULPS    (CX), Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    64(CX), Z17, Z17
-
-scaled33:
+	VPACKSSDW   Z15, Z14, Z14
+	VPADDSW     Z18, Z14, Z14
+	VPACKUSWB   Z15, Z14, Z14
+	VPMAXUB     Z19, Z14, Z14
+	VPMINUB     Z20, Z14, Z14
+	VPERMD      Z14, Z21, Z14
+	VMOVDQU8    Z14, K1, (AX)
+	MOVLQSX     32(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready34
+	JZ          signed32
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z16, Z23
+	VPMULDQ     (CX), Z16, Z16
+	VPMULDQ     4(CX), Z23, Z23
 	VPMOVZXBD   (BX), Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z16, Z16
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z16, Z16
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z16
+	VPSRLQ      $0x20, Z17, Z23
+	VPMULDQ     64(CX), Z17, Z17
+	VPMULDQ     68(CX), Z23, Z23
 	VPMOVZXBD.Z 16(BX), K3, Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z17, Z17
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z17, Z17
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z17
+	JMP         ready34
+
+signed32:
+	TESTQ       DX, DX
+	JZ          plain33
+	VMOVUPS     (CX), Z22
+	VPMOVD2M    Z16, K2
+	VMOVDQU32   (DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z16, Z23
+	VPMULDQ     Z22, Z16, Z16
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z16
+	VMOVUPS     64(CX), Z22
+	VPMOVD2M    Z17, K2
+	VMOVDQU32   64(DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z17, Z23
+	VPMULDQ     Z22, Z17, Z17
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z17
+	JMP         ready34
+
+plain33:
+	VPSRLQ      $0x20, Z16, Z23
+	VPMULDQ     (CX), Z16, Z16
+	VPMULDQ     4(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z16
+	VPSRLQ      $0x20, Z17, Z23
+	VPMULDQ     64(CX), Z17, Z17
+	VPMULDQ     68(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z17
 
 ready34:
-	VCVTPS2DQ Z16, Z16
-	VCVTPS2DQ Z17, Z17
 	VPACKSSDW Z17, Z16, Z16
 	VPADDSW   Z18, Z16, Z16
 	VPACKUSWB Z17, Z16, Z16
@@ -8089,8 +11971,8 @@ tile1:
 	ADDQ    R15, R11
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -8215,7 +12097,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -8266,477 +12148,930 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z27
 	VPBROADCASTD 144(BP), Z20
 	VPBROADCASTD 152(BP), Z21
 	VPBROADCASTD 156(BP), Z22
-	VPMOVZXBD    168(BP), Z23
+	VPMOVZXBD    208(BP), Z23
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z24
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z24, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z24
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z24, K2, Z1
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z25
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z25, Z25
+	VPMOVZXBD    (BX), Z24
+	VPSUBD.BCST  148(BP), Z24, Z24
+	VPSRLQ       $0x20, Z24, Z26
+	VPMULDQ      Z27, Z24, Z24
+	VPMULDQ      Z27, Z26, Z26
+	VPADDQ       Z24, Z0, Z0
+	VPADDQ       Z26, Z25, Z25
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z25, Z25
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z25, Z25
+	VMOVDQA32    Z25, K4, Z0
+	VPSRLQ       $0x20, Z1, Z25
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z25, Z25
+	VPMOVZXBD.Z  16(BX), K3, Z24
+	VPSUBD.BCST  148(BP), Z24, Z24
+	VPSRLQ       $0x20, Z24, Z26
+	VPMULDQ      Z27, Z24, Z24
+	VPMULDQ      Z27, Z26, Z26
+	VPADDQ       Z24, Z1, Z1
+	VPADDQ       Z26, Z25, Z25
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z25, Z25
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z25, Z25
+	VMOVDQA32    Z25, K4, Z1
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z24
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z0, Z25
+	VPMULDQ     Z24, Z0, Z0
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z0
+	VMOVUPS     64(CX), Z24
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z1, Z25
+	VPMULDQ     Z24, Z1, Z1
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z1
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z24
-	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z0, Z0
-	VPMOVZXBD.Z 16(BX), K3, Z24
-	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z1, Z1
+plain9:
+	VPSRLQ      $0x20, Z0, Z25
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z0
+	VPSRLQ      $0x20, Z1, Z25
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z1
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z20, Z0, Z0
-	VPACKUSWB Z1, Z0, Z0
-	VPMAXUB   Z21, Z0, Z0
-	VPMINUB   Z22, Z0, Z0
-	VPERMD    Z0, Z23, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z2, K2
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (DX), Z2, Z24
-	VMULPS    (CX), Z2, Z2
-	VMOVAPS   Z24, K2, Z2
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    64(DX), Z3, Z24
-	VMULPS    64(CX), Z3, Z3
-	VMOVAPS   Z24, K2, Z3
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (CX), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    64(CX), Z3, Z3
-
-scaled12:
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z20, Z0, Z0
+	VPACKUSWB   Z1, Z0, Z0
+	VPMAXUB     Z21, Z0, Z0
+	VPMINUB     Z22, Z0, Z0
+	VPERMD      Z0, Z23, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z2, Z25
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z25, Z25
 	VPMOVZXBD   (BX), Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z2, Z2
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z2, Z2
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z2
+	VPSRLQ      $0x20, Z3, Z25
+	VPMULDQ     64(CX), Z3, Z3
+	VPMULDQ     68(CX), Z25, Z25
 	VPMOVZXBD.Z 16(BX), K3, Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z3, Z3
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z3, Z3
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z3
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z24
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   (DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z2, Z25
+	VPMULDQ     Z24, Z2, Z2
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z2
+	VMOVUPS     64(CX), Z24
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   64(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z3, Z25
+	VPMULDQ     Z24, Z3, Z3
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z3
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z2, Z25
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z2
+	VPSRLQ      $0x20, Z3, Z25
+	VPMULDQ     64(CX), Z3, Z3
+	VPMULDQ     68(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z3
 
 ready13:
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z20, Z2, Z2
-	VPACKUSWB Z3, Z2, Z2
-	VPMAXUB   Z21, Z2, Z2
-	VPMINUB   Z22, Z2, Z2
-	VPERMD    Z2, Z23, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (DX), Z4, Z24
-	VMULPS    (CX), Z4, Z4
-	VMOVAPS   Z24, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(DX), Z5, Z24
-	VMULPS    64(CX), Z5, Z5
-	VMOVAPS   Z24, K2, Z5
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (CX), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(CX), Z5, Z5
-
-scaled15:
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z20, Z2, Z2
+	VPACKUSWB   Z3, Z2, Z2
+	VPMAXUB     Z21, Z2, Z2
+	VPMINUB     Z22, Z2, Z2
+	VPERMD      Z2, Z23, Z2
+	VMOVDQU8    Z2, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z4, Z25
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z25, Z25
 	VPMOVZXBD   (BX), Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z4, Z4
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z4, Z4
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z4
+	VPSRLQ      $0x20, Z5, Z25
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z25, Z25
 	VPMOVZXBD.Z 16(BX), K3, Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z5, Z5
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z5, Z5
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z5
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z24
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z4, Z25
+	VPMULDQ     Z24, Z4, Z4
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z4
+	VMOVUPS     64(CX), Z24
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z5, Z25
+	VPMULDQ     Z24, Z5, Z5
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z5
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z4, Z25
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z4
+	VPSRLQ      $0x20, Z5, Z25
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z5
 
 ready16:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z20, Z4, Z4
-	VPACKUSWB Z5, Z4, Z4
-	VPMAXUB   Z21, Z4, Z4
-	VPMINUB   Z22, Z4, Z4
-	VPERMD    Z4, Z23, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (DX), Z6, Z24
-	VMULPS    (CX), Z6, Z6
-	VMOVAPS   Z24, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(DX), Z7, Z24
-	VMULPS    64(CX), Z7, Z7
-	VMOVAPS   Z24, K2, Z7
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (CX), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(CX), Z7, Z7
-
-scaled18:
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z20, Z4, Z4
+	VPACKUSWB   Z5, Z4, Z4
+	VPMAXUB     Z21, Z4, Z4
+	VPMINUB     Z22, Z4, Z4
+	VPERMD      Z4, Z23, Z4
+	VMOVDQU8    Z4, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z6, Z25
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z25, Z25
 	VPMOVZXBD   (BX), Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z6, Z6
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z6, Z6
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z6
+	VPSRLQ      $0x20, Z7, Z25
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z25, Z25
 	VPMOVZXBD.Z 16(BX), K3, Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z7, Z7
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z7, Z7
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z7
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z24
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   (DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z6, Z25
+	VPMULDQ     Z24, Z6, Z6
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z6
+	VMOVUPS     64(CX), Z24
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   64(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z7, Z25
+	VPMULDQ     Z24, Z7, Z7
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z7
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z6, Z25
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z6
+	VPSRLQ      $0x20, Z7, Z25
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z7
 
 ready19:
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z20, Z6, Z6
-	VPACKUSWB Z7, Z6, Z6
-	VPMAXUB   Z21, Z6, Z6
-	VPMINUB   Z22, Z6, Z6
-	VPERMD    Z6, Z23, Z6
-	VMOVDQU8  Z6, K1, (AX)
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain20
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (DX), Z8, Z24
-	VMULPS    (CX), Z8, Z8
-	VMOVAPS   Z24, K2, Z8
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(DX), Z9, Z24
-	VMULPS    64(CX), Z9, Z9
-	VMOVAPS   Z24, K2, Z9
-	JMP       scaled21
-
-plain20:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (CX), Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(CX), Z9, Z9
-
-scaled21:
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z20, Z6, Z6
+	VPACKUSWB   Z7, Z6, Z6
+	VPMAXUB     Z21, Z6, Z6
+	VPMINUB     Z22, Z6, Z6
+	VPERMD      Z6, Z23, Z6
+	VMOVDQU8    Z6, K1, (AX)
+	MOVLQSX     16(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready22
+	JZ          signed20
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z8, Z25
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z25, Z25
 	VPMOVZXBD   (BX), Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z8, Z8
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z8, Z8
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z8
+	VPSRLQ      $0x20, Z9, Z25
+	VPMULDQ     64(CX), Z9, Z9
+	VPMULDQ     68(CX), Z25, Z25
 	VPMOVZXBD.Z 16(BX), K3, Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z9, Z9
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z9, Z9
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z9
+	JMP         ready22
+
+signed20:
+	TESTQ       DX, DX
+	JZ          plain21
+	VMOVUPS     (CX), Z24
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z8, Z25
+	VPMULDQ     Z24, Z8, Z8
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z8
+	VMOVUPS     64(CX), Z24
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   64(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z9, Z25
+	VPMULDQ     Z24, Z9, Z9
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z9
+	JMP         ready22
+
+plain21:
+	VPSRLQ      $0x20, Z8, Z25
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z8
+	VPSRLQ      $0x20, Z9, Z25
+	VPMULDQ     64(CX), Z9, Z9
+	VPMULDQ     68(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z9
 
 ready22:
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
-	VPACKSSDW Z9, Z8, Z8
-	VPADDSW   Z20, Z8, Z8
-	VPACKUSWB Z9, Z8, Z8
-	VPMAXUB   Z21, Z8, Z8
-	VPMINUB   Z22, Z8, Z8
-	VPERMD    Z8, Z23, Z8
-	VMOVDQU8  Z8, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain23
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    (DX), Z10, Z24
-	VMULPS    (CX), Z10, Z10
-	VMOVAPS   Z24, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    64(DX), Z11, Z24
-	VMULPS    64(CX), Z11, Z11
-	VMOVAPS   Z24, K2, Z11
-	JMP       scaled24
-
-plain23:
-	VCVTDQ2PS Z10, Z10
-	VMULPS    (CX), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    64(CX), Z11, Z11
-
-scaled24:
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z20, Z8, Z8
+	VPACKUSWB   Z9, Z8, Z8
+	VPMAXUB     Z21, Z8, Z8
+	VPMINUB     Z22, Z8, Z8
+	VPERMD      Z8, Z23, Z8
+	VMOVDQU8    Z8, K1, (AX)
+	MOVLQSX     20(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready25
+	JZ          signed23
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z10, Z25
+	VPMULDQ     (CX), Z10, Z10
+	VPMULDQ     4(CX), Z25, Z25
 	VPMOVZXBD   (BX), Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z10, Z10
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z10, Z10
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z10
+	VPSRLQ      $0x20, Z11, Z25
+	VPMULDQ     64(CX), Z11, Z11
+	VPMULDQ     68(CX), Z25, Z25
 	VPMOVZXBD.Z 16(BX), K3, Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z11, Z11
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z11, Z11
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z11
+	JMP         ready25
+
+signed23:
+	TESTQ       DX, DX
+	JZ          plain24
+	VMOVUPS     (CX), Z24
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   (DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z10, Z25
+	VPMULDQ     Z24, Z10, Z10
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z10
+	VMOVUPS     64(CX), Z24
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   64(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z11, Z25
+	VPMULDQ     Z24, Z11, Z11
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z11
+	JMP         ready25
+
+plain24:
+	VPSRLQ      $0x20, Z10, Z25
+	VPMULDQ     (CX), Z10, Z10
+	VPMULDQ     4(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z10
+	VPSRLQ      $0x20, Z11, Z25
+	VPMULDQ     64(CX), Z11, Z11
+	VPMULDQ     68(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z11
 
 ready25:
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z11, Z10, Z10
-	VPADDSW   Z20, Z10, Z10
-	VPACKUSWB Z11, Z10, Z10
-	VPMAXUB   Z21, Z10, Z10
-	VPMINUB   Z22, Z10, Z10
-	VPERMD    Z10, Z23, Z10
-	VMOVDQU8  Z10, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain26
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (DX), Z12, Z24
-	VMULPS    (CX), Z12, Z12
-	VMOVAPS   Z24, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(DX), Z13, Z24
-	VMULPS    64(CX), Z13, Z13
-	VMOVAPS   Z24, K2, Z13
-	JMP       scaled27
-
-plain26:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (CX), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(CX), Z13, Z13
-
-scaled27:
+	VPACKSSDW   Z11, Z10, Z10
+	VPADDSW     Z20, Z10, Z10
+	VPACKUSWB   Z11, Z10, Z10
+	VPMAXUB     Z21, Z10, Z10
+	VPMINUB     Z22, Z10, Z10
+	VPERMD      Z10, Z23, Z10
+	VMOVDQU8    Z10, K1, (AX)
+	MOVLQSX     24(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready28
+	JZ          signed26
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z12, Z25
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z25, Z25
 	VPMOVZXBD   (BX), Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z12, Z12
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z12, Z12
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z12
+	VPSRLQ      $0x20, Z13, Z25
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z25, Z25
 	VPMOVZXBD.Z 16(BX), K3, Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z13, Z13
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z13, Z13
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z13
+	JMP         ready28
+
+signed26:
+	TESTQ       DX, DX
+	JZ          plain27
+	VMOVUPS     (CX), Z24
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z12, Z25
+	VPMULDQ     Z24, Z12, Z12
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z12
+	VMOVUPS     64(CX), Z24
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z13, Z25
+	VPMULDQ     Z24, Z13, Z13
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z13
+	JMP         ready28
+
+plain27:
+	VPSRLQ      $0x20, Z12, Z25
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z12
+	VPSRLQ      $0x20, Z13, Z25
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z13
 
 ready28:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
-	VPACKSSDW Z13, Z12, Z12
-	VPADDSW   Z20, Z12, Z12
-	VPACKUSWB Z13, Z12, Z12
-	VPMAXUB   Z21, Z12, Z12
-	VPMINUB   Z22, Z12, Z12
-	VPERMD    Z12, Z23, Z12
-	VMOVDQU8  Z12, K1, (AX)
-	MOVLQSX   28(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain29
-	VPMOVD2M  Z14, K2
-	VCVTDQ2PS Z14, Z14
-	VMULPS    (DX), Z14, Z24
-	VMULPS    (CX), Z14, Z14
-	VMOVAPS   Z24, K2, Z14
-	VPMOVD2M  Z15, K2
-	VCVTDQ2PS Z15, Z15
-	VMULPS    64(DX), Z15, Z24
-	VMULPS    64(CX), Z15, Z15
-	VMOVAPS   Z24, K2, Z15
-	JMP       scaled30
-
-plain29:
-	VCVTDQ2PS Z14, Z14
-	VMULPS    (CX), Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    64(CX), Z15, Z15
-
-scaled30:
+	VPACKSSDW   Z13, Z12, Z12
+	VPADDSW     Z20, Z12, Z12
+	VPACKUSWB   Z13, Z12, Z12
+	VPMAXUB     Z21, Z12, Z12
+	VPMINUB     Z22, Z12, Z12
+	VPERMD      Z12, Z23, Z12
+	VMOVDQU8    Z12, K1, (AX)
+	MOVLQSX     28(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready31
+	JZ          signed29
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z14, Z25
+	VPMULDQ     (CX), Z14, Z14
+	VPMULDQ     4(CX), Z25, Z25
 	VPMOVZXBD   (BX), Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z14, Z14
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z14, Z14
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z14
+	VPSRLQ      $0x20, Z15, Z25
+	VPMULDQ     64(CX), Z15, Z15
+	VPMULDQ     68(CX), Z25, Z25
 	VPMOVZXBD.Z 16(BX), K3, Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z15, Z15
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z15, Z15
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z15
+	JMP         ready31
+
+signed29:
+	TESTQ       DX, DX
+	JZ          plain30
+	VMOVUPS     (CX), Z24
+	VPMOVD2M    Z14, K2
+	VMOVDQU32   (DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z14, Z25
+	VPMULDQ     Z24, Z14, Z14
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z14
+	VMOVUPS     64(CX), Z24
+	VPMOVD2M    Z15, K2
+	VMOVDQU32   64(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z15, Z25
+	VPMULDQ     Z24, Z15, Z15
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z15
+	JMP         ready31
+
+plain30:
+	VPSRLQ      $0x20, Z14, Z25
+	VPMULDQ     (CX), Z14, Z14
+	VPMULDQ     4(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z14
+	VPSRLQ      $0x20, Z15, Z25
+	VPMULDQ     64(CX), Z15, Z15
+	VPMULDQ     68(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z15
 
 ready31:
-	VCVTPS2DQ Z14, Z14
-	VCVTPS2DQ Z15, Z15
-	VPACKSSDW Z15, Z14, Z14
-	VPADDSW   Z20, Z14, Z14
-	VPACKUSWB Z15, Z14, Z14
-	VPMAXUB   Z21, Z14, Z14
-	VPMINUB   Z22, Z14, Z14
-	VPERMD    Z14, Z23, Z14
-	VMOVDQU8  Z14, K1, (AX)
-	MOVLQSX   32(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain32
-	VPMOVD2M  Z16, K2
-	VCVTDQ2PS Z16, Z16
-	VMULPS    (DX), Z16, Z24
-	VMULPS    (CX), Z16, Z16
-	VMOVAPS   Z24, K2, Z16
-	VPMOVD2M  Z17, K2
-	VCVTDQ2PS Z17, Z17
-	VMULPS    64(DX), Z17, Z24
-	VMULPS    64(CX), Z17, Z17
-	VMOVAPS   Z24, K2, Z17
-	JMP       scaled33
-
-plain32:
-	VCVTDQ2PS Z16, Z16
-	VMULPS    (CX), Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    64(CX), Z17, Z17
-
-scaled33:
+	VPACKSSDW   Z15, Z14, Z14
+	VPADDSW     Z20, Z14, Z14
+	VPACKUSWB   Z15, Z14, Z14
+	VPMAXUB     Z21, Z14, Z14
+	VPMINUB     Z22, Z14, Z14
+	VPERMD      Z14, Z23, Z14
+	VMOVDQU8    Z14, K1, (AX)
+	MOVLQSX     32(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready34
+	JZ          signed32
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z16, Z25
+	VPMULDQ     (CX), Z16, Z16
+	VPMULDQ     4(CX), Z25, Z25
 	VPMOVZXBD   (BX), Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z16, Z16
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z16, Z16
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z16
+	VPSRLQ      $0x20, Z17, Z25
+	VPMULDQ     64(CX), Z17, Z17
+	VPMULDQ     68(CX), Z25, Z25
 	VPMOVZXBD.Z 16(BX), K3, Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z17, Z17
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z17, Z17
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z17
+	JMP         ready34
+
+signed32:
+	TESTQ       DX, DX
+	JZ          plain33
+	VMOVUPS     (CX), Z24
+	VPMOVD2M    Z16, K2
+	VMOVDQU32   (DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z16, Z25
+	VPMULDQ     Z24, Z16, Z16
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z16
+	VMOVUPS     64(CX), Z24
+	VPMOVD2M    Z17, K2
+	VMOVDQU32   64(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z17, Z25
+	VPMULDQ     Z24, Z17, Z17
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z17
+	JMP         ready34
+
+plain33:
+	VPSRLQ      $0x20, Z16, Z25
+	VPMULDQ     (CX), Z16, Z16
+	VPMULDQ     4(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z16
+	VPSRLQ      $0x20, Z17, Z25
+	VPMULDQ     64(CX), Z17, Z17
+	VPMULDQ     68(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z17
 
 ready34:
-	VCVTPS2DQ Z16, Z16
-	VCVTPS2DQ Z17, Z17
-	VPACKSSDW Z17, Z16, Z16
-	VPADDSW   Z20, Z16, Z16
-	VPACKUSWB Z17, Z16, Z16
-	VPMAXUB   Z21, Z16, Z16
-	VPMINUB   Z22, Z16, Z16
-	VPERMD    Z16, Z23, Z16
-	VMOVDQU8  Z16, K1, (AX)
-	MOVLQSX   36(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain35
-	VPMOVD2M  Z18, K2
-	VCVTDQ2PS Z18, Z18
-	VMULPS    (DX), Z18, Z24
-	VMULPS    (CX), Z18, Z18
-	VMOVAPS   Z24, K2, Z18
-	VPMOVD2M  Z19, K2
-	VCVTDQ2PS Z19, Z19
-	VMULPS    64(DX), Z19, Z24
-	VMULPS    64(CX), Z19, Z19
-	VMOVAPS   Z24, K2, Z19
-	JMP       scaled36
-
-plain35:
-	VCVTDQ2PS Z18, Z18
-	VMULPS    (CX), Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    64(CX), Z19, Z19
-
-scaled36:
+	VPACKSSDW   Z17, Z16, Z16
+	VPADDSW     Z20, Z16, Z16
+	VPACKUSWB   Z17, Z16, Z16
+	VPMAXUB     Z21, Z16, Z16
+	VPMINUB     Z22, Z16, Z16
+	VPERMD      Z16, Z23, Z16
+	VMOVDQU8    Z16, K1, (AX)
+	MOVLQSX     36(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready37
+	JZ          signed35
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z18, Z25
+	VPMULDQ     (CX), Z18, Z18
+	VPMULDQ     4(CX), Z25, Z25
 	VPMOVZXBD   (BX), Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z18, Z18
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z18, Z18
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z18, Z18
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z18, Z18
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z18
+	VPSRLQ      $0x20, Z19, Z25
+	VPMULDQ     64(CX), Z19, Z19
+	VPMULDQ     68(CX), Z25, Z25
 	VPMOVZXBD.Z 16(BX), K3, Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z19, Z19
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z19, Z19
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z19, Z19
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z19
+	JMP         ready37
+
+signed35:
+	TESTQ       DX, DX
+	JZ          plain36
+	VMOVUPS     (CX), Z24
+	VPMOVD2M    Z18, K2
+	VMOVDQU32   (DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z18, Z25
+	VPMULDQ     Z24, Z18, Z18
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z18, Z18
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z18, Z18
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z18
+	VMOVUPS     64(CX), Z24
+	VPMOVD2M    Z19, K2
+	VMOVDQU32   64(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z19, Z25
+	VPMULDQ     Z24, Z19, Z19
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z19, Z19
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z19
+	JMP         ready37
+
+plain36:
+	VPSRLQ      $0x20, Z18, Z25
+	VPMULDQ     (CX), Z18, Z18
+	VPMULDQ     4(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z18, Z18
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z18, Z18
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z18
+	VPSRLQ      $0x20, Z19, Z25
+	VPMULDQ     64(CX), Z19, Z19
+	VPMULDQ     68(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z19, Z19
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z19
 
 ready37:
-	VCVTPS2DQ Z18, Z18
-	VCVTPS2DQ Z19, Z19
 	VPACKSSDW Z19, Z18, Z18
 	VPADDSW   Z20, Z18, Z18
 	VPACKUSWB Z19, Z18, Z18
@@ -8992,524 +13327,1022 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z29
 	VPBROADCASTD 144(BP), Z22
 	VPBROADCASTD 152(BP), Z23
 	VPBROADCASTD 156(BP), Z24
-	VPMOVZXBD    168(BP), Z25
+	VPMOVZXBD    208(BP), Z25
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z26
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z26, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z26
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z26, K2, Z1
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z27
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z27, Z27
+	VPMOVZXBD    (BX), Z26
+	VPSUBD.BCST  148(BP), Z26, Z26
+	VPSRLQ       $0x20, Z26, Z28
+	VPMULDQ      Z29, Z26, Z26
+	VPMULDQ      Z29, Z28, Z28
+	VPADDQ       Z26, Z0, Z0
+	VPADDQ       Z28, Z27, Z27
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z27, Z27
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z27, Z27
+	VMOVDQA32    Z27, K4, Z0
+	VPSRLQ       $0x20, Z1, Z27
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z27, Z27
+	VPMOVZXBD.Z  16(BX), K3, Z26
+	VPSUBD.BCST  148(BP), Z26, Z26
+	VPSRLQ       $0x20, Z26, Z28
+	VPMULDQ      Z29, Z26, Z26
+	VPMULDQ      Z29, Z28, Z28
+	VPADDQ       Z26, Z1, Z1
+	VPADDQ       Z28, Z27, Z27
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z27, Z27
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z27, Z27
+	VMOVDQA32    Z27, K4, Z1
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z26
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z26
+	VPSRLQ      $0x20, Z26, Z28
+	VPSRLQ      $0x20, Z0, Z27
+	VPMULDQ     Z26, Z0, Z0
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z0
+	VMOVUPS     64(CX), Z26
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z26
+	VPSRLQ      $0x20, Z26, Z28
+	VPSRLQ      $0x20, Z1, Z27
+	VPMULDQ     Z26, Z1, Z1
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z1
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z26
-	VPSUBD.BCST 148(BP), Z26, Z26
-	VCVTDQ2PS   Z26, Z26
-	VMULPS.BCST 160(BP), Z26, Z26
-	VADDPS      Z26, Z0, Z0
-	VPMOVZXBD.Z 16(BX), K3, Z26
-	VPSUBD.BCST 148(BP), Z26, Z26
-	VCVTDQ2PS   Z26, Z26
-	VMULPS.BCST 160(BP), Z26, Z26
-	VADDPS      Z26, Z1, Z1
+plain9:
+	VPSRLQ      $0x20, Z0, Z27
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z27, Z27
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z0
+	VPSRLQ      $0x20, Z1, Z27
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z27, Z27
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z1
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z22, Z0, Z0
-	VPACKUSWB Z1, Z0, Z0
-	VPMAXUB   Z23, Z0, Z0
-	VPMINUB   Z24, Z0, Z0
-	VPERMD    Z0, Z25, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z2, K2
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (DX), Z2, Z26
-	VMULPS    (CX), Z2, Z2
-	VMOVAPS   Z26, K2, Z2
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    64(DX), Z3, Z26
-	VMULPS    64(CX), Z3, Z3
-	VMOVAPS   Z26, K2, Z3
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (CX), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    64(CX), Z3, Z3
-
-scaled12:
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z22, Z0, Z0
+	VPACKUSWB   Z1, Z0, Z0
+	VPMAXUB     Z23, Z0, Z0
+	VPMINUB     Z24, Z0, Z0
+	VPERMD      Z0, Z25, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z2, Z27
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z27, Z27
 	VPMOVZXBD   (BX), Z26
 	VPSUBD.BCST 148(BP), Z26, Z26
-	VCVTDQ2PS   Z26, Z26
-	VMULPS.BCST 160(BP), Z26, Z26
-	VADDPS      Z26, Z2, Z2
+	VPSRLQ      $0x20, Z26, Z28
+	VPMULDQ     Z29, Z26, Z26
+	VPMULDQ     Z29, Z28, Z28
+	VPADDQ      Z26, Z2, Z2
+	VPADDQ      Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z2
+	VPSRLQ      $0x20, Z3, Z27
+	VPMULDQ     64(CX), Z3, Z3
+	VPMULDQ     68(CX), Z27, Z27
 	VPMOVZXBD.Z 16(BX), K3, Z26
 	VPSUBD.BCST 148(BP), Z26, Z26
-	VCVTDQ2PS   Z26, Z26
-	VMULPS.BCST 160(BP), Z26, Z26
-	VADDPS      Z26, Z3, Z3
+	VPSRLQ      $0x20, Z26, Z28
+	VPMULDQ     Z29, Z26, Z26
+	VPMULDQ     Z29, Z28, Z28
+	VPADDQ      Z26, Z3, Z3
+	VPADDQ      Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z3
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z26
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   (DX), K2, Z26
+	VPSRLQ      $0x20, Z26, Z28
+	VPSRLQ      $0x20, Z2, Z27
+	VPMULDQ     Z26, Z2, Z2
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z2
+	VMOVUPS     64(CX), Z26
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   64(DX), K2, Z26
+	VPSRLQ      $0x20, Z26, Z28
+	VPSRLQ      $0x20, Z3, Z27
+	VPMULDQ     Z26, Z3, Z3
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z3
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z2, Z27
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z27, Z27
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z2
+	VPSRLQ      $0x20, Z3, Z27
+	VPMULDQ     64(CX), Z3, Z3
+	VPMULDQ     68(CX), Z27, Z27
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z3
 
 ready13:
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z22, Z2, Z2
-	VPACKUSWB Z3, Z2, Z2
-	VPMAXUB   Z23, Z2, Z2
-	VPMINUB   Z24, Z2, Z2
-	VPERMD    Z2, Z25, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (DX), Z4, Z26
-	VMULPS    (CX), Z4, Z4
-	VMOVAPS   Z26, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(DX), Z5, Z26
-	VMULPS    64(CX), Z5, Z5
-	VMOVAPS   Z26, K2, Z5
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (CX), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(CX), Z5, Z5
-
-scaled15:
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z22, Z2, Z2
+	VPACKUSWB   Z3, Z2, Z2
+	VPMAXUB     Z23, Z2, Z2
+	VPMINUB     Z24, Z2, Z2
+	VPERMD      Z2, Z25, Z2
+	VMOVDQU8    Z2, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z4, Z27
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z27, Z27
 	VPMOVZXBD   (BX), Z26
 	VPSUBD.BCST 148(BP), Z26, Z26
-	VCVTDQ2PS   Z26, Z26
-	VMULPS.BCST 160(BP), Z26, Z26
-	VADDPS      Z26, Z4, Z4
+	VPSRLQ      $0x20, Z26, Z28
+	VPMULDQ     Z29, Z26, Z26
+	VPMULDQ     Z29, Z28, Z28
+	VPADDQ      Z26, Z4, Z4
+	VPADDQ      Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z4
+	VPSRLQ      $0x20, Z5, Z27
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z27, Z27
 	VPMOVZXBD.Z 16(BX), K3, Z26
 	VPSUBD.BCST 148(BP), Z26, Z26
-	VCVTDQ2PS   Z26, Z26
-	VMULPS.BCST 160(BP), Z26, Z26
-	VADDPS      Z26, Z5, Z5
+	VPSRLQ      $0x20, Z26, Z28
+	VPMULDQ     Z29, Z26, Z26
+	VPMULDQ     Z29, Z28, Z28
+	VPADDQ      Z26, Z5, Z5
+	VPADDQ      Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z5
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z26
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (DX), K2, Z26
+	VPSRLQ      $0x20, Z26, Z28
+	VPSRLQ      $0x20, Z4, Z27
+	VPMULDQ     Z26, Z4, Z4
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z4
+	VMOVUPS     64(CX), Z26
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(DX), K2, Z26
+	VPSRLQ      $0x20, Z26, Z28
+	VPSRLQ      $0x20, Z5, Z27
+	VPMULDQ     Z26, Z5, Z5
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z5
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z4, Z27
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z27, Z27
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z4
+	VPSRLQ      $0x20, Z5, Z27
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z27, Z27
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z5
 
 ready16:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z22, Z4, Z4
-	VPACKUSWB Z5, Z4, Z4
-	VPMAXUB   Z23, Z4, Z4
-	VPMINUB   Z24, Z4, Z4
-	VPERMD    Z4, Z25, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (DX), Z6, Z26
-	VMULPS    (CX), Z6, Z6
-	VMOVAPS   Z26, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(DX), Z7, Z26
-	VMULPS    64(CX), Z7, Z7
-	VMOVAPS   Z26, K2, Z7
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (CX), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(CX), Z7, Z7
-
-scaled18:
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z22, Z4, Z4
+	VPACKUSWB   Z5, Z4, Z4
+	VPMAXUB     Z23, Z4, Z4
+	VPMINUB     Z24, Z4, Z4
+	VPERMD      Z4, Z25, Z4
+	VMOVDQU8    Z4, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z6, Z27
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z27, Z27
 	VPMOVZXBD   (BX), Z26
 	VPSUBD.BCST 148(BP), Z26, Z26
-	VCVTDQ2PS   Z26, Z26
-	VMULPS.BCST 160(BP), Z26, Z26
-	VADDPS      Z26, Z6, Z6
+	VPSRLQ      $0x20, Z26, Z28
+	VPMULDQ     Z29, Z26, Z26
+	VPMULDQ     Z29, Z28, Z28
+	VPADDQ      Z26, Z6, Z6
+	VPADDQ      Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z6
+	VPSRLQ      $0x20, Z7, Z27
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z27, Z27
 	VPMOVZXBD.Z 16(BX), K3, Z26
 	VPSUBD.BCST 148(BP), Z26, Z26
-	VCVTDQ2PS   Z26, Z26
-	VMULPS.BCST 160(BP), Z26, Z26
-	VADDPS      Z26, Z7, Z7
+	VPSRLQ      $0x20, Z26, Z28
+	VPMULDQ     Z29, Z26, Z26
+	VPMULDQ     Z29, Z28, Z28
+	VPADDQ      Z26, Z7, Z7
+	VPADDQ      Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z7
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z26
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   (DX), K2, Z26
+	VPSRLQ      $0x20, Z26, Z28
+	VPSRLQ      $0x20, Z6, Z27
+	VPMULDQ     Z26, Z6, Z6
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z6
+	VMOVUPS     64(CX), Z26
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   64(DX), K2, Z26
+	VPSRLQ      $0x20, Z26, Z28
+	VPSRLQ      $0x20, Z7, Z27
+	VPMULDQ     Z26, Z7, Z7
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z7
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z6, Z27
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z27, Z27
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z6
+	VPSRLQ      $0x20, Z7, Z27
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z27, Z27
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z7
 
 ready19:
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z22, Z6, Z6
-	VPACKUSWB Z7, Z6, Z6
-	VPMAXUB   Z23, Z6, Z6
-	VPMINUB   Z24, Z6, Z6
-	VPERMD    Z6, Z25, Z6
-	VMOVDQU8  Z6, K1, (AX)
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain20
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (DX), Z8, Z26
-	VMULPS    (CX), Z8, Z8
-	VMOVAPS   Z26, K2, Z8
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(DX), Z9, Z26
-	VMULPS    64(CX), Z9, Z9
-	VMOVAPS   Z26, K2, Z9
-	JMP       scaled21
-
-plain20:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (CX), Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(CX), Z9, Z9
-
-scaled21:
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z22, Z6, Z6
+	VPACKUSWB   Z7, Z6, Z6
+	VPMAXUB     Z23, Z6, Z6
+	VPMINUB     Z24, Z6, Z6
+	VPERMD      Z6, Z25, Z6
+	VMOVDQU8    Z6, K1, (AX)
+	MOVLQSX     16(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready22
+	JZ          signed20
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z8, Z27
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z27, Z27
 	VPMOVZXBD   (BX), Z26
 	VPSUBD.BCST 148(BP), Z26, Z26
-	VCVTDQ2PS   Z26, Z26
-	VMULPS.BCST 160(BP), Z26, Z26
-	VADDPS      Z26, Z8, Z8
+	VPSRLQ      $0x20, Z26, Z28
+	VPMULDQ     Z29, Z26, Z26
+	VPMULDQ     Z29, Z28, Z28
+	VPADDQ      Z26, Z8, Z8
+	VPADDQ      Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z8
+	VPSRLQ      $0x20, Z9, Z27
+	VPMULDQ     64(CX), Z9, Z9
+	VPMULDQ     68(CX), Z27, Z27
 	VPMOVZXBD.Z 16(BX), K3, Z26
 	VPSUBD.BCST 148(BP), Z26, Z26
-	VCVTDQ2PS   Z26, Z26
-	VMULPS.BCST 160(BP), Z26, Z26
-	VADDPS      Z26, Z9, Z9
+	VPSRLQ      $0x20, Z26, Z28
+	VPMULDQ     Z29, Z26, Z26
+	VPMULDQ     Z29, Z28, Z28
+	VPADDQ      Z26, Z9, Z9
+	VPADDQ      Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z9
+	JMP         ready22
+
+signed20:
+	TESTQ       DX, DX
+	JZ          plain21
+	VMOVUPS     (CX), Z26
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (DX), K2, Z26
+	VPSRLQ      $0x20, Z26, Z28
+	VPSRLQ      $0x20, Z8, Z27
+	VPMULDQ     Z26, Z8, Z8
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z8
+	VMOVUPS     64(CX), Z26
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   64(DX), K2, Z26
+	VPSRLQ      $0x20, Z26, Z28
+	VPSRLQ      $0x20, Z9, Z27
+	VPMULDQ     Z26, Z9, Z9
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z9
+	JMP         ready22
+
+plain21:
+	VPSRLQ      $0x20, Z8, Z27
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z27, Z27
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z8
+	VPSRLQ      $0x20, Z9, Z27
+	VPMULDQ     64(CX), Z9, Z9
+	VPMULDQ     68(CX), Z27, Z27
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z9
 
 ready22:
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
-	VPACKSSDW Z9, Z8, Z8
-	VPADDSW   Z22, Z8, Z8
-	VPACKUSWB Z9, Z8, Z8
-	VPMAXUB   Z23, Z8, Z8
-	VPMINUB   Z24, Z8, Z8
-	VPERMD    Z8, Z25, Z8
-	VMOVDQU8  Z8, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain23
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    (DX), Z10, Z26
-	VMULPS    (CX), Z10, Z10
-	VMOVAPS   Z26, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    64(DX), Z11, Z26
-	VMULPS    64(CX), Z11, Z11
-	VMOVAPS   Z26, K2, Z11
-	JMP       scaled24
-
-plain23:
-	VCVTDQ2PS Z10, Z10
-	VMULPS    (CX), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    64(CX), Z11, Z11
-
-scaled24:
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z22, Z8, Z8
+	VPACKUSWB   Z9, Z8, Z8
+	VPMAXUB     Z23, Z8, Z8
+	VPMINUB     Z24, Z8, Z8
+	VPERMD      Z8, Z25, Z8
+	VMOVDQU8    Z8, K1, (AX)
+	MOVLQSX     20(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready25
+	JZ          signed23
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z10, Z27
+	VPMULDQ     (CX), Z10, Z10
+	VPMULDQ     4(CX), Z27, Z27
 	VPMOVZXBD   (BX), Z26
 	VPSUBD.BCST 148(BP), Z26, Z26
-	VCVTDQ2PS   Z26, Z26
-	VMULPS.BCST 160(BP), Z26, Z26
-	VADDPS      Z26, Z10, Z10
+	VPSRLQ      $0x20, Z26, Z28
+	VPMULDQ     Z29, Z26, Z26
+	VPMULDQ     Z29, Z28, Z28
+	VPADDQ      Z26, Z10, Z10
+	VPADDQ      Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z10
+	VPSRLQ      $0x20, Z11, Z27
+	VPMULDQ     64(CX), Z11, Z11
+	VPMULDQ     68(CX), Z27, Z27
 	VPMOVZXBD.Z 16(BX), K3, Z26
 	VPSUBD.BCST 148(BP), Z26, Z26
-	VCVTDQ2PS   Z26, Z26
-	VMULPS.BCST 160(BP), Z26, Z26
-	VADDPS      Z26, Z11, Z11
+	VPSRLQ      $0x20, Z26, Z28
+	VPMULDQ     Z29, Z26, Z26
+	VPMULDQ     Z29, Z28, Z28
+	VPADDQ      Z26, Z11, Z11
+	VPADDQ      Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z11
+	JMP         ready25
+
+signed23:
+	TESTQ       DX, DX
+	JZ          plain24
+	VMOVUPS     (CX), Z26
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   (DX), K2, Z26
+	VPSRLQ      $0x20, Z26, Z28
+	VPSRLQ      $0x20, Z10, Z27
+	VPMULDQ     Z26, Z10, Z10
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z10
+	VMOVUPS     64(CX), Z26
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   64(DX), K2, Z26
+	VPSRLQ      $0x20, Z26, Z28
+	VPSRLQ      $0x20, Z11, Z27
+	VPMULDQ     Z26, Z11, Z11
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z11
+	JMP         ready25
+
+plain24:
+	VPSRLQ      $0x20, Z10, Z27
+	VPMULDQ     (CX), Z10, Z10
+	VPMULDQ     4(CX), Z27, Z27
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z10
+	VPSRLQ      $0x20, Z11, Z27
+	VPMULDQ     64(CX), Z11, Z11
+	VPMULDQ     68(CX), Z27, Z27
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z11
 
 ready25:
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z11, Z10, Z10
-	VPADDSW   Z22, Z10, Z10
-	VPACKUSWB Z11, Z10, Z10
-	VPMAXUB   Z23, Z10, Z10
-	VPMINUB   Z24, Z10, Z10
-	VPERMD    Z10, Z25, Z10
-	VMOVDQU8  Z10, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain26
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (DX), Z12, Z26
-	VMULPS    (CX), Z12, Z12
-	VMOVAPS   Z26, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(DX), Z13, Z26
-	VMULPS    64(CX), Z13, Z13
-	VMOVAPS   Z26, K2, Z13
-	JMP       scaled27
-
-plain26:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (CX), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(CX), Z13, Z13
-
-scaled27:
+	VPACKSSDW   Z11, Z10, Z10
+	VPADDSW     Z22, Z10, Z10
+	VPACKUSWB   Z11, Z10, Z10
+	VPMAXUB     Z23, Z10, Z10
+	VPMINUB     Z24, Z10, Z10
+	VPERMD      Z10, Z25, Z10
+	VMOVDQU8    Z10, K1, (AX)
+	MOVLQSX     24(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready28
+	JZ          signed26
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z12, Z27
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z27, Z27
 	VPMOVZXBD   (BX), Z26
 	VPSUBD.BCST 148(BP), Z26, Z26
-	VCVTDQ2PS   Z26, Z26
-	VMULPS.BCST 160(BP), Z26, Z26
-	VADDPS      Z26, Z12, Z12
+	VPSRLQ      $0x20, Z26, Z28
+	VPMULDQ     Z29, Z26, Z26
+	VPMULDQ     Z29, Z28, Z28
+	VPADDQ      Z26, Z12, Z12
+	VPADDQ      Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z12
+	VPSRLQ      $0x20, Z13, Z27
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z27, Z27
 	VPMOVZXBD.Z 16(BX), K3, Z26
 	VPSUBD.BCST 148(BP), Z26, Z26
-	VCVTDQ2PS   Z26, Z26
-	VMULPS.BCST 160(BP), Z26, Z26
-	VADDPS      Z26, Z13, Z13
+	VPSRLQ      $0x20, Z26, Z28
+	VPMULDQ     Z29, Z26, Z26
+	VPMULDQ     Z29, Z28, Z28
+	VPADDQ      Z26, Z13, Z13
+	VPADDQ      Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z13
+	JMP         ready28
+
+signed26:
+	TESTQ       DX, DX
+	JZ          plain27
+	VMOVUPS     (CX), Z26
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (DX), K2, Z26
+	VPSRLQ      $0x20, Z26, Z28
+	VPSRLQ      $0x20, Z12, Z27
+	VPMULDQ     Z26, Z12, Z12
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z12
+	VMOVUPS     64(CX), Z26
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(DX), K2, Z26
+	VPSRLQ      $0x20, Z26, Z28
+	VPSRLQ      $0x20, Z13, Z27
+	VPMULDQ     Z26, Z13, Z13
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z13
+	JMP         ready28
+
+plain27:
+	VPSRLQ      $0x20, Z12, Z27
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z27, Z27
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z12
+	VPSRLQ      $0x20, Z13, Z27
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z27, Z27
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z13
 
 ready28:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
-	VPACKSSDW Z13, Z12, Z12
-	VPADDSW   Z22, Z12, Z12
-	VPACKUSWB Z13, Z12, Z12
-	VPMAXUB   Z23, Z12, Z12
-	VPMINUB   Z24, Z12, Z12
-	VPERMD    Z12, Z25, Z12
-	VMOVDQU8  Z12, K1, (AX)
-	MOVLQSX   28(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain29
-	VPMOVD2M  Z14, K2
-	VCVTDQ2PS Z14, Z14
-	VMULPS    (DX), Z14, Z26
-	VMULPS    (CX), Z14, Z14
-	VMOVAPS   Z26, K2, Z14
-	VPMOVD2M  Z15, K2
-	VCVTDQ2PS Z15, Z15
-	VMULPS    64(DX), Z15, Z26
-	VMULPS    64(CX), Z15, Z15
-	VMOVAPS   Z26, K2, Z15
-	JMP       scaled30
-
-plain29:
-	VCVTDQ2PS Z14, Z14
-	VMULPS    (CX), Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    64(CX), Z15, Z15
-
-scaled30:
+	VPACKSSDW   Z13, Z12, Z12
+	VPADDSW     Z22, Z12, Z12
+	VPACKUSWB   Z13, Z12, Z12
+	VPMAXUB     Z23, Z12, Z12
+	VPMINUB     Z24, Z12, Z12
+	VPERMD      Z12, Z25, Z12
+	VMOVDQU8    Z12, K1, (AX)
+	MOVLQSX     28(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready31
+	JZ          signed29
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z14, Z27
+	VPMULDQ     (CX), Z14, Z14
+	VPMULDQ     4(CX), Z27, Z27
 	VPMOVZXBD   (BX), Z26
 	VPSUBD.BCST 148(BP), Z26, Z26
-	VCVTDQ2PS   Z26, Z26
-	VMULPS.BCST 160(BP), Z26, Z26
-	VADDPS      Z26, Z14, Z14
+	VPSRLQ      $0x20, Z26, Z28
+	VPMULDQ     Z29, Z26, Z26
+	VPMULDQ     Z29, Z28, Z28
+	VPADDQ      Z26, Z14, Z14
+	VPADDQ      Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z14
+	VPSRLQ      $0x20, Z15, Z27
+	VPMULDQ     64(CX), Z15, Z15
+	VPMULDQ     68(CX), Z27, Z27
 	VPMOVZXBD.Z 16(BX), K3, Z26
 	VPSUBD.BCST 148(BP), Z26, Z26
-	VCVTDQ2PS   Z26, Z26
-	VMULPS.BCST 160(BP), Z26, Z26
-	VADDPS      Z26, Z15, Z15
+	VPSRLQ      $0x20, Z26, Z28
+	VPMULDQ     Z29, Z26, Z26
+	VPMULDQ     Z29, Z28, Z28
+	VPADDQ      Z26, Z15, Z15
+	VPADDQ      Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z15
+	JMP         ready31
+
+signed29:
+	TESTQ       DX, DX
+	JZ          plain30
+	VMOVUPS     (CX), Z26
+	VPMOVD2M    Z14, K2
+	VMOVDQU32   (DX), K2, Z26
+	VPSRLQ      $0x20, Z26, Z28
+	VPSRLQ      $0x20, Z14, Z27
+	VPMULDQ     Z26, Z14, Z14
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z14
+	VMOVUPS     64(CX), Z26
+	VPMOVD2M    Z15, K2
+	VMOVDQU32   64(DX), K2, Z26
+	VPSRLQ      $0x20, Z26, Z28
+	VPSRLQ      $0x20, Z15, Z27
+	VPMULDQ     Z26, Z15, Z15
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z15
+	JMP         ready31
+
+plain30:
+	VPSRLQ      $0x20, Z14, Z27
+	VPMULDQ     (CX), Z14, Z14
+	VPMULDQ     4(CX), Z27, Z27
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z14
+	VPSRLQ      $0x20, Z15, Z27
+	VPMULDQ     64(CX), Z15, Z15
+	VPMULDQ     68(CX), Z27, Z27
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z15
 
 ready31:
-	VCVTPS2DQ Z14, Z14
-	VCVTPS2DQ Z15, Z15
-	VPACKSSDW Z15, Z14, Z14
-	VPADDSW   Z22, Z14, Z14
-	VPACKUSWB Z15, Z14, Z14
-	VPMAXUB   Z23, Z14, Z14
-	VPMINUB   Z24, Z14, Z14
-	VPERMD    Z14, Z25, Z14
-	VMOVDQU8  Z14, K1, (AX)
-	MOVLQSX   32(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain32
-	VPMOVD2M  Z16, K2
-	VCVTDQ2PS Z16, Z16
-	VMULPS    (DX), Z16, Z26
-	VMULPS    (CX), Z16, Z16
-	VMOVAPS   Z26, K2, Z16
-	VPMOVD2M  Z17, K2
-	VCVTDQ2PS Z17, Z17
-	VMULPS    64(DX), Z17, Z26
-	VMULPS    64(CX), Z17, Z17
-	VMOVAPS   Z26, K2, Z17
-	JMP       scaled33
-
-plain32:
-	VCVTDQ2PS Z16, Z16
-	VMULPS    (CX), Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    64(CX), Z17, Z17
-
-scaled33:
+	VPACKSSDW   Z15, Z14, Z14
+	VPADDSW     Z22, Z14, Z14
+	VPACKUSWB   Z15, Z14, Z14
+	VPMAXUB     Z23, Z14, Z14
+	VPMINUB     Z24, Z14, Z14
+	VPERMD      Z14, Z25, Z14
+	VMOVDQU8    Z14, K1, (AX)
+	MOVLQSX     32(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready34
+	JZ          signed32
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z16, Z27
+	VPMULDQ     (CX), Z16, Z16
+	VPMULDQ     4(CX), Z27, Z27
 	VPMOVZXBD   (BX), Z26
 	VPSUBD.BCST 148(BP), Z26, Z26
-	VCVTDQ2PS   Z26, Z26
-	VMULPS.BCST 160(BP), Z26, Z26
-	VADDPS      Z26, Z16, Z16
+	VPSRLQ      $0x20, Z26, Z28
+	VPMULDQ     Z29, Z26, Z26
+	VPMULDQ     Z29, Z28, Z28
+	VPADDQ      Z26, Z16, Z16
+	VPADDQ      Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z16
+	VPSRLQ      $0x20, Z17, Z27
+	VPMULDQ     64(CX), Z17, Z17
+	VPMULDQ     68(CX), Z27, Z27
 	VPMOVZXBD.Z 16(BX), K3, Z26
 	VPSUBD.BCST 148(BP), Z26, Z26
-	VCVTDQ2PS   Z26, Z26
-	VMULPS.BCST 160(BP), Z26, Z26
-	VADDPS      Z26, Z17, Z17
+	VPSRLQ      $0x20, Z26, Z28
+	VPMULDQ     Z29, Z26, Z26
+	VPMULDQ     Z29, Z28, Z28
+	VPADDQ      Z26, Z17, Z17
+	VPADDQ      Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z17
+	JMP         ready34
+
+signed32:
+	TESTQ       DX, DX
+	JZ          plain33
+	VMOVUPS     (CX), Z26
+	VPMOVD2M    Z16, K2
+	VMOVDQU32   (DX), K2, Z26
+	VPSRLQ      $0x20, Z26, Z28
+	VPSRLQ      $0x20, Z16, Z27
+	VPMULDQ     Z26, Z16, Z16
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z16
+	VMOVUPS     64(CX), Z26
+	VPMOVD2M    Z17, K2
+	VMOVDQU32   64(DX), K2, Z26
+	VPSRLQ      $0x20, Z26, Z28
+	VPSRLQ      $0x20, Z17, Z27
+	VPMULDQ     Z26, Z17, Z17
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z17
+	JMP         ready34
+
+plain33:
+	VPSRLQ      $0x20, Z16, Z27
+	VPMULDQ     (CX), Z16, Z16
+	VPMULDQ     4(CX), Z27, Z27
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z16
+	VPSRLQ      $0x20, Z17, Z27
+	VPMULDQ     64(CX), Z17, Z17
+	VPMULDQ     68(CX), Z27, Z27
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z17
 
 ready34:
-	VCVTPS2DQ Z16, Z16
-	VCVTPS2DQ Z17, Z17
-	VPACKSSDW Z17, Z16, Z16
-	VPADDSW   Z22, Z16, Z16
-	VPACKUSWB Z17, Z16, Z16
-	VPMAXUB   Z23, Z16, Z16
-	VPMINUB   Z24, Z16, Z16
-	VPERMD    Z16, Z25, Z16
-	VMOVDQU8  Z16, K1, (AX)
-	MOVLQSX   36(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain35
-	VPMOVD2M  Z18, K2
-	VCVTDQ2PS Z18, Z18
-	VMULPS    (DX), Z18, Z26
-	VMULPS    (CX), Z18, Z18
-	VMOVAPS   Z26, K2, Z18
-	VPMOVD2M  Z19, K2
-	VCVTDQ2PS Z19, Z19
-	VMULPS    64(DX), Z19, Z26
-	VMULPS    64(CX), Z19, Z19
-	VMOVAPS   Z26, K2, Z19
-	JMP       scaled36
-
-plain35:
-	VCVTDQ2PS Z18, Z18
-	VMULPS    (CX), Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    64(CX), Z19, Z19
-
-scaled36:
+	VPACKSSDW   Z17, Z16, Z16
+	VPADDSW     Z22, Z16, Z16
+	VPACKUSWB   Z17, Z16, Z16
+	VPMAXUB     Z23, Z16, Z16
+	VPMINUB     Z24, Z16, Z16
+	VPERMD      Z16, Z25, Z16
+	VMOVDQU8    Z16, K1, (AX)
+	MOVLQSX     36(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready37
+	JZ          signed35
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z18, Z27
+	VPMULDQ     (CX), Z18, Z18
+	VPMULDQ     4(CX), Z27, Z27
 	VPMOVZXBD   (BX), Z26
 	VPSUBD.BCST 148(BP), Z26, Z26
-	VCVTDQ2PS   Z26, Z26
-	VMULPS.BCST 160(BP), Z26, Z26
-	VADDPS      Z26, Z18, Z18
+	VPSRLQ      $0x20, Z26, Z28
+	VPMULDQ     Z29, Z26, Z26
+	VPMULDQ     Z29, Z28, Z28
+	VPADDQ      Z26, Z18, Z18
+	VPADDQ      Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z18, Z18
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z18, Z18
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z18
+	VPSRLQ      $0x20, Z19, Z27
+	VPMULDQ     64(CX), Z19, Z19
+	VPMULDQ     68(CX), Z27, Z27
 	VPMOVZXBD.Z 16(BX), K3, Z26
 	VPSUBD.BCST 148(BP), Z26, Z26
-	VCVTDQ2PS   Z26, Z26
-	VMULPS.BCST 160(BP), Z26, Z26
-	VADDPS      Z26, Z19, Z19
+	VPSRLQ      $0x20, Z26, Z28
+	VPMULDQ     Z29, Z26, Z26
+	VPMULDQ     Z29, Z28, Z28
+	VPADDQ      Z26, Z19, Z19
+	VPADDQ      Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z19, Z19
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z19
+	JMP         ready37
+
+signed35:
+	TESTQ       DX, DX
+	JZ          plain36
+	VMOVUPS     (CX), Z26
+	VPMOVD2M    Z18, K2
+	VMOVDQU32   (DX), K2, Z26
+	VPSRLQ      $0x20, Z26, Z28
+	VPSRLQ      $0x20, Z18, Z27
+	VPMULDQ     Z26, Z18, Z18
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z18, Z18
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z18, Z18
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z18
+	VMOVUPS     64(CX), Z26
+	VPMOVD2M    Z19, K2
+	VMOVDQU32   64(DX), K2, Z26
+	VPSRLQ      $0x20, Z26, Z28
+	VPSRLQ      $0x20, Z19, Z27
+	VPMULDQ     Z26, Z19, Z19
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z19, Z19
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z19
+	JMP         ready37
+
+plain36:
+	VPSRLQ      $0x20, Z18, Z27
+	VPMULDQ     (CX), Z18, Z18
+	VPMULDQ     4(CX), Z27, Z27
+	VPADDQ.BCST 160(BP), Z18, Z18
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z18, Z18
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z18
+	VPSRLQ      $0x20, Z19, Z27
+	VPMULDQ     64(CX), Z19, Z19
+	VPMULDQ     68(CX), Z27, Z27
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z19, Z19
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z19
 
 ready37:
-	VCVTPS2DQ Z18, Z18
-	VCVTPS2DQ Z19, Z19
-	VPACKSSDW Z19, Z18, Z18
-	VPADDSW   Z22, Z18, Z18
-	VPACKUSWB Z19, Z18, Z18
-	VPMAXUB   Z23, Z18, Z18
-	VPMINUB   Z24, Z18, Z18
-	VPERMD    Z18, Z25, Z18
-	VMOVDQU8  Z18, K1, (AX)
-	MOVLQSX   40(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain38
-	VPMOVD2M  Z20, K2
-	VCVTDQ2PS Z20, Z20
-	VMULPS    (DX), Z20, Z26
-	VMULPS    (CX), Z20, Z20
-	VMOVAPS   Z26, K2, Z20
-	VPMOVD2M  Z21, K2
-	VCVTDQ2PS Z21, Z21
-	VMULPS    64(DX), Z21, Z26
-	VMULPS    64(CX), Z21, Z21
-	VMOVAPS   Z26, K2, Z21
-	JMP       scaled39
-
-plain38:
-	VCVTDQ2PS Z20, Z20
-	VMULPS    (CX), Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    64(CX), Z21, Z21
-
-scaled39:
+	VPACKSSDW   Z19, Z18, Z18
+	VPADDSW     Z22, Z18, Z18
+	VPACKUSWB   Z19, Z18, Z18
+	VPMAXUB     Z23, Z18, Z18
+	VPMINUB     Z24, Z18, Z18
+	VPERMD      Z18, Z25, Z18
+	VMOVDQU8    Z18, K1, (AX)
+	MOVLQSX     40(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready40
+	JZ          signed38
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z20, Z27
+	VPMULDQ     (CX), Z20, Z20
+	VPMULDQ     4(CX), Z27, Z27
 	VPMOVZXBD   (BX), Z26
 	VPSUBD.BCST 148(BP), Z26, Z26
-	VCVTDQ2PS   Z26, Z26
-	VMULPS.BCST 160(BP), Z26, Z26
-	VADDPS      Z26, Z20, Z20
+	VPSRLQ      $0x20, Z26, Z28
+	VPMULDQ     Z29, Z26, Z26
+	VPMULDQ     Z29, Z28, Z28
+	VPADDQ      Z26, Z20, Z20
+	VPADDQ      Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z20, Z20
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z20
+	VPSRLQ      $0x20, Z21, Z27
+	VPMULDQ     64(CX), Z21, Z21
+	VPMULDQ     68(CX), Z27, Z27
 	VPMOVZXBD.Z 16(BX), K3, Z26
 	VPSUBD.BCST 148(BP), Z26, Z26
-	VCVTDQ2PS   Z26, Z26
-	VMULPS.BCST 160(BP), Z26, Z26
-	VADDPS      Z26, Z21, Z21
+	VPSRLQ      $0x20, Z26, Z28
+	VPMULDQ     Z29, Z26, Z26
+	VPMULDQ     Z29, Z28, Z28
+	VPADDQ      Z26, Z21, Z21
+	VPADDQ      Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z21, Z21
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z21
+	JMP         ready40
+
+signed38:
+	TESTQ       DX, DX
+	JZ          plain39
+	VMOVUPS     (CX), Z26
+	VPMOVD2M    Z20, K2
+	VMOVDQU32   (DX), K2, Z26
+	VPSRLQ      $0x20, Z26, Z28
+	VPSRLQ      $0x20, Z20, Z27
+	VPMULDQ     Z26, Z20, Z20
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z20, Z20
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z20
+	VMOVUPS     64(CX), Z26
+	VPMOVD2M    Z21, K2
+	VMOVDQU32   64(DX), K2, Z26
+	VPSRLQ      $0x20, Z26, Z28
+	VPSRLQ      $0x20, Z21, Z27
+	VPMULDQ     Z26, Z21, Z21
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z21, Z21
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z21
+	JMP         ready40
+
+plain39:
+	VPSRLQ      $0x20, Z20, Z27
+	VPMULDQ     (CX), Z20, Z20
+	VPMULDQ     4(CX), Z27, Z27
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z20, Z20
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z20
+	VPSRLQ      $0x20, Z21, Z27
+	VPMULDQ     64(CX), Z21, Z21
+	VPMULDQ     68(CX), Z27, Z27
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPADDQ.BCST 160(BP), Z27, Z27
+	VPSRLQ      168(BP), Z21, Z21
+	VPSLLQ      184(BP), Z27, Z27
+	VMOVDQA32   Z27, K4, Z21
 
 ready40:
-	VCVTPS2DQ Z20, Z20
-	VCVTPS2DQ Z21, Z21
 	VPACKSSDW Z21, Z20, Z20
 	VPADDSW   Z22, Z20, Z20
 	VPACKUSWB Z21, Z20, Z20
@@ -9782,571 +14615,1114 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z31
 	VPBROADCASTD 144(BP), Z24
 	VPBROADCASTD 152(BP), Z25
 	VPBROADCASTD 156(BP), Z26
-	VPMOVZXBD    168(BP), Z27
+	VPMOVZXBD    208(BP), Z27
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z28
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z28, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z28
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z28, K2, Z1
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z29
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z29, Z29
+	VPMOVZXBD    (BX), Z28
+	VPSUBD.BCST  148(BP), Z28, Z28
+	VPSRLQ       $0x20, Z28, Z30
+	VPMULDQ      Z31, Z28, Z28
+	VPMULDQ      Z31, Z30, Z30
+	VPADDQ       Z28, Z0, Z0
+	VPADDQ       Z30, Z29, Z29
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z29, Z29
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z29, Z29
+	VMOVDQA32    Z29, K4, Z0
+	VPSRLQ       $0x20, Z1, Z29
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z29, Z29
+	VPMOVZXBD.Z  16(BX), K3, Z28
+	VPSUBD.BCST  148(BP), Z28, Z28
+	VPSRLQ       $0x20, Z28, Z30
+	VPMULDQ      Z31, Z28, Z28
+	VPMULDQ      Z31, Z30, Z30
+	VPADDQ       Z28, Z1, Z1
+	VPADDQ       Z30, Z29, Z29
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z29, Z29
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z29, Z29
+	VMOVDQA32    Z29, K4, Z1
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z0, Z29
+	VPMULDQ     Z28, Z0, Z0
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z0
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z1, Z29
+	VPMULDQ     Z28, Z1, Z1
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z1
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z28
-	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z0, Z0
-	VPMOVZXBD.Z 16(BX), K3, Z28
-	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z1, Z1
+plain9:
+	VPSRLQ      $0x20, Z0, Z29
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z0
+	VPSRLQ      $0x20, Z1, Z29
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z1
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z24, Z0, Z0
-	VPACKUSWB Z1, Z0, Z0
-	VPMAXUB   Z25, Z0, Z0
-	VPMINUB   Z26, Z0, Z0
-	VPERMD    Z0, Z27, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z2, K2
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (DX), Z2, Z28
-	VMULPS    (CX), Z2, Z2
-	VMOVAPS   Z28, K2, Z2
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    64(DX), Z3, Z28
-	VMULPS    64(CX), Z3, Z3
-	VMOVAPS   Z28, K2, Z3
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z2, Z2
-	VMULPS    (CX), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    64(CX), Z3, Z3
-
-scaled12:
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z24, Z0, Z0
+	VPACKUSWB   Z1, Z0, Z0
+	VPMAXUB     Z25, Z0, Z0
+	VPMINUB     Z26, Z0, Z0
+	VPERMD      Z0, Z27, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z2, Z29
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z29, Z29
 	VPMOVZXBD   (BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z2, Z2
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z2, Z2
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z2
+	VPSRLQ      $0x20, Z3, Z29
+	VPMULDQ     64(CX), Z3, Z3
+	VPMULDQ     68(CX), Z29, Z29
 	VPMOVZXBD.Z 16(BX), K3, Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z3, Z3
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z3, Z3
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z3
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z2, Z29
+	VPMULDQ     Z28, Z2, Z2
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z2
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z3, Z29
+	VPMULDQ     Z28, Z3, Z3
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z3
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z2, Z29
+	VPMULDQ     (CX), Z2, Z2
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z2
+	VPSRLQ      $0x20, Z3, Z29
+	VPMULDQ     64(CX), Z3, Z3
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z3
 
 ready13:
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z24, Z2, Z2
-	VPACKUSWB Z3, Z2, Z2
-	VPMAXUB   Z25, Z2, Z2
-	VPMINUB   Z26, Z2, Z2
-	VPERMD    Z2, Z27, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (DX), Z4, Z28
-	VMULPS    (CX), Z4, Z4
-	VMOVAPS   Z28, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(DX), Z5, Z28
-	VMULPS    64(CX), Z5, Z5
-	VMOVAPS   Z28, K2, Z5
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (CX), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(CX), Z5, Z5
-
-scaled15:
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z24, Z2, Z2
+	VPACKUSWB   Z3, Z2, Z2
+	VPMAXUB     Z25, Z2, Z2
+	VPMINUB     Z26, Z2, Z2
+	VPERMD      Z2, Z27, Z2
+	VMOVDQU8    Z2, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z4, Z29
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z29, Z29
 	VPMOVZXBD   (BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z4, Z4
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z4, Z4
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z4
+	VPSRLQ      $0x20, Z5, Z29
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z29, Z29
 	VPMOVZXBD.Z 16(BX), K3, Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z5, Z5
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z5, Z5
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z5
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z4, Z29
+	VPMULDQ     Z28, Z4, Z4
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z4
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z5, Z29
+	VPMULDQ     Z28, Z5, Z5
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z5
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z4, Z29
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z4
+	VPSRLQ      $0x20, Z5, Z29
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z5
 
 ready16:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z24, Z4, Z4
-	VPACKUSWB Z5, Z4, Z4
-	VPMAXUB   Z25, Z4, Z4
-	VPMINUB   Z26, Z4, Z4
-	VPERMD    Z4, Z27, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (DX), Z6, Z28
-	VMULPS    (CX), Z6, Z6
-	VMOVAPS   Z28, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(DX), Z7, Z28
-	VMULPS    64(CX), Z7, Z7
-	VMOVAPS   Z28, K2, Z7
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (CX), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(CX), Z7, Z7
-
-scaled18:
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z24, Z4, Z4
+	VPACKUSWB   Z5, Z4, Z4
+	VPMAXUB     Z25, Z4, Z4
+	VPMINUB     Z26, Z4, Z4
+	VPERMD      Z4, Z27, Z4
+	VMOVDQU8    Z4, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z6, Z29
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z29, Z29
 	VPMOVZXBD   (BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z6, Z6
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z6, Z6
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z6
+	VPSRLQ      $0x20, Z7, Z29
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z29, Z29
 	VPMOVZXBD.Z 16(BX), K3, Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z7, Z7
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z7, Z7
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z7
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z6, Z29
+	VPMULDQ     Z28, Z6, Z6
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z6
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z7, Z29
+	VPMULDQ     Z28, Z7, Z7
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z7
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z6, Z29
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z6
+	VPSRLQ      $0x20, Z7, Z29
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z7
 
 ready19:
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z24, Z6, Z6
-	VPACKUSWB Z7, Z6, Z6
-	VPMAXUB   Z25, Z6, Z6
-	VPMINUB   Z26, Z6, Z6
-	VPERMD    Z6, Z27, Z6
-	VMOVDQU8  Z6, K1, (AX)
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain20
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (DX), Z8, Z28
-	VMULPS    (CX), Z8, Z8
-	VMOVAPS   Z28, K2, Z8
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(DX), Z9, Z28
-	VMULPS    64(CX), Z9, Z9
-	VMOVAPS   Z28, K2, Z9
-	JMP       scaled21
-
-plain20:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (CX), Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(CX), Z9, Z9
-
-scaled21:
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z24, Z6, Z6
+	VPACKUSWB   Z7, Z6, Z6
+	VPMAXUB     Z25, Z6, Z6
+	VPMINUB     Z26, Z6, Z6
+	VPERMD      Z6, Z27, Z6
+	VMOVDQU8    Z6, K1, (AX)
+	MOVLQSX     16(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready22
+	JZ          signed20
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z8, Z29
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z29, Z29
 	VPMOVZXBD   (BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z8, Z8
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z8, Z8
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z8
+	VPSRLQ      $0x20, Z9, Z29
+	VPMULDQ     64(CX), Z9, Z9
+	VPMULDQ     68(CX), Z29, Z29
 	VPMOVZXBD.Z 16(BX), K3, Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z9, Z9
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z9, Z9
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z9
+	JMP         ready22
+
+signed20:
+	TESTQ       DX, DX
+	JZ          plain21
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z8, Z29
+	VPMULDQ     Z28, Z8, Z8
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z8
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z9, Z29
+	VPMULDQ     Z28, Z9, Z9
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z9
+	JMP         ready22
+
+plain21:
+	VPSRLQ      $0x20, Z8, Z29
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z8
+	VPSRLQ      $0x20, Z9, Z29
+	VPMULDQ     64(CX), Z9, Z9
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z9
 
 ready22:
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
-	VPACKSSDW Z9, Z8, Z8
-	VPADDSW   Z24, Z8, Z8
-	VPACKUSWB Z9, Z8, Z8
-	VPMAXUB   Z25, Z8, Z8
-	VPMINUB   Z26, Z8, Z8
-	VPERMD    Z8, Z27, Z8
-	VMOVDQU8  Z8, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain23
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    (DX), Z10, Z28
-	VMULPS    (CX), Z10, Z10
-	VMOVAPS   Z28, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    64(DX), Z11, Z28
-	VMULPS    64(CX), Z11, Z11
-	VMOVAPS   Z28, K2, Z11
-	JMP       scaled24
-
-plain23:
-	VCVTDQ2PS Z10, Z10
-	VMULPS    (CX), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    64(CX), Z11, Z11
-
-scaled24:
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z24, Z8, Z8
+	VPACKUSWB   Z9, Z8, Z8
+	VPMAXUB     Z25, Z8, Z8
+	VPMINUB     Z26, Z8, Z8
+	VPERMD      Z8, Z27, Z8
+	VMOVDQU8    Z8, K1, (AX)
+	MOVLQSX     20(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready25
+	JZ          signed23
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z10, Z29
+	VPMULDQ     (CX), Z10, Z10
+	VPMULDQ     4(CX), Z29, Z29
 	VPMOVZXBD   (BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z10, Z10
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z10, Z10
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z10
+	VPSRLQ      $0x20, Z11, Z29
+	VPMULDQ     64(CX), Z11, Z11
+	VPMULDQ     68(CX), Z29, Z29
 	VPMOVZXBD.Z 16(BX), K3, Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z11, Z11
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z11, Z11
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z11
+	JMP         ready25
+
+signed23:
+	TESTQ       DX, DX
+	JZ          plain24
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z10, Z29
+	VPMULDQ     Z28, Z10, Z10
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z10
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z11, Z29
+	VPMULDQ     Z28, Z11, Z11
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z11
+	JMP         ready25
+
+plain24:
+	VPSRLQ      $0x20, Z10, Z29
+	VPMULDQ     (CX), Z10, Z10
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z10
+	VPSRLQ      $0x20, Z11, Z29
+	VPMULDQ     64(CX), Z11, Z11
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z11
 
 ready25:
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z11, Z10, Z10
-	VPADDSW   Z24, Z10, Z10
-	VPACKUSWB Z11, Z10, Z10
-	VPMAXUB   Z25, Z10, Z10
-	VPMINUB   Z26, Z10, Z10
-	VPERMD    Z10, Z27, Z10
-	VMOVDQU8  Z10, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain26
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (DX), Z12, Z28
-	VMULPS    (CX), Z12, Z12
-	VMOVAPS   Z28, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(DX), Z13, Z28
-	VMULPS    64(CX), Z13, Z13
-	VMOVAPS   Z28, K2, Z13
-	JMP       scaled27
-
-plain26:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (CX), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(CX), Z13, Z13
-
-scaled27:
+	VPACKSSDW   Z11, Z10, Z10
+	VPADDSW     Z24, Z10, Z10
+	VPACKUSWB   Z11, Z10, Z10
+	VPMAXUB     Z25, Z10, Z10
+	VPMINUB     Z26, Z10, Z10
+	VPERMD      Z10, Z27, Z10
+	VMOVDQU8    Z10, K1, (AX)
+	MOVLQSX     24(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready28
+	JZ          signed26
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z12, Z29
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z29, Z29
 	VPMOVZXBD   (BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z12, Z12
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z12, Z12
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z12
+	VPSRLQ      $0x20, Z13, Z29
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z29, Z29
 	VPMOVZXBD.Z 16(BX), K3, Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z13, Z13
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z13, Z13
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z13
+	JMP         ready28
+
+signed26:
+	TESTQ       DX, DX
+	JZ          plain27
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z12, Z29
+	VPMULDQ     Z28, Z12, Z12
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z12
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z13, Z29
+	VPMULDQ     Z28, Z13, Z13
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z13
+	JMP         ready28
+
+plain27:
+	VPSRLQ      $0x20, Z12, Z29
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z12
+	VPSRLQ      $0x20, Z13, Z29
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z13
 
 ready28:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
-	VPACKSSDW Z13, Z12, Z12
-	VPADDSW   Z24, Z12, Z12
-	VPACKUSWB Z13, Z12, Z12
-	VPMAXUB   Z25, Z12, Z12
-	VPMINUB   Z26, Z12, Z12
-	VPERMD    Z12, Z27, Z12
-	VMOVDQU8  Z12, K1, (AX)
-	MOVLQSX   28(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain29
-	VPMOVD2M  Z14, K2
-	VCVTDQ2PS Z14, Z14
-	VMULPS    (DX), Z14, Z28
-	VMULPS    (CX), Z14, Z14
-	VMOVAPS   Z28, K2, Z14
-	VPMOVD2M  Z15, K2
-	VCVTDQ2PS Z15, Z15
-	VMULPS    64(DX), Z15, Z28
-	VMULPS    64(CX), Z15, Z15
-	VMOVAPS   Z28, K2, Z15
-	JMP       scaled30
-
-plain29:
-	VCVTDQ2PS Z14, Z14
-	VMULPS    (CX), Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    64(CX), Z15, Z15
-
-scaled30:
+	VPACKSSDW   Z13, Z12, Z12
+	VPADDSW     Z24, Z12, Z12
+	VPACKUSWB   Z13, Z12, Z12
+	VPMAXUB     Z25, Z12, Z12
+	VPMINUB     Z26, Z12, Z12
+	VPERMD      Z12, Z27, Z12
+	VMOVDQU8    Z12, K1, (AX)
+	MOVLQSX     28(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready31
+	JZ          signed29
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z14, Z29
+	VPMULDQ     (CX), Z14, Z14
+	VPMULDQ     4(CX), Z29, Z29
 	VPMOVZXBD   (BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z14, Z14
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z14, Z14
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z14
+	VPSRLQ      $0x20, Z15, Z29
+	VPMULDQ     64(CX), Z15, Z15
+	VPMULDQ     68(CX), Z29, Z29
 	VPMOVZXBD.Z 16(BX), K3, Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z15, Z15
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z15, Z15
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z15
+	JMP         ready31
+
+signed29:
+	TESTQ       DX, DX
+	JZ          plain30
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z14, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z14, Z29
+	VPMULDQ     Z28, Z14, Z14
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z14
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z15, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z15, Z29
+	VPMULDQ     Z28, Z15, Z15
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z15
+	JMP         ready31
+
+plain30:
+	VPSRLQ      $0x20, Z14, Z29
+	VPMULDQ     (CX), Z14, Z14
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z14
+	VPSRLQ      $0x20, Z15, Z29
+	VPMULDQ     64(CX), Z15, Z15
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z15
 
 ready31:
-	VCVTPS2DQ Z14, Z14
-	VCVTPS2DQ Z15, Z15
-	VPACKSSDW Z15, Z14, Z14
-	VPADDSW   Z24, Z14, Z14
-	VPACKUSWB Z15, Z14, Z14
-	VPMAXUB   Z25, Z14, Z14
-	VPMINUB   Z26, Z14, Z14
-	VPERMD    Z14, Z27, Z14
-	VMOVDQU8  Z14, K1, (AX)
-	MOVLQSX   32(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain32
-	VPMOVD2M  Z16, K2
-	VCVTDQ2PS Z16, Z16
-	VMULPS    (DX), Z16, Z28
-	VMULPS    (CX), Z16, Z16
-	VMOVAPS   Z28, K2, Z16
-	VPMOVD2M  Z17, K2
-	VCVTDQ2PS Z17, Z17
-	VMULPS    64(DX), Z17, Z28
-	VMULPS    64(CX), Z17, Z17
-	VMOVAPS   Z28, K2, Z17
-	JMP       scaled33
-
-plain32:
-	VCVTDQ2PS Z16, Z16
-	VMULPS    (CX), Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    64(CX), Z17, Z17
-
-scaled33:
+	VPACKSSDW   Z15, Z14, Z14
+	VPADDSW     Z24, Z14, Z14
+	VPACKUSWB   Z15, Z14, Z14
+	VPMAXUB     Z25, Z14, Z14
+	VPMINUB     Z26, Z14, Z14
+	VPERMD      Z14, Z27, Z14
+	VMOVDQU8    Z14, K1, (AX)
+	MOVLQSX     32(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready34
+	JZ          signed32
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z16, Z29
+	VPMULDQ     (CX), Z16, Z16
+	VPMULDQ     4(CX), Z29, Z29
 	VPMOVZXBD   (BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z16, Z16
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z16, Z16
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z16
+	VPSRLQ      $0x20, Z17, Z29
+	VPMULDQ     64(CX), Z17, Z17
+	VPMULDQ     68(CX), Z29, Z29
 	VPMOVZXBD.Z 16(BX), K3, Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z17, Z17
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z17, Z17
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z17
+	JMP         ready34
+
+signed32:
+	TESTQ       DX, DX
+	JZ          plain33
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z16, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z16, Z29
+	VPMULDQ     Z28, Z16, Z16
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z16
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z17, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z17, Z29
+	VPMULDQ     Z28, Z17, Z17
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z17
+	JMP         ready34
+
+plain33:
+	VPSRLQ      $0x20, Z16, Z29
+	VPMULDQ     (CX), Z16, Z16
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z16
+	VPSRLQ      $0x20, Z17, Z29
+	VPMULDQ     64(CX), Z17, Z17
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z17
 
 ready34:
-	VCVTPS2DQ Z16, Z16
-	VCVTPS2DQ Z17, Z17
-	VPACKSSDW Z17, Z16, Z16
-	VPADDSW   Z24, Z16, Z16
-	VPACKUSWB Z17, Z16, Z16
-	VPMAXUB   Z25, Z16, Z16
-	VPMINUB   Z26, Z16, Z16
-	VPERMD    Z16, Z27, Z16
-	VMOVDQU8  Z16, K1, (AX)
-	MOVLQSX   36(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain35
-	VPMOVD2M  Z18, K2
-	VCVTDQ2PS Z18, Z18
-	VMULPS    (DX), Z18, Z28
-	VMULPS    (CX), Z18, Z18
-	VMOVAPS   Z28, K2, Z18
-	VPMOVD2M  Z19, K2
-	VCVTDQ2PS Z19, Z19
-	VMULPS    64(DX), Z19, Z28
-	VMULPS    64(CX), Z19, Z19
-	VMOVAPS   Z28, K2, Z19
-	JMP       scaled36
-
-plain35:
-	VCVTDQ2PS Z18, Z18
-	VMULPS    (CX), Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    64(CX), Z19, Z19
-
-scaled36:
+	VPACKSSDW   Z17, Z16, Z16
+	VPADDSW     Z24, Z16, Z16
+	VPACKUSWB   Z17, Z16, Z16
+	VPMAXUB     Z25, Z16, Z16
+	VPMINUB     Z26, Z16, Z16
+	VPERMD      Z16, Z27, Z16
+	VMOVDQU8    Z16, K1, (AX)
+	MOVLQSX     36(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready37
+	JZ          signed35
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z18, Z29
+	VPMULDQ     (CX), Z18, Z18
+	VPMULDQ     4(CX), Z29, Z29
 	VPMOVZXBD   (BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z18, Z18
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z18, Z18
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z18, Z18
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z18, Z18
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z18
+	VPSRLQ      $0x20, Z19, Z29
+	VPMULDQ     64(CX), Z19, Z19
+	VPMULDQ     68(CX), Z29, Z29
 	VPMOVZXBD.Z 16(BX), K3, Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z19, Z19
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z19, Z19
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z19, Z19
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z19
+	JMP         ready37
+
+signed35:
+	TESTQ       DX, DX
+	JZ          plain36
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z18, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z18, Z29
+	VPMULDQ     Z28, Z18, Z18
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z18, Z18
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z18, Z18
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z18
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z19, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z19, Z29
+	VPMULDQ     Z28, Z19, Z19
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z19, Z19
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z19
+	JMP         ready37
+
+plain36:
+	VPSRLQ      $0x20, Z18, Z29
+	VPMULDQ     (CX), Z18, Z18
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z18, Z18
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z18, Z18
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z18
+	VPSRLQ      $0x20, Z19, Z29
+	VPMULDQ     64(CX), Z19, Z19
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z19, Z19
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z19
 
 ready37:
-	VCVTPS2DQ Z18, Z18
-	VCVTPS2DQ Z19, Z19
-	VPACKSSDW Z19, Z18, Z18
-	VPADDSW   Z24, Z18, Z18
-	VPACKUSWB Z19, Z18, Z18
-	VPMAXUB   Z25, Z18, Z18
-	VPMINUB   Z26, Z18, Z18
-	VPERMD    Z18, Z27, Z18
-	VMOVDQU8  Z18, K1, (AX)
-	MOVLQSX   40(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain38
-	VPMOVD2M  Z20, K2
-	VCVTDQ2PS Z20, Z20
-	VMULPS    (DX), Z20, Z28
-	VMULPS    (CX), Z20, Z20
-	VMOVAPS   Z28, K2, Z20
-	VPMOVD2M  Z21, K2
-	VCVTDQ2PS Z21, Z21
-	VMULPS    64(DX), Z21, Z28
-	VMULPS    64(CX), Z21, Z21
-	VMOVAPS   Z28, K2, Z21
-	JMP       scaled39
-
-plain38:
-	VCVTDQ2PS Z20, Z20
-	VMULPS    (CX), Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    64(CX), Z21, Z21
-
-scaled39:
+	VPACKSSDW   Z19, Z18, Z18
+	VPADDSW     Z24, Z18, Z18
+	VPACKUSWB   Z19, Z18, Z18
+	VPMAXUB     Z25, Z18, Z18
+	VPMINUB     Z26, Z18, Z18
+	VPERMD      Z18, Z27, Z18
+	VMOVDQU8    Z18, K1, (AX)
+	MOVLQSX     40(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready40
+	JZ          signed38
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z20, Z29
+	VPMULDQ     (CX), Z20, Z20
+	VPMULDQ     4(CX), Z29, Z29
 	VPMOVZXBD   (BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z20, Z20
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z20, Z20
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z20, Z20
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z20
+	VPSRLQ      $0x20, Z21, Z29
+	VPMULDQ     64(CX), Z21, Z21
+	VPMULDQ     68(CX), Z29, Z29
 	VPMOVZXBD.Z 16(BX), K3, Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z21, Z21
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z21, Z21
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z21, Z21
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z21
+	JMP         ready40
+
+signed38:
+	TESTQ       DX, DX
+	JZ          plain39
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z20, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z20, Z29
+	VPMULDQ     Z28, Z20, Z20
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z20, Z20
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z20
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z21, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z21, Z29
+	VPMULDQ     Z28, Z21, Z21
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z21, Z21
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z21
+	JMP         ready40
+
+plain39:
+	VPSRLQ      $0x20, Z20, Z29
+	VPMULDQ     (CX), Z20, Z20
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z20, Z20
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z20
+	VPSRLQ      $0x20, Z21, Z29
+	VPMULDQ     64(CX), Z21, Z21
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z21, Z21
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z21
 
 ready40:
-	VCVTPS2DQ Z20, Z20
-	VCVTPS2DQ Z21, Z21
-	VPACKSSDW Z21, Z20, Z20
-	VPADDSW   Z24, Z20, Z20
-	VPACKUSWB Z21, Z20, Z20
-	VPMAXUB   Z25, Z20, Z20
-	VPMINUB   Z26, Z20, Z20
-	VPERMD    Z20, Z27, Z20
-	VMOVDQU8  Z20, K1, (AX)
-	MOVLQSX   44(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain41
-	VPMOVD2M  Z22, K2
-	VCVTDQ2PS Z22, Z22
-	VMULPS    (DX), Z22, Z28
-	VMULPS    (CX), Z22, Z22
-	VMOVAPS   Z28, K2, Z22
-	VPMOVD2M  Z23, K2
-	VCVTDQ2PS Z23, Z23
-	VMULPS    64(DX), Z23, Z28
-	VMULPS    64(CX), Z23, Z23
-	VMOVAPS   Z28, K2, Z23
-	JMP       scaled42
-
-plain41:
-	VCVTDQ2PS Z22, Z22
-	VMULPS    (CX), Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    64(CX), Z23, Z23
-
-scaled42:
+	VPACKSSDW   Z21, Z20, Z20
+	VPADDSW     Z24, Z20, Z20
+	VPACKUSWB   Z21, Z20, Z20
+	VPMAXUB     Z25, Z20, Z20
+	VPMINUB     Z26, Z20, Z20
+	VPERMD      Z20, Z27, Z20
+	VMOVDQU8    Z20, K1, (AX)
+	MOVLQSX     44(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready43
+	JZ          signed41
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z22, Z29
+	VPMULDQ     (CX), Z22, Z22
+	VPMULDQ     4(CX), Z29, Z29
 	VPMOVZXBD   (BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z22, Z22
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z22, Z22
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z22, Z22
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z22, Z22
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z22
+	VPSRLQ      $0x20, Z23, Z29
+	VPMULDQ     64(CX), Z23, Z23
+	VPMULDQ     68(CX), Z29, Z29
 	VPMOVZXBD.Z 16(BX), K3, Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z23, Z23
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z23, Z23
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z23, Z23
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z23
+	JMP         ready43
+
+signed41:
+	TESTQ       DX, DX
+	JZ          plain42
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z22, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z22, Z29
+	VPMULDQ     Z28, Z22, Z22
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z22, Z22
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z22, Z22
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z22
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z23, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z23, Z29
+	VPMULDQ     Z28, Z23, Z23
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z23, Z23
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z23
+	JMP         ready43
+
+plain42:
+	VPSRLQ      $0x20, Z22, Z29
+	VPMULDQ     (CX), Z22, Z22
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z22, Z22
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z22, Z22
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z22
+	VPSRLQ      $0x20, Z23, Z29
+	VPMULDQ     64(CX), Z23, Z23
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z23, Z23
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z23
 
 ready43:
-	VCVTPS2DQ Z22, Z22
-	VCVTPS2DQ Z23, Z23
 	VPACKSSDW Z23, Z22, Z22
 	VPADDSW   Z24, Z22, Z22
 	VPACKUSWB Z23, Z22, Z22
@@ -10381,8 +15757,8 @@ tile1:
 	ADDQ    R15, AX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -10432,7 +15808,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -10448,67 +15824,137 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z10
 	VPBROADCASTD 144(BP), Z3
 	VPBROADCASTD 152(BP), Z4
 	VPBROADCASTD 156(BP), Z5
-	VPMOVZXBD    168(BP), Z6
+	VPMOVZXBD    208(BP), Z6
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z7
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z7, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z7
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z7, K2, Z1
-	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(DX), Z2, Z7
-	VMULPS       128(CX), Z2, Z2
-	VMOVAPS      Z7, K2, Z2
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z8
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z8, Z8
+	VPMOVZXBD    (BX), Z7
+	VPSUBD.BCST  148(BP), Z7, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPMULDQ      Z10, Z7, Z7
+	VPMULDQ      Z10, Z9, Z9
+	VPADDQ       Z7, Z0, Z0
+	VPADDQ       Z9, Z8, Z8
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z8, Z8
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z0
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z8, Z8
+	VPMOVZXBD    16(BX), Z7
+	VPSUBD.BCST  148(BP), Z7, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPMULDQ      Z10, Z7, Z7
+	VPMULDQ      Z10, Z9, Z9
+	VPADDQ       Z7, Z1, Z1
+	VPADDQ       Z9, Z8, Z8
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z8, Z8
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z1
+	VPSRLQ       $0x20, Z2, Z8
+	VPMULDQ      128(CX), Z2, Z2
+	VPMULDQ      132(CX), Z8, Z8
+	VPMOVZXBD.Z  32(BX), K3, Z7
+	VPSUBD.BCST  148(BP), Z7, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPMULDQ      Z10, Z7, Z7
+	VPMULDQ      Z10, Z9, Z9
+	VPADDQ       Z7, Z2, Z2
+	VPADDQ       Z9, Z8, Z8
+	VPADDQ.BCST  160(BP), Z2, Z2
+	VPADDQ.BCST  160(BP), Z8, Z8
+	VPSRLQ       168(BP), Z2, Z2
+	VPSLLQ       184(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z2
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(CX), Z2, Z2
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z7
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z7
+	VPSRLQ      $0x20, Z7, Z9
+	VPSRLQ      $0x20, Z0, Z8
+	VPMULDQ     Z7, Z0, Z0
+	VPMULDQ     Z9, Z8, Z8
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z0
+	VMOVUPS     64(CX), Z7
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z7
+	VPSRLQ      $0x20, Z7, Z9
+	VPSRLQ      $0x20, Z1, Z8
+	VPMULDQ     Z7, Z1, Z1
+	VPMULDQ     Z9, Z8, Z8
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z1
+	VMOVUPS     128(CX), Z7
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   128(DX), K2, Z7
+	VPSRLQ      $0x20, Z7, Z9
+	VPSRLQ      $0x20, Z2, Z8
+	VPMULDQ     Z7, Z2, Z2
+	VPMULDQ     Z9, Z8, Z8
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z2
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z7
-	VPSUBD.BCST 148(BP), Z7, Z7
-	VCVTDQ2PS   Z7, Z7
-	VMULPS.BCST 160(BP), Z7, Z7
-	VADDPS      Z7, Z0, Z0
-	VPMOVZXBD   16(BX), Z7
-	VPSUBD.BCST 148(BP), Z7, Z7
-	VCVTDQ2PS   Z7, Z7
-	VMULPS.BCST 160(BP), Z7, Z7
-	VADDPS      Z7, Z1, Z1
-	VPMOVZXBD.Z 32(BX), K3, Z7
-	VPSUBD.BCST 148(BP), Z7, Z7
-	VCVTDQ2PS   Z7, Z7
-	VMULPS.BCST 160(BP), Z7, Z7
-	VADDPS      Z7, Z2, Z2
+plain9:
+	VPSRLQ      $0x20, Z0, Z8
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z8, Z8
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z0
+	VPSRLQ      $0x20, Z1, Z8
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z8, Z8
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z1
+	VPSRLQ      $0x20, Z2, Z8
+	VPMULDQ     128(CX), Z2, Z2
+	VPMULDQ     132(CX), Z8, Z8
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z2
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
 	VPACKSSDW Z2, Z2, Z2
 	VPADDSW   Z3, Z2, Z2
 	VPACKSSDW Z1, Z0, Z0
@@ -10550,8 +15996,8 @@ tile1:
 	ADDQ    R15, BX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -10613,7 +16059,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -10634,129 +16080,266 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z13
 	VPBROADCASTD 144(BP), Z6
 	VPBROADCASTD 152(BP), Z7
 	VPBROADCASTD 156(BP), Z8
-	VPMOVZXBD    168(BP), Z9
+	VPMOVZXBD    208(BP), Z9
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z10
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z10, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z10
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z10, K2, Z1
-	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(DX), Z2, Z10
-	VMULPS       128(CX), Z2, Z2
-	VMOVAPS      Z10, K2, Z2
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z11
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z11, Z11
+	VPMOVZXBD    (BX), Z10
+	VPSUBD.BCST  148(BP), Z10, Z10
+	VPSRLQ       $0x20, Z10, Z12
+	VPMULDQ      Z13, Z10, Z10
+	VPMULDQ      Z13, Z12, Z12
+	VPADDQ       Z10, Z0, Z0
+	VPADDQ       Z12, Z11, Z11
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z11, Z11
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z11, Z11
+	VMOVDQA32    Z11, K4, Z0
+	VPSRLQ       $0x20, Z1, Z11
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z11, Z11
+	VPMOVZXBD    16(BX), Z10
+	VPSUBD.BCST  148(BP), Z10, Z10
+	VPSRLQ       $0x20, Z10, Z12
+	VPMULDQ      Z13, Z10, Z10
+	VPMULDQ      Z13, Z12, Z12
+	VPADDQ       Z10, Z1, Z1
+	VPADDQ       Z12, Z11, Z11
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z11, Z11
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z11, Z11
+	VMOVDQA32    Z11, K4, Z1
+	VPSRLQ       $0x20, Z2, Z11
+	VPMULDQ      128(CX), Z2, Z2
+	VPMULDQ      132(CX), Z11, Z11
+	VPMOVZXBD.Z  32(BX), K3, Z10
+	VPSUBD.BCST  148(BP), Z10, Z10
+	VPSRLQ       $0x20, Z10, Z12
+	VPMULDQ      Z13, Z10, Z10
+	VPMULDQ      Z13, Z12, Z12
+	VPADDQ       Z10, Z2, Z2
+	VPADDQ       Z12, Z11, Z11
+	VPADDQ.BCST  160(BP), Z2, Z2
+	VPADDQ.BCST  160(BP), Z11, Z11
+	VPSRLQ       168(BP), Z2, Z2
+	VPSLLQ       184(BP), Z11, Z11
+	VMOVDQA32    Z11, K4, Z2
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(CX), Z2, Z2
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z10
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z10
+	VPSRLQ      $0x20, Z10, Z12
+	VPSRLQ      $0x20, Z0, Z11
+	VPMULDQ     Z10, Z0, Z0
+	VPMULDQ     Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z0
+	VMOVUPS     64(CX), Z10
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z10
+	VPSRLQ      $0x20, Z10, Z12
+	VPSRLQ      $0x20, Z1, Z11
+	VPMULDQ     Z10, Z1, Z1
+	VPMULDQ     Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z1
+	VMOVUPS     128(CX), Z10
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   128(DX), K2, Z10
+	VPSRLQ      $0x20, Z10, Z12
+	VPSRLQ      $0x20, Z2, Z11
+	VPMULDQ     Z10, Z2, Z2
+	VPMULDQ     Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z2
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z10
-	VPSUBD.BCST 148(BP), Z10, Z10
-	VCVTDQ2PS   Z10, Z10
-	VMULPS.BCST 160(BP), Z10, Z10
-	VADDPS      Z10, Z0, Z0
-	VPMOVZXBD   16(BX), Z10
-	VPSUBD.BCST 148(BP), Z10, Z10
-	VCVTDQ2PS   Z10, Z10
-	VMULPS.BCST 160(BP), Z10, Z10
-	VADDPS      Z10, Z1, Z1
-	VPMOVZXBD.Z 32(BX), K3, Z10
-	VPSUBD.BCST 148(BP), Z10, Z10
-	VCVTDQ2PS   Z10, Z10
-	VMULPS.BCST 160(BP), Z10, Z10
-	VADDPS      Z10, Z2, Z2
+plain9:
+	VPSRLQ      $0x20, Z0, Z11
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z11, Z11
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z0
+	VPSRLQ      $0x20, Z1, Z11
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z11, Z11
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z1
+	VPSRLQ      $0x20, Z2, Z11
+	VPMULDQ     128(CX), Z2, Z2
+	VPMULDQ     132(CX), Z11, Z11
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z2
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPADDSW   Z6, Z2, Z2
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z6, Z0, Z0
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB   Z7, Z0, Z0
-	VPMINUB   Z8, Z0, Z0
-	VPERMD    Z0, Z9, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (DX), Z3, Z10
-	VMULPS    (CX), Z3, Z3
-	VMOVAPS   Z10, K2, Z3
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    64(DX), Z4, Z10
-	VMULPS    64(CX), Z4, Z4
-	VMOVAPS   Z10, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    128(DX), Z5, Z10
-	VMULPS    128(CX), Z5, Z5
-	VMOVAPS   Z10, K2, Z5
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (CX), Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    64(CX), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    128(CX), Z5, Z5
-
-scaled12:
+	VPACKSSDW   Z2, Z2, Z2
+	VPADDSW     Z6, Z2, Z2
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z6, Z0, Z0
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z7, Z0, Z0
+	VPMINUB     Z8, Z0, Z0
+	VPERMD      Z0, Z9, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z3, Z11
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z11, Z11
 	VPMOVZXBD   (BX), Z10
 	VPSUBD.BCST 148(BP), Z10, Z10
-	VCVTDQ2PS   Z10, Z10
-	VMULPS.BCST 160(BP), Z10, Z10
-	VADDPS      Z10, Z3, Z3
+	VPSRLQ      $0x20, Z10, Z12
+	VPMULDQ     Z13, Z10, Z10
+	VPMULDQ     Z13, Z12, Z12
+	VPADDQ      Z10, Z3, Z3
+	VPADDQ      Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z3
+	VPSRLQ      $0x20, Z4, Z11
+	VPMULDQ     64(CX), Z4, Z4
+	VPMULDQ     68(CX), Z11, Z11
 	VPMOVZXBD   16(BX), Z10
 	VPSUBD.BCST 148(BP), Z10, Z10
-	VCVTDQ2PS   Z10, Z10
-	VMULPS.BCST 160(BP), Z10, Z10
-	VADDPS      Z10, Z4, Z4
+	VPSRLQ      $0x20, Z10, Z12
+	VPMULDQ     Z13, Z10, Z10
+	VPMULDQ     Z13, Z12, Z12
+	VPADDQ      Z10, Z4, Z4
+	VPADDQ      Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z4
+	VPSRLQ      $0x20, Z5, Z11
+	VPMULDQ     128(CX), Z5, Z5
+	VPMULDQ     132(CX), Z11, Z11
 	VPMOVZXBD.Z 32(BX), K3, Z10
 	VPSUBD.BCST 148(BP), Z10, Z10
-	VCVTDQ2PS   Z10, Z10
-	VMULPS.BCST 160(BP), Z10, Z10
-	VADDPS      Z10, Z5, Z5
+	VPSRLQ      $0x20, Z10, Z12
+	VPMULDQ     Z13, Z10, Z10
+	VPMULDQ     Z13, Z12, Z12
+	VPADDQ      Z10, Z5, Z5
+	VPADDQ      Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z5
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z10
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   (DX), K2, Z10
+	VPSRLQ      $0x20, Z10, Z12
+	VPSRLQ      $0x20, Z3, Z11
+	VPMULDQ     Z10, Z3, Z3
+	VPMULDQ     Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z3
+	VMOVUPS     64(CX), Z10
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   64(DX), K2, Z10
+	VPSRLQ      $0x20, Z10, Z12
+	VPSRLQ      $0x20, Z4, Z11
+	VPMULDQ     Z10, Z4, Z4
+	VPMULDQ     Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z4
+	VMOVUPS     128(CX), Z10
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   128(DX), K2, Z10
+	VPSRLQ      $0x20, Z10, Z12
+	VPSRLQ      $0x20, Z5, Z11
+	VPMULDQ     Z10, Z5, Z5
+	VPMULDQ     Z12, Z11, Z11
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z5
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z3, Z11
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z11, Z11
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z3
+	VPSRLQ      $0x20, Z4, Z11
+	VPMULDQ     64(CX), Z4, Z4
+	VPMULDQ     68(CX), Z11, Z11
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z4
+	VPSRLQ      $0x20, Z5, Z11
+	VPMULDQ     128(CX), Z5, Z5
+	VPMULDQ     132(CX), Z11, Z11
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z11, Z11
+	VMOVDQA32   Z11, K4, Z5
 
 ready13:
-	VCVTPS2DQ Z3, Z3
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
 	VPACKSSDW Z5, Z5, Z5
 	VPADDSW   Z6, Z5, Z5
 	VPACKSSDW Z4, Z3, Z3
@@ -10803,8 +16386,8 @@ tile1:
 	ADDQ    R15, CX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -10878,7 +16461,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -10904,191 +16487,395 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z16
 	VPBROADCASTD 144(BP), Z9
 	VPBROADCASTD 152(BP), Z10
 	VPBROADCASTD 156(BP), Z11
-	VPMOVZXBD    168(BP), Z12
+	VPMOVZXBD    208(BP), Z12
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z13
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z13, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z13
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z13, K2, Z1
-	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(DX), Z2, Z13
-	VMULPS       128(CX), Z2, Z2
-	VMOVAPS      Z13, K2, Z2
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z14
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z14, Z14
+	VPMOVZXBD    (BX), Z13
+	VPSUBD.BCST  148(BP), Z13, Z13
+	VPSRLQ       $0x20, Z13, Z15
+	VPMULDQ      Z16, Z13, Z13
+	VPMULDQ      Z16, Z15, Z15
+	VPADDQ       Z13, Z0, Z0
+	VPADDQ       Z15, Z14, Z14
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z14, Z14
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z14, Z14
+	VMOVDQA32    Z14, K4, Z0
+	VPSRLQ       $0x20, Z1, Z14
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z14, Z14
+	VPMOVZXBD    16(BX), Z13
+	VPSUBD.BCST  148(BP), Z13, Z13
+	VPSRLQ       $0x20, Z13, Z15
+	VPMULDQ      Z16, Z13, Z13
+	VPMULDQ      Z16, Z15, Z15
+	VPADDQ       Z13, Z1, Z1
+	VPADDQ       Z15, Z14, Z14
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z14, Z14
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z14, Z14
+	VMOVDQA32    Z14, K4, Z1
+	VPSRLQ       $0x20, Z2, Z14
+	VPMULDQ      128(CX), Z2, Z2
+	VPMULDQ      132(CX), Z14, Z14
+	VPMOVZXBD.Z  32(BX), K3, Z13
+	VPSUBD.BCST  148(BP), Z13, Z13
+	VPSRLQ       $0x20, Z13, Z15
+	VPMULDQ      Z16, Z13, Z13
+	VPMULDQ      Z16, Z15, Z15
+	VPADDQ       Z13, Z2, Z2
+	VPADDQ       Z15, Z14, Z14
+	VPADDQ.BCST  160(BP), Z2, Z2
+	VPADDQ.BCST  160(BP), Z14, Z14
+	VPSRLQ       168(BP), Z2, Z2
+	VPSLLQ       184(BP), Z14, Z14
+	VMOVDQA32    Z14, K4, Z2
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(CX), Z2, Z2
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z13
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z13
+	VPSRLQ      $0x20, Z13, Z15
+	VPSRLQ      $0x20, Z0, Z14
+	VPMULDQ     Z13, Z0, Z0
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z0
+	VMOVUPS     64(CX), Z13
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z13
+	VPSRLQ      $0x20, Z13, Z15
+	VPSRLQ      $0x20, Z1, Z14
+	VPMULDQ     Z13, Z1, Z1
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z1
+	VMOVUPS     128(CX), Z13
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   128(DX), K2, Z13
+	VPSRLQ      $0x20, Z13, Z15
+	VPSRLQ      $0x20, Z2, Z14
+	VPMULDQ     Z13, Z2, Z2
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z2
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z13
-	VPSUBD.BCST 148(BP), Z13, Z13
-	VCVTDQ2PS   Z13, Z13
-	VMULPS.BCST 160(BP), Z13, Z13
-	VADDPS      Z13, Z0, Z0
-	VPMOVZXBD   16(BX), Z13
-	VPSUBD.BCST 148(BP), Z13, Z13
-	VCVTDQ2PS   Z13, Z13
-	VMULPS.BCST 160(BP), Z13, Z13
-	VADDPS      Z13, Z1, Z1
-	VPMOVZXBD.Z 32(BX), K3, Z13
-	VPSUBD.BCST 148(BP), Z13, Z13
-	VCVTDQ2PS   Z13, Z13
-	VMULPS.BCST 160(BP), Z13, Z13
-	VADDPS      Z13, Z2, Z2
+plain9:
+	VPSRLQ      $0x20, Z0, Z14
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z14, Z14
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z0
+	VPSRLQ      $0x20, Z1, Z14
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z14, Z14
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z1
+	VPSRLQ      $0x20, Z2, Z14
+	VPMULDQ     128(CX), Z2, Z2
+	VPMULDQ     132(CX), Z14, Z14
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z2
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPADDSW   Z9, Z2, Z2
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z9, Z0, Z0
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB   Z10, Z0, Z0
-	VPMINUB   Z11, Z0, Z0
-	VPERMD    Z0, Z12, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (DX), Z3, Z13
-	VMULPS    (CX), Z3, Z3
-	VMOVAPS   Z13, K2, Z3
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    64(DX), Z4, Z13
-	VMULPS    64(CX), Z4, Z4
-	VMOVAPS   Z13, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    128(DX), Z5, Z13
-	VMULPS    128(CX), Z5, Z5
-	VMOVAPS   Z13, K2, Z5
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (CX), Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    64(CX), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    128(CX), Z5, Z5
-
-scaled12:
+	VPACKSSDW   Z2, Z2, Z2
+	VPADDSW     Z9, Z2, Z2
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z9, Z0, Z0
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z10, Z0, Z0
+	VPMINUB     Z11, Z0, Z0
+	VPERMD      Z0, Z12, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z3, Z14
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z14, Z14
 	VPMOVZXBD   (BX), Z13
 	VPSUBD.BCST 148(BP), Z13, Z13
-	VCVTDQ2PS   Z13, Z13
-	VMULPS.BCST 160(BP), Z13, Z13
-	VADDPS      Z13, Z3, Z3
+	VPSRLQ      $0x20, Z13, Z15
+	VPMULDQ     Z16, Z13, Z13
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ      Z13, Z3, Z3
+	VPADDQ      Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z3
+	VPSRLQ      $0x20, Z4, Z14
+	VPMULDQ     64(CX), Z4, Z4
+	VPMULDQ     68(CX), Z14, Z14
 	VPMOVZXBD   16(BX), Z13
 	VPSUBD.BCST 148(BP), Z13, Z13
-	VCVTDQ2PS   Z13, Z13
-	VMULPS.BCST 160(BP), Z13, Z13
-	VADDPS      Z13, Z4, Z4
+	VPSRLQ      $0x20, Z13, Z15
+	VPMULDQ     Z16, Z13, Z13
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ      Z13, Z4, Z4
+	VPADDQ      Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z4
+	VPSRLQ      $0x20, Z5, Z14
+	VPMULDQ     128(CX), Z5, Z5
+	VPMULDQ     132(CX), Z14, Z14
 	VPMOVZXBD.Z 32(BX), K3, Z13
 	VPSUBD.BCST 148(BP), Z13, Z13
-	VCVTDQ2PS   Z13, Z13
-	VMULPS.BCST 160(BP), Z13, Z13
-	VADDPS      Z13, Z5, Z5
+	VPSRLQ      $0x20, Z13, Z15
+	VPMULDQ     Z16, Z13, Z13
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ      Z13, Z5, Z5
+	VPADDQ      Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z5
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z13
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   (DX), K2, Z13
+	VPSRLQ      $0x20, Z13, Z15
+	VPSRLQ      $0x20, Z3, Z14
+	VPMULDQ     Z13, Z3, Z3
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z3
+	VMOVUPS     64(CX), Z13
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   64(DX), K2, Z13
+	VPSRLQ      $0x20, Z13, Z15
+	VPSRLQ      $0x20, Z4, Z14
+	VPMULDQ     Z13, Z4, Z4
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z4
+	VMOVUPS     128(CX), Z13
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   128(DX), K2, Z13
+	VPSRLQ      $0x20, Z13, Z15
+	VPSRLQ      $0x20, Z5, Z14
+	VPMULDQ     Z13, Z5, Z5
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z5
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z3, Z14
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z14, Z14
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z3
+	VPSRLQ      $0x20, Z4, Z14
+	VPMULDQ     64(CX), Z4, Z4
+	VPMULDQ     68(CX), Z14, Z14
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z4
+	VPSRLQ      $0x20, Z5, Z14
+	VPMULDQ     128(CX), Z5, Z5
+	VPMULDQ     132(CX), Z14, Z14
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z5
 
 ready13:
-	VCVTPS2DQ Z3, Z3
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VPACKSSDW Z5, Z5, Z5
-	VPADDSW   Z9, Z5, Z5
-	VPACKSSDW Z4, Z3, Z3
-	VPADDSW   Z9, Z3, Z3
-	VPACKUSWB Z5, Z3, Z3
-	VPMAXUB   Z10, Z3, Z3
-	VPMINUB   Z11, Z3, Z3
-	VPERMD    Z3, Z12, Z3
-	VMOVDQU8  Z3, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (DX), Z6, Z13
-	VMULPS    (CX), Z6, Z6
-	VMOVAPS   Z13, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(DX), Z7, Z13
-	VMULPS    64(CX), Z7, Z7
-	VMOVAPS   Z13, K2, Z7
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    128(DX), Z8, Z13
-	VMULPS    128(CX), Z8, Z8
-	VMOVAPS   Z13, K2, Z8
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (CX), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(CX), Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    128(CX), Z8, Z8
-
-scaled15:
+	VPACKSSDW   Z5, Z5, Z5
+	VPADDSW     Z9, Z5, Z5
+	VPACKSSDW   Z4, Z3, Z3
+	VPADDSW     Z9, Z3, Z3
+	VPACKUSWB   Z5, Z3, Z3
+	VPMAXUB     Z10, Z3, Z3
+	VPMINUB     Z11, Z3, Z3
+	VPERMD      Z3, Z12, Z3
+	VMOVDQU8    Z3, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z6, Z14
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z14, Z14
 	VPMOVZXBD   (BX), Z13
 	VPSUBD.BCST 148(BP), Z13, Z13
-	VCVTDQ2PS   Z13, Z13
-	VMULPS.BCST 160(BP), Z13, Z13
-	VADDPS      Z13, Z6, Z6
+	VPSRLQ      $0x20, Z13, Z15
+	VPMULDQ     Z16, Z13, Z13
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ      Z13, Z6, Z6
+	VPADDQ      Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z6
+	VPSRLQ      $0x20, Z7, Z14
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z14, Z14
 	VPMOVZXBD   16(BX), Z13
 	VPSUBD.BCST 148(BP), Z13, Z13
-	VCVTDQ2PS   Z13, Z13
-	VMULPS.BCST 160(BP), Z13, Z13
-	VADDPS      Z13, Z7, Z7
+	VPSRLQ      $0x20, Z13, Z15
+	VPMULDQ     Z16, Z13, Z13
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ      Z13, Z7, Z7
+	VPADDQ      Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z7
+	VPSRLQ      $0x20, Z8, Z14
+	VPMULDQ     128(CX), Z8, Z8
+	VPMULDQ     132(CX), Z14, Z14
 	VPMOVZXBD.Z 32(BX), K3, Z13
 	VPSUBD.BCST 148(BP), Z13, Z13
-	VCVTDQ2PS   Z13, Z13
-	VMULPS.BCST 160(BP), Z13, Z13
-	VADDPS      Z13, Z8, Z8
+	VPSRLQ      $0x20, Z13, Z15
+	VPMULDQ     Z16, Z13, Z13
+	VPMULDQ     Z16, Z15, Z15
+	VPADDQ      Z13, Z8, Z8
+	VPADDQ      Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z8
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z13
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   (DX), K2, Z13
+	VPSRLQ      $0x20, Z13, Z15
+	VPSRLQ      $0x20, Z6, Z14
+	VPMULDQ     Z13, Z6, Z6
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z6
+	VMOVUPS     64(CX), Z13
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   64(DX), K2, Z13
+	VPSRLQ      $0x20, Z13, Z15
+	VPSRLQ      $0x20, Z7, Z14
+	VPMULDQ     Z13, Z7, Z7
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z7
+	VMOVUPS     128(CX), Z13
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   128(DX), K2, Z13
+	VPSRLQ      $0x20, Z13, Z15
+	VPSRLQ      $0x20, Z8, Z14
+	VPMULDQ     Z13, Z8, Z8
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z8
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z6, Z14
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z14, Z14
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z6
+	VPSRLQ      $0x20, Z7, Z14
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z14, Z14
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z7
+	VPSRLQ      $0x20, Z8, Z14
+	VPMULDQ     128(CX), Z8, Z8
+	VPMULDQ     132(CX), Z14, Z14
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z14, Z14
+	VMOVDQA32   Z14, K4, Z8
 
 ready16:
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VCVTPS2DQ Z8, Z8
 	VPACKSSDW Z8, Z8, Z8
 	VPADDSW   Z9, Z8, Z8
 	VPACKSSDW Z7, Z6, Z6
@@ -11140,8 +16927,8 @@ tile1:
 	ADDQ    R15, DX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -11227,7 +17014,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -11258,253 +17045,524 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z19
 	VPBROADCASTD 144(BP), Z12
 	VPBROADCASTD 152(BP), Z13
 	VPBROADCASTD 156(BP), Z14
-	VPMOVZXBD    168(BP), Z15
+	VPMOVZXBD    208(BP), Z15
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z16
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z16, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z16
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z16, K2, Z1
-	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(DX), Z2, Z16
-	VMULPS       128(CX), Z2, Z2
-	VMOVAPS      Z16, K2, Z2
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z17
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z17, Z17
+	VPMOVZXBD    (BX), Z16
+	VPSUBD.BCST  148(BP), Z16, Z16
+	VPSRLQ       $0x20, Z16, Z18
+	VPMULDQ      Z19, Z16, Z16
+	VPMULDQ      Z19, Z18, Z18
+	VPADDQ       Z16, Z0, Z0
+	VPADDQ       Z18, Z17, Z17
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z17, Z17
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z17, Z17
+	VMOVDQA32    Z17, K4, Z0
+	VPSRLQ       $0x20, Z1, Z17
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z17, Z17
+	VPMOVZXBD    16(BX), Z16
+	VPSUBD.BCST  148(BP), Z16, Z16
+	VPSRLQ       $0x20, Z16, Z18
+	VPMULDQ      Z19, Z16, Z16
+	VPMULDQ      Z19, Z18, Z18
+	VPADDQ       Z16, Z1, Z1
+	VPADDQ       Z18, Z17, Z17
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z17, Z17
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z17, Z17
+	VMOVDQA32    Z17, K4, Z1
+	VPSRLQ       $0x20, Z2, Z17
+	VPMULDQ      128(CX), Z2, Z2
+	VPMULDQ      132(CX), Z17, Z17
+	VPMOVZXBD.Z  32(BX), K3, Z16
+	VPSUBD.BCST  148(BP), Z16, Z16
+	VPSRLQ       $0x20, Z16, Z18
+	VPMULDQ      Z19, Z16, Z16
+	VPMULDQ      Z19, Z18, Z18
+	VPADDQ       Z16, Z2, Z2
+	VPADDQ       Z18, Z17, Z17
+	VPADDQ.BCST  160(BP), Z2, Z2
+	VPADDQ.BCST  160(BP), Z17, Z17
+	VPSRLQ       168(BP), Z2, Z2
+	VPSLLQ       184(BP), Z17, Z17
+	VMOVDQA32    Z17, K4, Z2
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(CX), Z2, Z2
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z0, Z17
+	VPMULDQ     Z16, Z0, Z0
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z0
+	VMOVUPS     64(CX), Z16
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z1, Z17
+	VPMULDQ     Z16, Z1, Z1
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z1
+	VMOVUPS     128(CX), Z16
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   128(DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z2, Z17
+	VPMULDQ     Z16, Z2, Z2
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z2
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z16
-	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z0, Z0
-	VPMOVZXBD   16(BX), Z16
-	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z1, Z1
-	VPMOVZXBD.Z 32(BX), K3, Z16
-	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z2, Z2
+plain9:
+	VPSRLQ      $0x20, Z0, Z17
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z0
+	VPSRLQ      $0x20, Z1, Z17
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z1
+	VPSRLQ      $0x20, Z2, Z17
+	VPMULDQ     128(CX), Z2, Z2
+	VPMULDQ     132(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z2
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPADDSW   Z12, Z2, Z2
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z12, Z0, Z0
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB   Z13, Z0, Z0
-	VPMINUB   Z14, Z0, Z0
-	VPERMD    Z0, Z15, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (DX), Z3, Z16
-	VMULPS    (CX), Z3, Z3
-	VMOVAPS   Z16, K2, Z3
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    64(DX), Z4, Z16
-	VMULPS    64(CX), Z4, Z4
-	VMOVAPS   Z16, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    128(DX), Z5, Z16
-	VMULPS    128(CX), Z5, Z5
-	VMOVAPS   Z16, K2, Z5
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (CX), Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    64(CX), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    128(CX), Z5, Z5
-
-scaled12:
+	VPACKSSDW   Z2, Z2, Z2
+	VPADDSW     Z12, Z2, Z2
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z12, Z0, Z0
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z13, Z0, Z0
+	VPMINUB     Z14, Z0, Z0
+	VPERMD      Z0, Z15, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z3, Z17
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z17, Z17
 	VPMOVZXBD   (BX), Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z3, Z3
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z3, Z3
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z3
+	VPSRLQ      $0x20, Z4, Z17
+	VPMULDQ     64(CX), Z4, Z4
+	VPMULDQ     68(CX), Z17, Z17
 	VPMOVZXBD   16(BX), Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z4, Z4
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z4, Z4
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z4
+	VPSRLQ      $0x20, Z5, Z17
+	VPMULDQ     128(CX), Z5, Z5
+	VPMULDQ     132(CX), Z17, Z17
 	VPMOVZXBD.Z 32(BX), K3, Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z5, Z5
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z5, Z5
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z5
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z3, Z17
+	VPMULDQ     Z16, Z3, Z3
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z3
+	VMOVUPS     64(CX), Z16
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   64(DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z4, Z17
+	VPMULDQ     Z16, Z4, Z4
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z4
+	VMOVUPS     128(CX), Z16
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   128(DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z5, Z17
+	VPMULDQ     Z16, Z5, Z5
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z5
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z3, Z17
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z3
+	VPSRLQ      $0x20, Z4, Z17
+	VPMULDQ     64(CX), Z4, Z4
+	VPMULDQ     68(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z4
+	VPSRLQ      $0x20, Z5, Z17
+	VPMULDQ     128(CX), Z5, Z5
+	VPMULDQ     132(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z5
 
 ready13:
-	VCVTPS2DQ Z3, Z3
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VPACKSSDW Z5, Z5, Z5
-	VPADDSW   Z12, Z5, Z5
-	VPACKSSDW Z4, Z3, Z3
-	VPADDSW   Z12, Z3, Z3
-	VPACKUSWB Z5, Z3, Z3
-	VPMAXUB   Z13, Z3, Z3
-	VPMINUB   Z14, Z3, Z3
-	VPERMD    Z3, Z15, Z3
-	VMOVDQU8  Z3, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (DX), Z6, Z16
-	VMULPS    (CX), Z6, Z6
-	VMOVAPS   Z16, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(DX), Z7, Z16
-	VMULPS    64(CX), Z7, Z7
-	VMOVAPS   Z16, K2, Z7
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    128(DX), Z8, Z16
-	VMULPS    128(CX), Z8, Z8
-	VMOVAPS   Z16, K2, Z8
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (CX), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(CX), Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    128(CX), Z8, Z8
-
-scaled15:
+	VPACKSSDW   Z5, Z5, Z5
+	VPADDSW     Z12, Z5, Z5
+	VPACKSSDW   Z4, Z3, Z3
+	VPADDSW     Z12, Z3, Z3
+	VPACKUSWB   Z5, Z3, Z3
+	VPMAXUB     Z13, Z3, Z3
+	VPMINUB     Z14, Z3, Z3
+	VPERMD      Z3, Z15, Z3
+	VMOVDQU8    Z3, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z6, Z17
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z17, Z17
 	VPMOVZXBD   (BX), Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z6, Z6
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z6, Z6
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z6
+	VPSRLQ      $0x20, Z7, Z17
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z17, Z17
 	VPMOVZXBD   16(BX), Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z7, Z7
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z7, Z7
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z7
+	VPSRLQ      $0x20, Z8, Z17
+	VPMULDQ     128(CX), Z8, Z8
+	VPMULDQ     132(CX), Z17, Z17
 	VPMOVZXBD.Z 32(BX), K3, Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z8, Z8
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z8, Z8
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z8
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z6, Z17
+	VPMULDQ     Z16, Z6, Z6
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z6
+	VMOVUPS     64(CX), Z16
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   64(DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z7, Z17
+	VPMULDQ     Z16, Z7, Z7
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z7
+	VMOVUPS     128(CX), Z16
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   128(DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z8, Z17
+	VPMULDQ     Z16, Z8, Z8
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z8
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z6, Z17
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z6
+	VPSRLQ      $0x20, Z7, Z17
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z7
+	VPSRLQ      $0x20, Z8, Z17
+	VPMULDQ     128(CX), Z8, Z8
+	VPMULDQ     132(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z8
 
 ready16:
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VCVTPS2DQ Z8, Z8
-	VPACKSSDW Z8, Z8, Z8
-	VPADDSW   Z12, Z8, Z8
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z12, Z6, Z6
-	VPACKUSWB Z8, Z6, Z6
-	VPMAXUB   Z13, Z6, Z6
-	VPMINUB   Z14, Z6, Z6
-	VPERMD    Z6, Z15, Z6
-	VMOVDQU8  Z6, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    (DX), Z9, Z16
-	VMULPS    (CX), Z9, Z9
-	VMOVAPS   Z16, K2, Z9
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    64(DX), Z10, Z16
-	VMULPS    64(CX), Z10, Z10
-	VMOVAPS   Z16, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    128(DX), Z11, Z16
-	VMULPS    128(CX), Z11, Z11
-	VMOVAPS   Z16, K2, Z11
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z9, Z9
-	VMULPS    (CX), Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    64(CX), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    128(CX), Z11, Z11
-
-scaled18:
+	VPACKSSDW   Z8, Z8, Z8
+	VPADDSW     Z12, Z8, Z8
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z12, Z6, Z6
+	VPACKUSWB   Z8, Z6, Z6
+	VPMAXUB     Z13, Z6, Z6
+	VPMINUB     Z14, Z6, Z6
+	VPERMD      Z6, Z15, Z6
+	VMOVDQU8    Z6, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z9, Z17
+	VPMULDQ     (CX), Z9, Z9
+	VPMULDQ     4(CX), Z17, Z17
 	VPMOVZXBD   (BX), Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z9, Z9
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z9, Z9
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z9
+	VPSRLQ      $0x20, Z10, Z17
+	VPMULDQ     64(CX), Z10, Z10
+	VPMULDQ     68(CX), Z17, Z17
 	VPMOVZXBD   16(BX), Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z10, Z10
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z10, Z10
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z10
+	VPSRLQ      $0x20, Z11, Z17
+	VPMULDQ     128(CX), Z11, Z11
+	VPMULDQ     132(CX), Z17, Z17
 	VPMOVZXBD.Z 32(BX), K3, Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z11, Z11
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z11, Z11
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z11
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z9, Z17
+	VPMULDQ     Z16, Z9, Z9
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z9
+	VMOVUPS     64(CX), Z16
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   64(DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z10, Z17
+	VPMULDQ     Z16, Z10, Z10
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z10
+	VMOVUPS     128(CX), Z16
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   128(DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z11, Z17
+	VPMULDQ     Z16, Z11, Z11
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z11
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z9, Z17
+	VPMULDQ     (CX), Z9, Z9
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z9
+	VPSRLQ      $0x20, Z10, Z17
+	VPMULDQ     64(CX), Z10, Z10
+	VPMULDQ     68(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z10
+	VPSRLQ      $0x20, Z11, Z17
+	VPMULDQ     128(CX), Z11, Z11
+	VPMULDQ     132(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z11
 
 ready19:
-	VCVTPS2DQ Z9, Z9
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
 	VPACKSSDW Z11, Z11, Z11
 	VPADDSW   Z12, Z11, Z11
 	VPACKSSDW Z10, Z9, Z9
@@ -11561,8 +17619,8 @@ tile1:
 	ADDQ    R15, SI
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -11660,7 +17718,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -11696,315 +17754,653 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z22
 	VPBROADCASTD 144(BP), Z15
 	VPBROADCASTD 152(BP), Z16
 	VPBROADCASTD 156(BP), Z17
-	VPMOVZXBD    168(BP), Z18
+	VPMOVZXBD    208(BP), Z18
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z19
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z19, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z19
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z19, K2, Z1
-	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(DX), Z2, Z19
-	VMULPS       128(CX), Z2, Z2
-	VMOVAPS      Z19, K2, Z2
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z20
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z20, Z20
+	VPMOVZXBD    (BX), Z19
+	VPSUBD.BCST  148(BP), Z19, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPMULDQ      Z22, Z19, Z19
+	VPMULDQ      Z22, Z21, Z21
+	VPADDQ       Z19, Z0, Z0
+	VPADDQ       Z21, Z20, Z20
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z20, Z20
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z0
+	VPSRLQ       $0x20, Z1, Z20
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z20, Z20
+	VPMOVZXBD    16(BX), Z19
+	VPSUBD.BCST  148(BP), Z19, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPMULDQ      Z22, Z19, Z19
+	VPMULDQ      Z22, Z21, Z21
+	VPADDQ       Z19, Z1, Z1
+	VPADDQ       Z21, Z20, Z20
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z20, Z20
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z1
+	VPSRLQ       $0x20, Z2, Z20
+	VPMULDQ      128(CX), Z2, Z2
+	VPMULDQ      132(CX), Z20, Z20
+	VPMOVZXBD.Z  32(BX), K3, Z19
+	VPSUBD.BCST  148(BP), Z19, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPMULDQ      Z22, Z19, Z19
+	VPMULDQ      Z22, Z21, Z21
+	VPADDQ       Z19, Z2, Z2
+	VPADDQ       Z21, Z20, Z20
+	VPADDQ.BCST  160(BP), Z2, Z2
+	VPADDQ.BCST  160(BP), Z20, Z20
+	VPSRLQ       168(BP), Z2, Z2
+	VPSLLQ       184(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z2
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(CX), Z2, Z2
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z19
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z0, Z20
+	VPMULDQ     Z19, Z0, Z0
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z0
+	VMOVUPS     64(CX), Z19
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z1, Z20
+	VPMULDQ     Z19, Z1, Z1
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z1
+	VMOVUPS     128(CX), Z19
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   128(DX), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z2, Z20
+	VPMULDQ     Z19, Z2, Z2
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z2
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z19
-	VPSUBD.BCST 148(BP), Z19, Z19
-	VCVTDQ2PS   Z19, Z19
-	VMULPS.BCST 160(BP), Z19, Z19
-	VADDPS      Z19, Z0, Z0
-	VPMOVZXBD   16(BX), Z19
-	VPSUBD.BCST 148(BP), Z19, Z19
-	VCVTDQ2PS   Z19, Z19
-	VMULPS.BCST 160(BP), Z19, Z19
-	VADDPS      Z19, Z1, Z1
-	VPMOVZXBD.Z 32(BX), K3, Z19
-	VPSUBD.BCST 148(BP), Z19, Z19
-	VCVTDQ2PS   Z19, Z19
-	VMULPS.BCST 160(BP), Z19, Z19
-	VADDPS      Z19, Z2, Z2
+plain9:
+	VPSRLQ      $0x20, Z0, Z20
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z20, Z20
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z0
+	VPSRLQ      $0x20, Z1, Z20
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z20, Z20
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z1
+	VPSRLQ      $0x20, Z2, Z20
+	VPMULDQ     128(CX), Z2, Z2
+	VPMULDQ     132(CX), Z20, Z20
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z2
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPADDSW   Z15, Z2, Z2
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z15, Z0, Z0
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB   Z16, Z0, Z0
-	VPMINUB   Z17, Z0, Z0
-	VPERMD    Z0, Z18, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (DX), Z3, Z19
-	VMULPS    (CX), Z3, Z3
-	VMOVAPS   Z19, K2, Z3
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    64(DX), Z4, Z19
-	VMULPS    64(CX), Z4, Z4
-	VMOVAPS   Z19, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    128(DX), Z5, Z19
-	VMULPS    128(CX), Z5, Z5
-	VMOVAPS   Z19, K2, Z5
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (CX), Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    64(CX), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    128(CX), Z5, Z5
-
-scaled12:
+	VPACKSSDW   Z2, Z2, Z2
+	VPADDSW     Z15, Z2, Z2
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z15, Z0, Z0
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z16, Z0, Z0
+	VPMINUB     Z17, Z0, Z0
+	VPERMD      Z0, Z18, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z3, Z20
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z20, Z20
 	VPMOVZXBD   (BX), Z19
 	VPSUBD.BCST 148(BP), Z19, Z19
-	VCVTDQ2PS   Z19, Z19
-	VMULPS.BCST 160(BP), Z19, Z19
-	VADDPS      Z19, Z3, Z3
+	VPSRLQ      $0x20, Z19, Z21
+	VPMULDQ     Z22, Z19, Z19
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ      Z19, Z3, Z3
+	VPADDQ      Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z3
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     64(CX), Z4, Z4
+	VPMULDQ     68(CX), Z20, Z20
 	VPMOVZXBD   16(BX), Z19
 	VPSUBD.BCST 148(BP), Z19, Z19
-	VCVTDQ2PS   Z19, Z19
-	VMULPS.BCST 160(BP), Z19, Z19
-	VADDPS      Z19, Z4, Z4
+	VPSRLQ      $0x20, Z19, Z21
+	VPMULDQ     Z22, Z19, Z19
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ      Z19, Z4, Z4
+	VPADDQ      Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     128(CX), Z5, Z5
+	VPMULDQ     132(CX), Z20, Z20
 	VPMOVZXBD.Z 32(BX), K3, Z19
 	VPSUBD.BCST 148(BP), Z19, Z19
-	VCVTDQ2PS   Z19, Z19
-	VMULPS.BCST 160(BP), Z19, Z19
-	VADDPS      Z19, Z5, Z5
+	VPSRLQ      $0x20, Z19, Z21
+	VPMULDQ     Z22, Z19, Z19
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ      Z19, Z5, Z5
+	VPADDQ      Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z19
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   (DX), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z3, Z20
+	VPMULDQ     Z19, Z3, Z3
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z3
+	VMOVUPS     64(CX), Z19
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   64(DX), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     Z19, Z4, Z4
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VMOVUPS     128(CX), Z19
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   128(DX), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     Z19, Z5, Z5
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z3, Z20
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z20, Z20
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z3
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     64(CX), Z4, Z4
+	VPMULDQ     68(CX), Z20, Z20
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     128(CX), Z5, Z5
+	VPMULDQ     132(CX), Z20, Z20
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
 
 ready13:
-	VCVTPS2DQ Z3, Z3
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VPACKSSDW Z5, Z5, Z5
-	VPADDSW   Z15, Z5, Z5
-	VPACKSSDW Z4, Z3, Z3
-	VPADDSW   Z15, Z3, Z3
-	VPACKUSWB Z5, Z3, Z3
-	VPMAXUB   Z16, Z3, Z3
-	VPMINUB   Z17, Z3, Z3
-	VPERMD    Z3, Z18, Z3
-	VMOVDQU8  Z3, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (DX), Z6, Z19
-	VMULPS    (CX), Z6, Z6
-	VMOVAPS   Z19, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(DX), Z7, Z19
-	VMULPS    64(CX), Z7, Z7
-	VMOVAPS   Z19, K2, Z7
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    128(DX), Z8, Z19
-	VMULPS    128(CX), Z8, Z8
-	VMOVAPS   Z19, K2, Z8
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (CX), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(CX), Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    128(CX), Z8, Z8
-
-scaled15:
+	VPACKSSDW   Z5, Z5, Z5
+	VPADDSW     Z15, Z5, Z5
+	VPACKSSDW   Z4, Z3, Z3
+	VPADDSW     Z15, Z3, Z3
+	VPACKUSWB   Z5, Z3, Z3
+	VPMAXUB     Z16, Z3, Z3
+	VPMINUB     Z17, Z3, Z3
+	VPERMD      Z3, Z18, Z3
+	VMOVDQU8    Z3, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z20, Z20
 	VPMOVZXBD   (BX), Z19
 	VPSUBD.BCST 148(BP), Z19, Z19
-	VCVTDQ2PS   Z19, Z19
-	VMULPS.BCST 160(BP), Z19, Z19
-	VADDPS      Z19, Z6, Z6
+	VPSRLQ      $0x20, Z19, Z21
+	VPMULDQ     Z22, Z19, Z19
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ      Z19, Z6, Z6
+	VPADDQ      Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z20, Z20
 	VPMOVZXBD   16(BX), Z19
 	VPSUBD.BCST 148(BP), Z19, Z19
-	VCVTDQ2PS   Z19, Z19
-	VMULPS.BCST 160(BP), Z19, Z19
-	VADDPS      Z19, Z7, Z7
+	VPSRLQ      $0x20, Z19, Z21
+	VPMULDQ     Z22, Z19, Z19
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ      Z19, Z7, Z7
+	VPADDQ      Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     128(CX), Z8, Z8
+	VPMULDQ     132(CX), Z20, Z20
 	VPMOVZXBD.Z 32(BX), K3, Z19
 	VPSUBD.BCST 148(BP), Z19, Z19
-	VCVTDQ2PS   Z19, Z19
-	VMULPS.BCST 160(BP), Z19, Z19
-	VADDPS      Z19, Z8, Z8
+	VPSRLQ      $0x20, Z19, Z21
+	VPMULDQ     Z22, Z19, Z19
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ      Z19, Z8, Z8
+	VPADDQ      Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z19
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   (DX), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     Z19, Z6, Z6
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VMOVUPS     64(CX), Z19
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   64(DX), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     Z19, Z7, Z7
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
+	VMOVUPS     128(CX), Z19
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   128(DX), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     Z19, Z8, Z8
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z20, Z20
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z20, Z20
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     128(CX), Z8, Z8
+	VPMULDQ     132(CX), Z20, Z20
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
 
 ready16:
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VCVTPS2DQ Z8, Z8
-	VPACKSSDW Z8, Z8, Z8
-	VPADDSW   Z15, Z8, Z8
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z15, Z6, Z6
-	VPACKUSWB Z8, Z6, Z6
-	VPMAXUB   Z16, Z6, Z6
-	VPMINUB   Z17, Z6, Z6
-	VPERMD    Z6, Z18, Z6
-	VMOVDQU8  Z6, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    (DX), Z9, Z19
-	VMULPS    (CX), Z9, Z9
-	VMOVAPS   Z19, K2, Z9
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    64(DX), Z10, Z19
-	VMULPS    64(CX), Z10, Z10
-	VMOVAPS   Z19, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    128(DX), Z11, Z19
-	VMULPS    128(CX), Z11, Z11
-	VMOVAPS   Z19, K2, Z11
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z9, Z9
-	VMULPS    (CX), Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    64(CX), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    128(CX), Z11, Z11
-
-scaled18:
+	VPACKSSDW   Z8, Z8, Z8
+	VPADDSW     Z15, Z8, Z8
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z15, Z6, Z6
+	VPACKUSWB   Z8, Z6, Z6
+	VPMAXUB     Z16, Z6, Z6
+	VPMINUB     Z17, Z6, Z6
+	VPERMD      Z6, Z18, Z6
+	VMOVDQU8    Z6, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     (CX), Z9, Z9
+	VPMULDQ     4(CX), Z20, Z20
 	VPMOVZXBD   (BX), Z19
 	VPSUBD.BCST 148(BP), Z19, Z19
-	VCVTDQ2PS   Z19, Z19
-	VMULPS.BCST 160(BP), Z19, Z19
-	VADDPS      Z19, Z9, Z9
+	VPSRLQ      $0x20, Z19, Z21
+	VPMULDQ     Z22, Z19, Z19
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ      Z19, Z9, Z9
+	VPADDQ      Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     64(CX), Z10, Z10
+	VPMULDQ     68(CX), Z20, Z20
 	VPMOVZXBD   16(BX), Z19
 	VPSUBD.BCST 148(BP), Z19, Z19
-	VCVTDQ2PS   Z19, Z19
-	VMULPS.BCST 160(BP), Z19, Z19
-	VADDPS      Z19, Z10, Z10
+	VPSRLQ      $0x20, Z19, Z21
+	VPMULDQ     Z22, Z19, Z19
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ      Z19, Z10, Z10
+	VPADDQ      Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     128(CX), Z11, Z11
+	VPMULDQ     132(CX), Z20, Z20
 	VPMOVZXBD.Z 32(BX), K3, Z19
 	VPSUBD.BCST 148(BP), Z19, Z19
-	VCVTDQ2PS   Z19, Z19
-	VMULPS.BCST 160(BP), Z19, Z19
-	VADDPS      Z19, Z11, Z11
+	VPSRLQ      $0x20, Z19, Z21
+	VPMULDQ     Z22, Z19, Z19
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ      Z19, Z11, Z11
+	VPADDQ      Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z19
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   (DX), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     Z19, Z9, Z9
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VMOVUPS     64(CX), Z19
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   64(DX), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     Z19, Z10, Z10
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VMOVUPS     128(CX), Z19
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   128(DX), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     Z19, Z11, Z11
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     (CX), Z9, Z9
+	VPMULDQ     4(CX), Z20, Z20
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     64(CX), Z10, Z10
+	VPMULDQ     68(CX), Z20, Z20
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     128(CX), Z11, Z11
+	VPMULDQ     132(CX), Z20, Z20
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
 
 ready19:
-	VCVTPS2DQ Z9, Z9
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z11, Z11, Z11
-	VPADDSW   Z15, Z11, Z11
-	VPACKSSDW Z10, Z9, Z9
-	VPADDSW   Z15, Z9, Z9
-	VPACKUSWB Z11, Z9, Z9
-	VPMAXUB   Z16, Z9, Z9
-	VPMINUB   Z17, Z9, Z9
-	VPERMD    Z9, Z18, Z9
-	VMOVDQU8  Z9, K1, (AX)
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain20
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (DX), Z12, Z19
-	VMULPS    (CX), Z12, Z12
-	VMOVAPS   Z19, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(DX), Z13, Z19
-	VMULPS    64(CX), Z13, Z13
-	VMOVAPS   Z19, K2, Z13
-	VPMOVD2M  Z14, K2
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(DX), Z14, Z19
-	VMULPS    128(CX), Z14, Z14
-	VMOVAPS   Z19, K2, Z14
-	JMP       scaled21
-
-plain20:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (CX), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(CX), Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(CX), Z14, Z14
-
-scaled21:
+	VPACKSSDW   Z11, Z11, Z11
+	VPADDSW     Z15, Z11, Z11
+	VPACKSSDW   Z10, Z9, Z9
+	VPADDSW     Z15, Z9, Z9
+	VPACKUSWB   Z11, Z9, Z9
+	VPMAXUB     Z16, Z9, Z9
+	VPMINUB     Z17, Z9, Z9
+	VPERMD      Z9, Z18, Z9
+	VMOVDQU8    Z9, K1, (AX)
+	MOVLQSX     16(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready22
+	JZ          signed20
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z20, Z20
 	VPMOVZXBD   (BX), Z19
 	VPSUBD.BCST 148(BP), Z19, Z19
-	VCVTDQ2PS   Z19, Z19
-	VMULPS.BCST 160(BP), Z19, Z19
-	VADDPS      Z19, Z12, Z12
+	VPSRLQ      $0x20, Z19, Z21
+	VPMULDQ     Z22, Z19, Z19
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ      Z19, Z12, Z12
+	VPADDQ      Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z20, Z20
 	VPMOVZXBD   16(BX), Z19
 	VPSUBD.BCST 148(BP), Z19, Z19
-	VCVTDQ2PS   Z19, Z19
-	VMULPS.BCST 160(BP), Z19, Z19
-	VADDPS      Z19, Z13, Z13
+	VPSRLQ      $0x20, Z19, Z21
+	VPMULDQ     Z22, Z19, Z19
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ      Z19, Z13, Z13
+	VPADDQ      Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     128(CX), Z14, Z14
+	VPMULDQ     132(CX), Z20, Z20
 	VPMOVZXBD.Z 32(BX), K3, Z19
 	VPSUBD.BCST 148(BP), Z19, Z19
-	VCVTDQ2PS   Z19, Z19
-	VMULPS.BCST 160(BP), Z19, Z19
-	VADDPS      Z19, Z14, Z14
+	VPSRLQ      $0x20, Z19, Z21
+	VPMULDQ     Z22, Z19, Z19
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ      Z19, Z14, Z14
+	VPADDQ      Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	JMP         ready22
+
+signed20:
+	TESTQ       DX, DX
+	JZ          plain21
+	VMOVUPS     (CX), Z19
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (DX), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     Z19, Z12, Z12
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VMOVUPS     64(CX), Z19
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(DX), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     Z19, Z13, Z13
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VMOVUPS     128(CX), Z19
+	VPMOVD2M    Z14, K2
+	VMOVDQU32   128(DX), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     Z19, Z14, Z14
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	JMP         ready22
+
+plain21:
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z20, Z20
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z20, Z20
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     128(CX), Z14, Z14
+	VPMULDQ     132(CX), Z20, Z20
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
 
 ready22:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
-	VCVTPS2DQ Z14, Z14
 	VPACKSSDW Z14, Z14, Z14
 	VPADDSW   Z15, Z14, Z14
 	VPACKSSDW Z13, Z12, Z12
@@ -12066,8 +18462,8 @@ tile1:
 	ADDQ    R15, DI
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -12177,7 +18573,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -12218,377 +18614,782 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z25
 	VPBROADCASTD 144(BP), Z18
 	VPBROADCASTD 152(BP), Z19
 	VPBROADCASTD 156(BP), Z20
-	VPMOVZXBD    168(BP), Z21
+	VPMOVZXBD    208(BP), Z21
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z22
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z22, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z22
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z22, K2, Z1
-	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(DX), Z2, Z22
-	VMULPS       128(CX), Z2, Z2
-	VMOVAPS      Z22, K2, Z2
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z23
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z23, Z23
+	VPMOVZXBD    (BX), Z22
+	VPSUBD.BCST  148(BP), Z22, Z22
+	VPSRLQ       $0x20, Z22, Z24
+	VPMULDQ      Z25, Z22, Z22
+	VPMULDQ      Z25, Z24, Z24
+	VPADDQ       Z22, Z0, Z0
+	VPADDQ       Z24, Z23, Z23
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z23, Z23
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z23, Z23
+	VMOVDQA32    Z23, K4, Z0
+	VPSRLQ       $0x20, Z1, Z23
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z23, Z23
+	VPMOVZXBD    16(BX), Z22
+	VPSUBD.BCST  148(BP), Z22, Z22
+	VPSRLQ       $0x20, Z22, Z24
+	VPMULDQ      Z25, Z22, Z22
+	VPMULDQ      Z25, Z24, Z24
+	VPADDQ       Z22, Z1, Z1
+	VPADDQ       Z24, Z23, Z23
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z23, Z23
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z23, Z23
+	VMOVDQA32    Z23, K4, Z1
+	VPSRLQ       $0x20, Z2, Z23
+	VPMULDQ      128(CX), Z2, Z2
+	VPMULDQ      132(CX), Z23, Z23
+	VPMOVZXBD.Z  32(BX), K3, Z22
+	VPSUBD.BCST  148(BP), Z22, Z22
+	VPSRLQ       $0x20, Z22, Z24
+	VPMULDQ      Z25, Z22, Z22
+	VPMULDQ      Z25, Z24, Z24
+	VPADDQ       Z22, Z2, Z2
+	VPADDQ       Z24, Z23, Z23
+	VPADDQ.BCST  160(BP), Z2, Z2
+	VPADDQ.BCST  160(BP), Z23, Z23
+	VPSRLQ       168(BP), Z2, Z2
+	VPSLLQ       184(BP), Z23, Z23
+	VMOVDQA32    Z23, K4, Z2
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(CX), Z2, Z2
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z22
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z0, Z23
+	VPMULDQ     Z22, Z0, Z0
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z0
+	VMOVUPS     64(CX), Z22
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z1, Z23
+	VPMULDQ     Z22, Z1, Z1
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z1
+	VMOVUPS     128(CX), Z22
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   128(DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z2, Z23
+	VPMULDQ     Z22, Z2, Z2
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z2
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z22
-	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z0, Z0
-	VPMOVZXBD   16(BX), Z22
-	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z1, Z1
-	VPMOVZXBD.Z 32(BX), K3, Z22
-	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z2, Z2
+plain9:
+	VPSRLQ      $0x20, Z0, Z23
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z0
+	VPSRLQ      $0x20, Z1, Z23
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z1
+	VPSRLQ      $0x20, Z2, Z23
+	VPMULDQ     128(CX), Z2, Z2
+	VPMULDQ     132(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z2
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPADDSW   Z18, Z2, Z2
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z18, Z0, Z0
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB   Z19, Z0, Z0
-	VPMINUB   Z20, Z0, Z0
-	VPERMD    Z0, Z21, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (DX), Z3, Z22
-	VMULPS    (CX), Z3, Z3
-	VMOVAPS   Z22, K2, Z3
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    64(DX), Z4, Z22
-	VMULPS    64(CX), Z4, Z4
-	VMOVAPS   Z22, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    128(DX), Z5, Z22
-	VMULPS    128(CX), Z5, Z5
-	VMOVAPS   Z22, K2, Z5
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (CX), Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    64(CX), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    128(CX), Z5, Z5
-
-scaled12:
+	VPACKSSDW   Z2, Z2, Z2
+	VPADDSW     Z18, Z2, Z2
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z18, Z0, Z0
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z19, Z0, Z0
+	VPMINUB     Z20, Z0, Z0
+	VPERMD      Z0, Z21, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z3, Z23
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z23, Z23
 	VPMOVZXBD   (BX), Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z3, Z3
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z3, Z3
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z3
+	VPSRLQ      $0x20, Z4, Z23
+	VPMULDQ     64(CX), Z4, Z4
+	VPMULDQ     68(CX), Z23, Z23
 	VPMOVZXBD   16(BX), Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z4, Z4
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z4, Z4
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z4
+	VPSRLQ      $0x20, Z5, Z23
+	VPMULDQ     128(CX), Z5, Z5
+	VPMULDQ     132(CX), Z23, Z23
 	VPMOVZXBD.Z 32(BX), K3, Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z5, Z5
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z5, Z5
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z5
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z22
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   (DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z3, Z23
+	VPMULDQ     Z22, Z3, Z3
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z3
+	VMOVUPS     64(CX), Z22
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   64(DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z4, Z23
+	VPMULDQ     Z22, Z4, Z4
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z4
+	VMOVUPS     128(CX), Z22
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   128(DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z5, Z23
+	VPMULDQ     Z22, Z5, Z5
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z5
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z3, Z23
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z3
+	VPSRLQ      $0x20, Z4, Z23
+	VPMULDQ     64(CX), Z4, Z4
+	VPMULDQ     68(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z4
+	VPSRLQ      $0x20, Z5, Z23
+	VPMULDQ     128(CX), Z5, Z5
+	VPMULDQ     132(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z5
 
 ready13:
-	VCVTPS2DQ Z3, Z3
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VPACKSSDW Z5, Z5, Z5
-	VPADDSW   Z18, Z5, Z5
-	VPACKSSDW Z4, Z3, Z3
-	VPADDSW   Z18, Z3, Z3
-	VPACKUSWB Z5, Z3, Z3
-	VPMAXUB   Z19, Z3, Z3
-	VPMINUB   Z20, Z3, Z3
-	VPERMD    Z3, Z21, Z3
-	VMOVDQU8  Z3, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (DX), Z6, Z22
-	VMULPS    (CX), Z6, Z6
-	VMOVAPS   Z22, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(DX), Z7, Z22
-	VMULPS    64(CX), Z7, Z7
-	VMOVAPS   Z22, K2, Z7
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    128(DX), Z8, Z22
-	VMULPS    128(CX), Z8, Z8
-	VMOVAPS   Z22, K2, Z8
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (CX), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(CX), Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    128(CX), Z8, Z8
-
-scaled15:
+	VPACKSSDW   Z5, Z5, Z5
+	VPADDSW     Z18, Z5, Z5
+	VPACKSSDW   Z4, Z3, Z3
+	VPADDSW     Z18, Z3, Z3
+	VPACKUSWB   Z5, Z3, Z3
+	VPMAXUB     Z19, Z3, Z3
+	VPMINUB     Z20, Z3, Z3
+	VPERMD      Z3, Z21, Z3
+	VMOVDQU8    Z3, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z6, Z23
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z23, Z23
 	VPMOVZXBD   (BX), Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z6, Z6
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z6, Z6
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z6
+	VPSRLQ      $0x20, Z7, Z23
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z23, Z23
 	VPMOVZXBD   16(BX), Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z7, Z7
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z7, Z7
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z7
+	VPSRLQ      $0x20, Z8, Z23
+	VPMULDQ     128(CX), Z8, Z8
+	VPMULDQ     132(CX), Z23, Z23
 	VPMOVZXBD.Z 32(BX), K3, Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z8, Z8
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z8, Z8
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z8
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z22
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   (DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z6, Z23
+	VPMULDQ     Z22, Z6, Z6
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z6
+	VMOVUPS     64(CX), Z22
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   64(DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z7, Z23
+	VPMULDQ     Z22, Z7, Z7
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z7
+	VMOVUPS     128(CX), Z22
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   128(DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z8, Z23
+	VPMULDQ     Z22, Z8, Z8
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z8
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z6, Z23
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z6
+	VPSRLQ      $0x20, Z7, Z23
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z7
+	VPSRLQ      $0x20, Z8, Z23
+	VPMULDQ     128(CX), Z8, Z8
+	VPMULDQ     132(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z8
 
 ready16:
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VCVTPS2DQ Z8, Z8
-	VPACKSSDW Z8, Z8, Z8
-	VPADDSW   Z18, Z8, Z8
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z18, Z6, Z6
-	VPACKUSWB Z8, Z6, Z6
-	VPMAXUB   Z19, Z6, Z6
-	VPMINUB   Z20, Z6, Z6
-	VPERMD    Z6, Z21, Z6
-	VMOVDQU8  Z6, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    (DX), Z9, Z22
-	VMULPS    (CX), Z9, Z9
-	VMOVAPS   Z22, K2, Z9
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    64(DX), Z10, Z22
-	VMULPS    64(CX), Z10, Z10
-	VMOVAPS   Z22, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    128(DX), Z11, Z22
-	VMULPS    128(CX), Z11, Z11
-	VMOVAPS   Z22, K2, Z11
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z9, Z9
-	VMULPS    (CX), Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    64(CX), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    128(CX), Z11, Z11
-
-scaled18:
+	VPACKSSDW   Z8, Z8, Z8
+	VPADDSW     Z18, Z8, Z8
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z18, Z6, Z6
+	VPACKUSWB   Z8, Z6, Z6
+	VPMAXUB     Z19, Z6, Z6
+	VPMINUB     Z20, Z6, Z6
+	VPERMD      Z6, Z21, Z6
+	VMOVDQU8    Z6, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z9, Z23
+	VPMULDQ     (CX), Z9, Z9
+	VPMULDQ     4(CX), Z23, Z23
 	VPMOVZXBD   (BX), Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z9, Z9
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z9, Z9
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z9
+	VPSRLQ      $0x20, Z10, Z23
+	VPMULDQ     64(CX), Z10, Z10
+	VPMULDQ     68(CX), Z23, Z23
 	VPMOVZXBD   16(BX), Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z10, Z10
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z10, Z10
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z10
+	VPSRLQ      $0x20, Z11, Z23
+	VPMULDQ     128(CX), Z11, Z11
+	VPMULDQ     132(CX), Z23, Z23
 	VPMOVZXBD.Z 32(BX), K3, Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z11, Z11
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z11, Z11
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z11
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z22
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   (DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z9, Z23
+	VPMULDQ     Z22, Z9, Z9
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z9
+	VMOVUPS     64(CX), Z22
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   64(DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z10, Z23
+	VPMULDQ     Z22, Z10, Z10
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z10
+	VMOVUPS     128(CX), Z22
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   128(DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z11, Z23
+	VPMULDQ     Z22, Z11, Z11
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z11
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z9, Z23
+	VPMULDQ     (CX), Z9, Z9
+	VPMULDQ     4(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z9
+	VPSRLQ      $0x20, Z10, Z23
+	VPMULDQ     64(CX), Z10, Z10
+	VPMULDQ     68(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z10
+	VPSRLQ      $0x20, Z11, Z23
+	VPMULDQ     128(CX), Z11, Z11
+	VPMULDQ     132(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z11
 
 ready19:
-	VCVTPS2DQ Z9, Z9
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z11, Z11, Z11
-	VPADDSW   Z18, Z11, Z11
-	VPACKSSDW Z10, Z9, Z9
-	VPADDSW   Z18, Z9, Z9
-	VPACKUSWB Z11, Z9, Z9
-	VPMAXUB   Z19, Z9, Z9
-	VPMINUB   Z20, Z9, Z9
-	VPERMD    Z9, Z21, Z9
-	VMOVDQU8  Z9, K1, (AX)
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain20
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (DX), Z12, Z22
-	VMULPS    (CX), Z12, Z12
-	VMOVAPS   Z22, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(DX), Z13, Z22
-	VMULPS    64(CX), Z13, Z13
-	VMOVAPS   Z22, K2, Z13
-	VPMOVD2M  Z14, K2
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(DX), Z14, Z22
-	VMULPS    128(CX), Z14, Z14
-	VMOVAPS   Z22, K2, Z14
-	JMP       scaled21
-
-plain20:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (CX), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(CX), Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(CX), Z14, Z14
-
-scaled21:
+	VPACKSSDW   Z11, Z11, Z11
+	VPADDSW     Z18, Z11, Z11
+	VPACKSSDW   Z10, Z9, Z9
+	VPADDSW     Z18, Z9, Z9
+	VPACKUSWB   Z11, Z9, Z9
+	VPMAXUB     Z19, Z9, Z9
+	VPMINUB     Z20, Z9, Z9
+	VPERMD      Z9, Z21, Z9
+	VMOVDQU8    Z9, K1, (AX)
+	MOVLQSX     16(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready22
+	JZ          signed20
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z12, Z23
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z23, Z23
 	VPMOVZXBD   (BX), Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z12, Z12
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z12, Z12
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z12
+	VPSRLQ      $0x20, Z13, Z23
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z23, Z23
 	VPMOVZXBD   16(BX), Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z13, Z13
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z13, Z13
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z13
+	VPSRLQ      $0x20, Z14, Z23
+	VPMULDQ     128(CX), Z14, Z14
+	VPMULDQ     132(CX), Z23, Z23
 	VPMOVZXBD.Z 32(BX), K3, Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z14, Z14
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z14, Z14
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z14
+	JMP         ready22
+
+signed20:
+	TESTQ       DX, DX
+	JZ          plain21
+	VMOVUPS     (CX), Z22
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z12, Z23
+	VPMULDQ     Z22, Z12, Z12
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z12
+	VMOVUPS     64(CX), Z22
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z13, Z23
+	VPMULDQ     Z22, Z13, Z13
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z13
+	VMOVUPS     128(CX), Z22
+	VPMOVD2M    Z14, K2
+	VMOVDQU32   128(DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z14, Z23
+	VPMULDQ     Z22, Z14, Z14
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z14
+	JMP         ready22
+
+plain21:
+	VPSRLQ      $0x20, Z12, Z23
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z12
+	VPSRLQ      $0x20, Z13, Z23
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z13
+	VPSRLQ      $0x20, Z14, Z23
+	VPMULDQ     128(CX), Z14, Z14
+	VPMULDQ     132(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z14
 
 ready22:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
-	VCVTPS2DQ Z14, Z14
-	VPACKSSDW Z14, Z14, Z14
-	VPADDSW   Z18, Z14, Z14
-	VPACKSSDW Z13, Z12, Z12
-	VPADDSW   Z18, Z12, Z12
-	VPACKUSWB Z14, Z12, Z12
-	VPMAXUB   Z19, Z12, Z12
-	VPMINUB   Z20, Z12, Z12
-	VPERMD    Z12, Z21, Z12
-	VMOVDQU8  Z12, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain23
-	VPMOVD2M  Z15, K2
-	VCVTDQ2PS Z15, Z15
-	VMULPS    (DX), Z15, Z22
-	VMULPS    (CX), Z15, Z15
-	VMOVAPS   Z22, K2, Z15
-	VPMOVD2M  Z16, K2
-	VCVTDQ2PS Z16, Z16
-	VMULPS    64(DX), Z16, Z22
-	VMULPS    64(CX), Z16, Z16
-	VMOVAPS   Z22, K2, Z16
-	VPMOVD2M  Z17, K2
-	VCVTDQ2PS Z17, Z17
-	VMULPS    128(DX), Z17, Z22
-	VMULPS    128(CX), Z17, Z17
-	VMOVAPS   Z22, K2, Z17
-	JMP       scaled24
-
-plain23:
-	VCVTDQ2PS Z15, Z15
-	VMULPS    (CX), Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    64(CX), Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    128(CX), Z17, Z17
-
-scaled24:
+	VPACKSSDW   Z14, Z14, Z14
+	VPADDSW     Z18, Z14, Z14
+	VPACKSSDW   Z13, Z12, Z12
+	VPADDSW     Z18, Z12, Z12
+	VPACKUSWB   Z14, Z12, Z12
+	VPMAXUB     Z19, Z12, Z12
+	VPMINUB     Z20, Z12, Z12
+	VPERMD      Z12, Z21, Z12
+	VMOVDQU8    Z12, K1, (AX)
+	MOVLQSX     20(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready25
+	JZ          signed23
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z15, Z23
+	VPMULDQ     (CX), Z15, Z15
+	VPMULDQ     4(CX), Z23, Z23
 	VPMOVZXBD   (BX), Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z15, Z15
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z15, Z15
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z15
+	VPSRLQ      $0x20, Z16, Z23
+	VPMULDQ     64(CX), Z16, Z16
+	VPMULDQ     68(CX), Z23, Z23
 	VPMOVZXBD   16(BX), Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z16, Z16
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z16, Z16
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z16
+	VPSRLQ      $0x20, Z17, Z23
+	VPMULDQ     128(CX), Z17, Z17
+	VPMULDQ     132(CX), Z23, Z23
 	VPMOVZXBD.Z 32(BX), K3, Z22
 	VPSUBD.BCST 148(BP), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMULPS.BCST 160(BP), Z22, Z22
-	VADDPS      Z22, Z17, Z17
+	VPSRLQ      $0x20, Z22, Z24
+	VPMULDQ     Z25, Z22, Z22
+	VPMULDQ     Z25, Z24, Z24
+	VPADDQ      Z22, Z17, Z17
+	VPADDQ      Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z17
+	JMP         ready25
+
+signed23:
+	TESTQ       DX, DX
+	JZ          plain24
+	VMOVUPS     (CX), Z22
+	VPMOVD2M    Z15, K2
+	VMOVDQU32   (DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z15, Z23
+	VPMULDQ     Z22, Z15, Z15
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z15
+	VMOVUPS     64(CX), Z22
+	VPMOVD2M    Z16, K2
+	VMOVDQU32   64(DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z16, Z23
+	VPMULDQ     Z22, Z16, Z16
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z16
+	VMOVUPS     128(CX), Z22
+	VPMOVD2M    Z17, K2
+	VMOVDQU32   128(DX), K2, Z22
+	VPSRLQ      $0x20, Z22, Z24
+	VPSRLQ      $0x20, Z17, Z23
+	VPMULDQ     Z22, Z17, Z17
+	VPMULDQ     Z24, Z23, Z23
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z17
+	JMP         ready25
+
+plain24:
+	VPSRLQ      $0x20, Z15, Z23
+	VPMULDQ     (CX), Z15, Z15
+	VPMULDQ     4(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z15
+	VPSRLQ      $0x20, Z16, Z23
+	VPMULDQ     64(CX), Z16, Z16
+	VPMULDQ     68(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z16
+	VPSRLQ      $0x20, Z17, Z23
+	VPMULDQ     128(CX), Z17, Z17
+	VPMULDQ     132(CX), Z23, Z23
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z23, Z23
+	VMOVDQA32   Z23, K4, Z17
 
 ready25:
-	VCVTPS2DQ Z15, Z15
-	VCVTPS2DQ Z16, Z16
-	VCVTPS2DQ Z17, Z17
 	VPACKSSDW Z17, Z17, Z17
 	VPADDSW   Z18, Z17, Z17
 	VPACKSSDW Z16, Z15, Z15
@@ -12655,8 +19456,8 @@ tile1:
 	ADDQ    R15, R8
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -12778,7 +19579,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -12824,439 +19625,911 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z28
 	VPBROADCASTD 144(BP), Z21
 	VPBROADCASTD 152(BP), Z22
 	VPBROADCASTD 156(BP), Z23
-	VPMOVZXBD    168(BP), Z24
+	VPMOVZXBD    208(BP), Z24
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z25
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z25, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z25
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z25, K2, Z1
-	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(DX), Z2, Z25
-	VMULPS       128(CX), Z2, Z2
-	VMOVAPS      Z25, K2, Z2
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z26
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z26, Z26
+	VPMOVZXBD    (BX), Z25
+	VPSUBD.BCST  148(BP), Z25, Z25
+	VPSRLQ       $0x20, Z25, Z27
+	VPMULDQ      Z28, Z25, Z25
+	VPMULDQ      Z28, Z27, Z27
+	VPADDQ       Z25, Z0, Z0
+	VPADDQ       Z27, Z26, Z26
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z26, Z26
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z26, Z26
+	VMOVDQA32    Z26, K4, Z0
+	VPSRLQ       $0x20, Z1, Z26
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z26, Z26
+	VPMOVZXBD    16(BX), Z25
+	VPSUBD.BCST  148(BP), Z25, Z25
+	VPSRLQ       $0x20, Z25, Z27
+	VPMULDQ      Z28, Z25, Z25
+	VPMULDQ      Z28, Z27, Z27
+	VPADDQ       Z25, Z1, Z1
+	VPADDQ       Z27, Z26, Z26
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z26, Z26
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z26, Z26
+	VMOVDQA32    Z26, K4, Z1
+	VPSRLQ       $0x20, Z2, Z26
+	VPMULDQ      128(CX), Z2, Z2
+	VPMULDQ      132(CX), Z26, Z26
+	VPMOVZXBD.Z  32(BX), K3, Z25
+	VPSUBD.BCST  148(BP), Z25, Z25
+	VPSRLQ       $0x20, Z25, Z27
+	VPMULDQ      Z28, Z25, Z25
+	VPMULDQ      Z28, Z27, Z27
+	VPADDQ       Z25, Z2, Z2
+	VPADDQ       Z27, Z26, Z26
+	VPADDQ.BCST  160(BP), Z2, Z2
+	VPADDQ.BCST  160(BP), Z26, Z26
+	VPSRLQ       168(BP), Z2, Z2
+	VPSLLQ       184(BP), Z26, Z26
+	VMOVDQA32    Z26, K4, Z2
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(CX), Z2, Z2
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z25
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z25
+	VPSRLQ      $0x20, Z25, Z27
+	VPSRLQ      $0x20, Z0, Z26
+	VPMULDQ     Z25, Z0, Z0
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z0
+	VMOVUPS     64(CX), Z25
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z25
+	VPSRLQ      $0x20, Z25, Z27
+	VPSRLQ      $0x20, Z1, Z26
+	VPMULDQ     Z25, Z1, Z1
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z1
+	VMOVUPS     128(CX), Z25
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   128(DX), K2, Z25
+	VPSRLQ      $0x20, Z25, Z27
+	VPSRLQ      $0x20, Z2, Z26
+	VPMULDQ     Z25, Z2, Z2
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z2
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z25
-	VPSUBD.BCST 148(BP), Z25, Z25
-	VCVTDQ2PS   Z25, Z25
-	VMULPS.BCST 160(BP), Z25, Z25
-	VADDPS      Z25, Z0, Z0
-	VPMOVZXBD   16(BX), Z25
-	VPSUBD.BCST 148(BP), Z25, Z25
-	VCVTDQ2PS   Z25, Z25
-	VMULPS.BCST 160(BP), Z25, Z25
-	VADDPS      Z25, Z1, Z1
-	VPMOVZXBD.Z 32(BX), K3, Z25
-	VPSUBD.BCST 148(BP), Z25, Z25
-	VCVTDQ2PS   Z25, Z25
-	VMULPS.BCST 160(BP), Z25, Z25
-	VADDPS      Z25, Z2, Z2
+plain9:
+	VPSRLQ      $0x20, Z0, Z26
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z26, Z26
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z0
+	VPSRLQ      $0x20, Z1, Z26
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z26, Z26
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z1
+	VPSRLQ      $0x20, Z2, Z26
+	VPMULDQ     128(CX), Z2, Z2
+	VPMULDQ     132(CX), Z26, Z26
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z2
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPADDSW   Z21, Z2, Z2
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z21, Z0, Z0
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB   Z22, Z0, Z0
-	VPMINUB   Z23, Z0, Z0
-	VPERMD    Z0, Z24, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (DX), Z3, Z25
-	VMULPS    (CX), Z3, Z3
-	VMOVAPS   Z25, K2, Z3
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    64(DX), Z4, Z25
-	VMULPS    64(CX), Z4, Z4
-	VMOVAPS   Z25, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    128(DX), Z5, Z25
-	VMULPS    128(CX), Z5, Z5
-	VMOVAPS   Z25, K2, Z5
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (CX), Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    64(CX), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    128(CX), Z5, Z5
-
-scaled12:
+	VPACKSSDW   Z2, Z2, Z2
+	VPADDSW     Z21, Z2, Z2
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z21, Z0, Z0
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z22, Z0, Z0
+	VPMINUB     Z23, Z0, Z0
+	VPERMD      Z0, Z24, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z3, Z26
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z26, Z26
 	VPMOVZXBD   (BX), Z25
 	VPSUBD.BCST 148(BP), Z25, Z25
-	VCVTDQ2PS   Z25, Z25
-	VMULPS.BCST 160(BP), Z25, Z25
-	VADDPS      Z25, Z3, Z3
+	VPSRLQ      $0x20, Z25, Z27
+	VPMULDQ     Z28, Z25, Z25
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ      Z25, Z3, Z3
+	VPADDQ      Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z3
+	VPSRLQ      $0x20, Z4, Z26
+	VPMULDQ     64(CX), Z4, Z4
+	VPMULDQ     68(CX), Z26, Z26
 	VPMOVZXBD   16(BX), Z25
 	VPSUBD.BCST 148(BP), Z25, Z25
-	VCVTDQ2PS   Z25, Z25
-	VMULPS.BCST 160(BP), Z25, Z25
-	VADDPS      Z25, Z4, Z4
+	VPSRLQ      $0x20, Z25, Z27
+	VPMULDQ     Z28, Z25, Z25
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ      Z25, Z4, Z4
+	VPADDQ      Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z4
+	VPSRLQ      $0x20, Z5, Z26
+	VPMULDQ     128(CX), Z5, Z5
+	VPMULDQ     132(CX), Z26, Z26
 	VPMOVZXBD.Z 32(BX), K3, Z25
 	VPSUBD.BCST 148(BP), Z25, Z25
-	VCVTDQ2PS   Z25, Z25
-	VMULPS.BCST 160(BP), Z25, Z25
-	VADDPS      Z25, Z5, Z5
+	VPSRLQ      $0x20, Z25, Z27
+	VPMULDQ     Z28, Z25, Z25
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ      Z25, Z5, Z5
+	VPADDQ      Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z5
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z25
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   (DX), K2, Z25
+	VPSRLQ      $0x20, Z25, Z27
+	VPSRLQ      $0x20, Z3, Z26
+	VPMULDQ     Z25, Z3, Z3
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z3
+	VMOVUPS     64(CX), Z25
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   64(DX), K2, Z25
+	VPSRLQ      $0x20, Z25, Z27
+	VPSRLQ      $0x20, Z4, Z26
+	VPMULDQ     Z25, Z4, Z4
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z4
+	VMOVUPS     128(CX), Z25
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   128(DX), K2, Z25
+	VPSRLQ      $0x20, Z25, Z27
+	VPSRLQ      $0x20, Z5, Z26
+	VPMULDQ     Z25, Z5, Z5
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z5
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z3, Z26
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z26, Z26
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z3
+	VPSRLQ      $0x20, Z4, Z26
+	VPMULDQ     64(CX), Z4, Z4
+	VPMULDQ     68(CX), Z26, Z26
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z4
+	VPSRLQ      $0x20, Z5, Z26
+	VPMULDQ     128(CX), Z5, Z5
+	VPMULDQ     132(CX), Z26, Z26
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z5
 
 ready13:
-	VCVTPS2DQ Z3, Z3
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VPACKSSDW Z5, Z5, Z5
-	VPADDSW   Z21, Z5, Z5
-	VPACKSSDW Z4, Z3, Z3
-	VPADDSW   Z21, Z3, Z3
-	VPACKUSWB Z5, Z3, Z3
-	VPMAXUB   Z22, Z3, Z3
-	VPMINUB   Z23, Z3, Z3
-	VPERMD    Z3, Z24, Z3
-	VMOVDQU8  Z3, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (DX), Z6, Z25
-	VMULPS    (CX), Z6, Z6
-	VMOVAPS   Z25, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(DX), Z7, Z25
-	VMULPS    64(CX), Z7, Z7
-	VMOVAPS   Z25, K2, Z7
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    128(DX), Z8, Z25
-	VMULPS    128(CX), Z8, Z8
-	VMOVAPS   Z25, K2, Z8
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (CX), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(CX), Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    128(CX), Z8, Z8
-
-scaled15:
+	VPACKSSDW   Z5, Z5, Z5
+	VPADDSW     Z21, Z5, Z5
+	VPACKSSDW   Z4, Z3, Z3
+	VPADDSW     Z21, Z3, Z3
+	VPACKUSWB   Z5, Z3, Z3
+	VPMAXUB     Z22, Z3, Z3
+	VPMINUB     Z23, Z3, Z3
+	VPERMD      Z3, Z24, Z3
+	VMOVDQU8    Z3, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z6, Z26
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z26, Z26
 	VPMOVZXBD   (BX), Z25
 	VPSUBD.BCST 148(BP), Z25, Z25
-	VCVTDQ2PS   Z25, Z25
-	VMULPS.BCST 160(BP), Z25, Z25
-	VADDPS      Z25, Z6, Z6
+	VPSRLQ      $0x20, Z25, Z27
+	VPMULDQ     Z28, Z25, Z25
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ      Z25, Z6, Z6
+	VPADDQ      Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z6
+	VPSRLQ      $0x20, Z7, Z26
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z26, Z26
 	VPMOVZXBD   16(BX), Z25
 	VPSUBD.BCST 148(BP), Z25, Z25
-	VCVTDQ2PS   Z25, Z25
-	VMULPS.BCST 160(BP), Z25, Z25
-	VADDPS      Z25, Z7, Z7
+	VPSRLQ      $0x20, Z25, Z27
+	VPMULDQ     Z28, Z25, Z25
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ      Z25, Z7, Z7
+	VPADDQ      Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z7
+	VPSRLQ      $0x20, Z8, Z26
+	VPMULDQ     128(CX), Z8, Z8
+	VPMULDQ     132(CX), Z26, Z26
 	VPMOVZXBD.Z 32(BX), K3, Z25
 	VPSUBD.BCST 148(BP), Z25, Z25
-	VCVTDQ2PS   Z25, Z25
-	VMULPS.BCST 160(BP), Z25, Z25
-	VADDPS      Z25, Z8, Z8
+	VPSRLQ      $0x20, Z25, Z27
+	VPMULDQ     Z28, Z25, Z25
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ      Z25, Z8, Z8
+	VPADDQ      Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z8
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z25
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   (DX), K2, Z25
+	VPSRLQ      $0x20, Z25, Z27
+	VPSRLQ      $0x20, Z6, Z26
+	VPMULDQ     Z25, Z6, Z6
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z6
+	VMOVUPS     64(CX), Z25
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   64(DX), K2, Z25
+	VPSRLQ      $0x20, Z25, Z27
+	VPSRLQ      $0x20, Z7, Z26
+	VPMULDQ     Z25, Z7, Z7
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z7
+	VMOVUPS     128(CX), Z25
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   128(DX), K2, Z25
+	VPSRLQ      $0x20, Z25, Z27
+	VPSRLQ      $0x20, Z8, Z26
+	VPMULDQ     Z25, Z8, Z8
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z8
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z6, Z26
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z26, Z26
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z6
+	VPSRLQ      $0x20, Z7, Z26
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z26, Z26
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z7
+	VPSRLQ      $0x20, Z8, Z26
+	VPMULDQ     128(CX), Z8, Z8
+	VPMULDQ     132(CX), Z26, Z26
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z8
 
 ready16:
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VCVTPS2DQ Z8, Z8
-	VPACKSSDW Z8, Z8, Z8
-	VPADDSW   Z21, Z8, Z8
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z21, Z6, Z6
-	VPACKUSWB Z8, Z6, Z6
-	VPMAXUB   Z22, Z6, Z6
-	VPMINUB   Z23, Z6, Z6
-	VPERMD    Z6, Z24, Z6
-	VMOVDQU8  Z6, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    (DX), Z9, Z25
-	VMULPS    (CX), Z9, Z9
-	VMOVAPS   Z25, K2, Z9
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    64(DX), Z10, Z25
-	VMULPS    64(CX), Z10, Z10
-	VMOVAPS   Z25, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    128(DX), Z11, Z25
-	VMULPS    128(CX), Z11, Z11
-	VMOVAPS   Z25, K2, Z11
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z9, Z9
-	VMULPS    (CX), Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    64(CX), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    128(CX), Z11, Z11
-
-scaled18:
+	VPACKSSDW   Z8, Z8, Z8
+	VPADDSW     Z21, Z8, Z8
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z21, Z6, Z6
+	VPACKUSWB   Z8, Z6, Z6
+	VPMAXUB     Z22, Z6, Z6
+	VPMINUB     Z23, Z6, Z6
+	VPERMD      Z6, Z24, Z6
+	VMOVDQU8    Z6, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z9, Z26
+	VPMULDQ     (CX), Z9, Z9
+	VPMULDQ     4(CX), Z26, Z26
 	VPMOVZXBD   (BX), Z25
 	VPSUBD.BCST 148(BP), Z25, Z25
-	VCVTDQ2PS   Z25, Z25
-	VMULPS.BCST 160(BP), Z25, Z25
-	VADDPS      Z25, Z9, Z9
+	VPSRLQ      $0x20, Z25, Z27
+	VPMULDQ     Z28, Z25, Z25
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ      Z25, Z9, Z9
+	VPADDQ      Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z9
+	VPSRLQ      $0x20, Z10, Z26
+	VPMULDQ     64(CX), Z10, Z10
+	VPMULDQ     68(CX), Z26, Z26
 	VPMOVZXBD   16(BX), Z25
 	VPSUBD.BCST 148(BP), Z25, Z25
-	VCVTDQ2PS   Z25, Z25
-	VMULPS.BCST 160(BP), Z25, Z25
-	VADDPS      Z25, Z10, Z10
+	VPSRLQ      $0x20, Z25, Z27
+	VPMULDQ     Z28, Z25, Z25
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ      Z25, Z10, Z10
+	VPADDQ      Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z10
+	VPSRLQ      $0x20, Z11, Z26
+	VPMULDQ     128(CX), Z11, Z11
+	VPMULDQ     132(CX), Z26, Z26
 	VPMOVZXBD.Z 32(BX), K3, Z25
 	VPSUBD.BCST 148(BP), Z25, Z25
-	VCVTDQ2PS   Z25, Z25
-	VMULPS.BCST 160(BP), Z25, Z25
-	VADDPS      Z25, Z11, Z11
+	VPSRLQ      $0x20, Z25, Z27
+	VPMULDQ     Z28, Z25, Z25
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ      Z25, Z11, Z11
+	VPADDQ      Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z11
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z25
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   (DX), K2, Z25
+	VPSRLQ      $0x20, Z25, Z27
+	VPSRLQ      $0x20, Z9, Z26
+	VPMULDQ     Z25, Z9, Z9
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z9
+	VMOVUPS     64(CX), Z25
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   64(DX), K2, Z25
+	VPSRLQ      $0x20, Z25, Z27
+	VPSRLQ      $0x20, Z10, Z26
+	VPMULDQ     Z25, Z10, Z10
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z10
+	VMOVUPS     128(CX), Z25
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   128(DX), K2, Z25
+	VPSRLQ      $0x20, Z25, Z27
+	VPSRLQ      $0x20, Z11, Z26
+	VPMULDQ     Z25, Z11, Z11
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z11
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z9, Z26
+	VPMULDQ     (CX), Z9, Z9
+	VPMULDQ     4(CX), Z26, Z26
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z9
+	VPSRLQ      $0x20, Z10, Z26
+	VPMULDQ     64(CX), Z10, Z10
+	VPMULDQ     68(CX), Z26, Z26
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z10
+	VPSRLQ      $0x20, Z11, Z26
+	VPMULDQ     128(CX), Z11, Z11
+	VPMULDQ     132(CX), Z26, Z26
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z11
 
 ready19:
-	VCVTPS2DQ Z9, Z9
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z11, Z11, Z11
-	VPADDSW   Z21, Z11, Z11
-	VPACKSSDW Z10, Z9, Z9
-	VPADDSW   Z21, Z9, Z9
-	VPACKUSWB Z11, Z9, Z9
-	VPMAXUB   Z22, Z9, Z9
-	VPMINUB   Z23, Z9, Z9
-	VPERMD    Z9, Z24, Z9
-	VMOVDQU8  Z9, K1, (AX)
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain20
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (DX), Z12, Z25
-	VMULPS    (CX), Z12, Z12
-	VMOVAPS   Z25, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(DX), Z13, Z25
-	VMULPS    64(CX), Z13, Z13
-	VMOVAPS   Z25, K2, Z13
-	VPMOVD2M  Z14, K2
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(DX), Z14, Z25
-	VMULPS    128(CX), Z14, Z14
-	VMOVAPS   Z25, K2, Z14
-	JMP       scaled21
-
-plain20:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (CX), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(CX), Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(CX), Z14, Z14
-
-scaled21:
+	VPACKSSDW   Z11, Z11, Z11
+	VPADDSW     Z21, Z11, Z11
+	VPACKSSDW   Z10, Z9, Z9
+	VPADDSW     Z21, Z9, Z9
+	VPACKUSWB   Z11, Z9, Z9
+	VPMAXUB     Z22, Z9, Z9
+	VPMINUB     Z23, Z9, Z9
+	VPERMD      Z9, Z24, Z9
+	VMOVDQU8    Z9, K1, (AX)
+	MOVLQSX     16(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready22
+	JZ          signed20
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z12, Z26
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z26, Z26
 	VPMOVZXBD   (BX), Z25
 	VPSUBD.BCST 148(BP), Z25, Z25
-	VCVTDQ2PS   Z25, Z25
-	VMULPS.BCST 160(BP), Z25, Z25
-	VADDPS      Z25, Z12, Z12
+	VPSRLQ      $0x20, Z25, Z27
+	VPMULDQ     Z28, Z25, Z25
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ      Z25, Z12, Z12
+	VPADDQ      Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z12
+	VPSRLQ      $0x20, Z13, Z26
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z26, Z26
 	VPMOVZXBD   16(BX), Z25
 	VPSUBD.BCST 148(BP), Z25, Z25
-	VCVTDQ2PS   Z25, Z25
-	VMULPS.BCST 160(BP), Z25, Z25
-	VADDPS      Z25, Z13, Z13
+	VPSRLQ      $0x20, Z25, Z27
+	VPMULDQ     Z28, Z25, Z25
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ      Z25, Z13, Z13
+	VPADDQ      Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z13
+	VPSRLQ      $0x20, Z14, Z26
+	VPMULDQ     128(CX), Z14, Z14
+	VPMULDQ     132(CX), Z26, Z26
 	VPMOVZXBD.Z 32(BX), K3, Z25
 	VPSUBD.BCST 148(BP), Z25, Z25
-	VCVTDQ2PS   Z25, Z25
-	VMULPS.BCST 160(BP), Z25, Z25
-	VADDPS      Z25, Z14, Z14
+	VPSRLQ      $0x20, Z25, Z27
+	VPMULDQ     Z28, Z25, Z25
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ      Z25, Z14, Z14
+	VPADDQ      Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z14
+	JMP         ready22
+
+signed20:
+	TESTQ       DX, DX
+	JZ          plain21
+	VMOVUPS     (CX), Z25
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (DX), K2, Z25
+	VPSRLQ      $0x20, Z25, Z27
+	VPSRLQ      $0x20, Z12, Z26
+	VPMULDQ     Z25, Z12, Z12
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z12
+	VMOVUPS     64(CX), Z25
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(DX), K2, Z25
+	VPSRLQ      $0x20, Z25, Z27
+	VPSRLQ      $0x20, Z13, Z26
+	VPMULDQ     Z25, Z13, Z13
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z13
+	VMOVUPS     128(CX), Z25
+	VPMOVD2M    Z14, K2
+	VMOVDQU32   128(DX), K2, Z25
+	VPSRLQ      $0x20, Z25, Z27
+	VPSRLQ      $0x20, Z14, Z26
+	VPMULDQ     Z25, Z14, Z14
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z14
+	JMP         ready22
+
+plain21:
+	VPSRLQ      $0x20, Z12, Z26
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z26, Z26
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z12
+	VPSRLQ      $0x20, Z13, Z26
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z26, Z26
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z13
+	VPSRLQ      $0x20, Z14, Z26
+	VPMULDQ     128(CX), Z14, Z14
+	VPMULDQ     132(CX), Z26, Z26
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z14
 
 ready22:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
-	VCVTPS2DQ Z14, Z14
-	VPACKSSDW Z14, Z14, Z14
-	VPADDSW   Z21, Z14, Z14
-	VPACKSSDW Z13, Z12, Z12
-	VPADDSW   Z21, Z12, Z12
-	VPACKUSWB Z14, Z12, Z12
-	VPMAXUB   Z22, Z12, Z12
-	VPMINUB   Z23, Z12, Z12
-	VPERMD    Z12, Z24, Z12
-	VMOVDQU8  Z12, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain23
-	VPMOVD2M  Z15, K2
-	VCVTDQ2PS Z15, Z15
-	VMULPS    (DX), Z15, Z25
-	VMULPS    (CX), Z15, Z15
-	VMOVAPS   Z25, K2, Z15
-	VPMOVD2M  Z16, K2
-	VCVTDQ2PS Z16, Z16
-	VMULPS    64(DX), Z16, Z25
-	VMULPS    64(CX), Z16, Z16
-	VMOVAPS   Z25, K2, Z16
-	VPMOVD2M  Z17, K2
-	VCVTDQ2PS Z17, Z17
-	VMULPS    128(DX), Z17, Z25
-	VMULPS    128(CX), Z17, Z17
-	VMOVAPS   Z25, K2, Z17
-	JMP       scaled24
-
-plain23:
-	VCVTDQ2PS Z15, Z15
-	VMULPS    (CX), Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    64(CX), Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    128(CX), Z17, Z17
-
-scaled24:
+	VPACKSSDW   Z14, Z14, Z14
+	VPADDSW     Z21, Z14, Z14
+	VPACKSSDW   Z13, Z12, Z12
+	VPADDSW     Z21, Z12, Z12
+	VPACKUSWB   Z14, Z12, Z12
+	VPMAXUB     Z22, Z12, Z12
+	VPMINUB     Z23, Z12, Z12
+	VPERMD      Z12, Z24, Z12
+	VMOVDQU8    Z12, K1, (AX)
+	MOVLQSX     20(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready25
+	JZ          signed23
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z15, Z26
+	VPMULDQ     (CX), Z15, Z15
+	VPMULDQ     4(CX), Z26, Z26
 	VPMOVZXBD   (BX), Z25
 	VPSUBD.BCST 148(BP), Z25, Z25
-	VCVTDQ2PS   Z25, Z25
-	VMULPS.BCST 160(BP), Z25, Z25
-	VADDPS      Z25, Z15, Z15
+	VPSRLQ      $0x20, Z25, Z27
+	VPMULDQ     Z28, Z25, Z25
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ      Z25, Z15, Z15
+	VPADDQ      Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z15
+	VPSRLQ      $0x20, Z16, Z26
+	VPMULDQ     64(CX), Z16, Z16
+	VPMULDQ     68(CX), Z26, Z26
 	VPMOVZXBD   16(BX), Z25
 	VPSUBD.BCST 148(BP), Z25, Z25
-	VCVTDQ2PS   Z25, Z25
-	VMULPS.BCST 160(BP), Z25, Z25
-	VADDPS      Z25, Z16, Z16
+	VPSRLQ      $0x20, Z25, Z27
+	VPMULDQ     Z28, Z25, Z25
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ      Z25, Z16, Z16
+	VPADDQ      Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z16
+	VPSRLQ      $0x20, Z17, Z26
+	VPMULDQ     128(CX), Z17, Z17
+	VPMULDQ     132(CX), Z26, Z26
 	VPMOVZXBD.Z 32(BX), K3, Z25
 	VPSUBD.BCST 148(BP), Z25, Z25
-	VCVTDQ2PS   Z25, Z25
-	VMULPS.BCST 160(BP), Z25, Z25
-	VADDPS      Z25, Z17, Z17
+	VPSRLQ      $0x20, Z25, Z27
+	VPMULDQ     Z28, Z25, Z25
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ      Z25, Z17, Z17
+	VPADDQ      Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z17
+	JMP         ready25
+
+signed23:
+	TESTQ       DX, DX
+	JZ          plain24
+	VMOVUPS     (CX), Z25
+	VPMOVD2M    Z15, K2
+	VMOVDQU32   (DX), K2, Z25
+	VPSRLQ      $0x20, Z25, Z27
+	VPSRLQ      $0x20, Z15, Z26
+	VPMULDQ     Z25, Z15, Z15
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z15
+	VMOVUPS     64(CX), Z25
+	VPMOVD2M    Z16, K2
+	VMOVDQU32   64(DX), K2, Z25
+	VPSRLQ      $0x20, Z25, Z27
+	VPSRLQ      $0x20, Z16, Z26
+	VPMULDQ     Z25, Z16, Z16
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z16
+	VMOVUPS     128(CX), Z25
+	VPMOVD2M    Z17, K2
+	VMOVDQU32   128(DX), K2, Z25
+	VPSRLQ      $0x20, Z25, Z27
+	VPSRLQ      $0x20, Z17, Z26
+	VPMULDQ     Z25, Z17, Z17
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z17
+	JMP         ready25
+
+plain24:
+	VPSRLQ      $0x20, Z15, Z26
+	VPMULDQ     (CX), Z15, Z15
+	VPMULDQ     4(CX), Z26, Z26
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z15
+	VPSRLQ      $0x20, Z16, Z26
+	VPMULDQ     64(CX), Z16, Z16
+	VPMULDQ     68(CX), Z26, Z26
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z16
+	VPSRLQ      $0x20, Z17, Z26
+	VPMULDQ     128(CX), Z17, Z17
+	VPMULDQ     132(CX), Z26, Z26
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z17
 
 ready25:
-	VCVTPS2DQ Z15, Z15
-	VCVTPS2DQ Z16, Z16
-	VCVTPS2DQ Z17, Z17
-	VPACKSSDW Z17, Z17, Z17
-	VPADDSW   Z21, Z17, Z17
-	VPACKSSDW Z16, Z15, Z15
-	VPADDSW   Z21, Z15, Z15
-	VPACKUSWB Z17, Z15, Z15
-	VPMAXUB   Z22, Z15, Z15
-	VPMINUB   Z23, Z15, Z15
-	VPERMD    Z15, Z24, Z15
-	VMOVDQU8  Z15, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain26
-	VPMOVD2M  Z18, K2
-	VCVTDQ2PS Z18, Z18
-	VMULPS    (DX), Z18, Z25
-	VMULPS    (CX), Z18, Z18
-	VMOVAPS   Z25, K2, Z18
-	VPMOVD2M  Z19, K2
-	VCVTDQ2PS Z19, Z19
-	VMULPS    64(DX), Z19, Z25
-	VMULPS    64(CX), Z19, Z19
-	VMOVAPS   Z25, K2, Z19
-	VPMOVD2M  Z20, K2
-	VCVTDQ2PS Z20, Z20
-	VMULPS    128(DX), Z20, Z25
-	VMULPS    128(CX), Z20, Z20
-	VMOVAPS   Z25, K2, Z20
-	JMP       scaled27
-
-plain26:
-	VCVTDQ2PS Z18, Z18
-	VMULPS    (CX), Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    64(CX), Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    128(CX), Z20, Z20
-
-scaled27:
+	VPACKSSDW   Z17, Z17, Z17
+	VPADDSW     Z21, Z17, Z17
+	VPACKSSDW   Z16, Z15, Z15
+	VPADDSW     Z21, Z15, Z15
+	VPACKUSWB   Z17, Z15, Z15
+	VPMAXUB     Z22, Z15, Z15
+	VPMINUB     Z23, Z15, Z15
+	VPERMD      Z15, Z24, Z15
+	VMOVDQU8    Z15, K1, (AX)
+	MOVLQSX     24(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready28
+	JZ          signed26
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z18, Z26
+	VPMULDQ     (CX), Z18, Z18
+	VPMULDQ     4(CX), Z26, Z26
 	VPMOVZXBD   (BX), Z25
 	VPSUBD.BCST 148(BP), Z25, Z25
-	VCVTDQ2PS   Z25, Z25
-	VMULPS.BCST 160(BP), Z25, Z25
-	VADDPS      Z25, Z18, Z18
+	VPSRLQ      $0x20, Z25, Z27
+	VPMULDQ     Z28, Z25, Z25
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ      Z25, Z18, Z18
+	VPADDQ      Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z18, Z18
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z18, Z18
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z18
+	VPSRLQ      $0x20, Z19, Z26
+	VPMULDQ     64(CX), Z19, Z19
+	VPMULDQ     68(CX), Z26, Z26
 	VPMOVZXBD   16(BX), Z25
 	VPSUBD.BCST 148(BP), Z25, Z25
-	VCVTDQ2PS   Z25, Z25
-	VMULPS.BCST 160(BP), Z25, Z25
-	VADDPS      Z25, Z19, Z19
+	VPSRLQ      $0x20, Z25, Z27
+	VPMULDQ     Z28, Z25, Z25
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ      Z25, Z19, Z19
+	VPADDQ      Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z19, Z19
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z19
+	VPSRLQ      $0x20, Z20, Z26
+	VPMULDQ     128(CX), Z20, Z20
+	VPMULDQ     132(CX), Z26, Z26
 	VPMOVZXBD.Z 32(BX), K3, Z25
 	VPSUBD.BCST 148(BP), Z25, Z25
-	VCVTDQ2PS   Z25, Z25
-	VMULPS.BCST 160(BP), Z25, Z25
-	VADDPS      Z25, Z20, Z20
+	VPSRLQ      $0x20, Z25, Z27
+	VPMULDQ     Z28, Z25, Z25
+	VPMULDQ     Z28, Z27, Z27
+	VPADDQ      Z25, Z20, Z20
+	VPADDQ      Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z20, Z20
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z20
+	JMP         ready28
+
+signed26:
+	TESTQ       DX, DX
+	JZ          plain27
+	VMOVUPS     (CX), Z25
+	VPMOVD2M    Z18, K2
+	VMOVDQU32   (DX), K2, Z25
+	VPSRLQ      $0x20, Z25, Z27
+	VPSRLQ      $0x20, Z18, Z26
+	VPMULDQ     Z25, Z18, Z18
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z18, Z18
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z18, Z18
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z18
+	VMOVUPS     64(CX), Z25
+	VPMOVD2M    Z19, K2
+	VMOVDQU32   64(DX), K2, Z25
+	VPSRLQ      $0x20, Z25, Z27
+	VPSRLQ      $0x20, Z19, Z26
+	VPMULDQ     Z25, Z19, Z19
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z19, Z19
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z19
+	VMOVUPS     128(CX), Z25
+	VPMOVD2M    Z20, K2
+	VMOVDQU32   128(DX), K2, Z25
+	VPSRLQ      $0x20, Z25, Z27
+	VPSRLQ      $0x20, Z20, Z26
+	VPMULDQ     Z25, Z20, Z20
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z20, Z20
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z20
+	JMP         ready28
+
+plain27:
+	VPSRLQ      $0x20, Z18, Z26
+	VPMULDQ     (CX), Z18, Z18
+	VPMULDQ     4(CX), Z26, Z26
+	VPADDQ.BCST 160(BP), Z18, Z18
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z18, Z18
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z18
+	VPSRLQ      $0x20, Z19, Z26
+	VPMULDQ     64(CX), Z19, Z19
+	VPMULDQ     68(CX), Z26, Z26
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z19, Z19
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z19
+	VPSRLQ      $0x20, Z20, Z26
+	VPMULDQ     128(CX), Z20, Z20
+	VPMULDQ     132(CX), Z26, Z26
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPADDQ.BCST 160(BP), Z26, Z26
+	VPSRLQ      168(BP), Z20, Z20
+	VPSLLQ      184(BP), Z26, Z26
+	VMOVDQA32   Z26, K4, Z20
 
 ready28:
-	VCVTPS2DQ Z18, Z18
-	VCVTPS2DQ Z19, Z19
-	VCVTPS2DQ Z20, Z20
 	VPACKSSDW Z20, Z20, Z20
 	VPADDSW   Z21, Z20, Z20
 	VPACKSSDW Z19, Z18, Z18
@@ -13328,8 +20601,8 @@ tile1:
 	ADDQ    R15, R9
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -13463,7 +20736,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -13514,501 +20787,1040 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z31
 	VPBROADCASTD 144(BP), Z24
 	VPBROADCASTD 152(BP), Z25
 	VPBROADCASTD 156(BP), Z26
-	VPMOVZXBD    168(BP), Z27
+	VPMOVZXBD    208(BP), Z27
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z28
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z28, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z28
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z28, K2, Z1
-	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(DX), Z2, Z28
-	VMULPS       128(CX), Z2, Z2
-	VMOVAPS      Z28, K2, Z2
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z29
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z29, Z29
+	VPMOVZXBD    (BX), Z28
+	VPSUBD.BCST  148(BP), Z28, Z28
+	VPSRLQ       $0x20, Z28, Z30
+	VPMULDQ      Z31, Z28, Z28
+	VPMULDQ      Z31, Z30, Z30
+	VPADDQ       Z28, Z0, Z0
+	VPADDQ       Z30, Z29, Z29
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z29, Z29
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z29, Z29
+	VMOVDQA32    Z29, K4, Z0
+	VPSRLQ       $0x20, Z1, Z29
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z29, Z29
+	VPMOVZXBD    16(BX), Z28
+	VPSUBD.BCST  148(BP), Z28, Z28
+	VPSRLQ       $0x20, Z28, Z30
+	VPMULDQ      Z31, Z28, Z28
+	VPMULDQ      Z31, Z30, Z30
+	VPADDQ       Z28, Z1, Z1
+	VPADDQ       Z30, Z29, Z29
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z29, Z29
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z29, Z29
+	VMOVDQA32    Z29, K4, Z1
+	VPSRLQ       $0x20, Z2, Z29
+	VPMULDQ      128(CX), Z2, Z2
+	VPMULDQ      132(CX), Z29, Z29
+	VPMOVZXBD.Z  32(BX), K3, Z28
+	VPSUBD.BCST  148(BP), Z28, Z28
+	VPSRLQ       $0x20, Z28, Z30
+	VPMULDQ      Z31, Z28, Z28
+	VPMULDQ      Z31, Z30, Z30
+	VPADDQ       Z28, Z2, Z2
+	VPADDQ       Z30, Z29, Z29
+	VPADDQ.BCST  160(BP), Z2, Z2
+	VPADDQ.BCST  160(BP), Z29, Z29
+	VPSRLQ       168(BP), Z2, Z2
+	VPSLLQ       184(BP), Z29, Z29
+	VMOVDQA32    Z29, K4, Z2
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(CX), Z2, Z2
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z0, Z29
+	VPMULDQ     Z28, Z0, Z0
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z0
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z1, Z29
+	VPMULDQ     Z28, Z1, Z1
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z1
+	VMOVUPS     128(CX), Z28
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   128(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z2, Z29
+	VPMULDQ     Z28, Z2, Z2
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z2
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z28
-	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z0, Z0
-	VPMOVZXBD   16(BX), Z28
-	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z1, Z1
-	VPMOVZXBD.Z 32(BX), K3, Z28
-	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z2, Z2
+plain9:
+	VPSRLQ      $0x20, Z0, Z29
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z0
+	VPSRLQ      $0x20, Z1, Z29
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z1
+	VPSRLQ      $0x20, Z2, Z29
+	VPMULDQ     128(CX), Z2, Z2
+	VPMULDQ     132(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z2
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPADDSW   Z24, Z2, Z2
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z24, Z0, Z0
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB   Z25, Z0, Z0
-	VPMINUB   Z26, Z0, Z0
-	VPERMD    Z0, Z27, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z3, K2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (DX), Z3, Z28
-	VMULPS    (CX), Z3, Z3
-	VMOVAPS   Z28, K2, Z3
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    64(DX), Z4, Z28
-	VMULPS    64(CX), Z4, Z4
-	VMOVAPS   Z28, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    128(DX), Z5, Z28
-	VMULPS    128(CX), Z5, Z5
-	VMOVAPS   Z28, K2, Z5
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z3, Z3
-	VMULPS    (CX), Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS    64(CX), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    128(CX), Z5, Z5
-
-scaled12:
+	VPACKSSDW   Z2, Z2, Z2
+	VPADDSW     Z24, Z2, Z2
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z24, Z0, Z0
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z25, Z0, Z0
+	VPMINUB     Z26, Z0, Z0
+	VPERMD      Z0, Z27, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z3, Z29
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z29, Z29
 	VPMOVZXBD   (BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z3, Z3
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z3, Z3
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z3
+	VPSRLQ      $0x20, Z4, Z29
+	VPMULDQ     64(CX), Z4, Z4
+	VPMULDQ     68(CX), Z29, Z29
 	VPMOVZXBD   16(BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z4, Z4
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z4, Z4
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z4
+	VPSRLQ      $0x20, Z5, Z29
+	VPMULDQ     128(CX), Z5, Z5
+	VPMULDQ     132(CX), Z29, Z29
 	VPMOVZXBD.Z 32(BX), K3, Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z5, Z5
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z5, Z5
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z5
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z3, Z29
+	VPMULDQ     Z28, Z3, Z3
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z3
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z4, Z29
+	VPMULDQ     Z28, Z4, Z4
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z4
+	VMOVUPS     128(CX), Z28
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   128(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z5, Z29
+	VPMULDQ     Z28, Z5, Z5
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z5
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z3, Z29
+	VPMULDQ     (CX), Z3, Z3
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z3
+	VPSRLQ      $0x20, Z4, Z29
+	VPMULDQ     64(CX), Z4, Z4
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z4
+	VPSRLQ      $0x20, Z5, Z29
+	VPMULDQ     128(CX), Z5, Z5
+	VPMULDQ     132(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z5
 
 ready13:
-	VCVTPS2DQ Z3, Z3
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VPACKSSDW Z5, Z5, Z5
-	VPADDSW   Z24, Z5, Z5
-	VPACKSSDW Z4, Z3, Z3
-	VPADDSW   Z24, Z3, Z3
-	VPACKUSWB Z5, Z3, Z3
-	VPMAXUB   Z25, Z3, Z3
-	VPMINUB   Z26, Z3, Z3
-	VPERMD    Z3, Z27, Z3
-	VMOVDQU8  Z3, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (DX), Z6, Z28
-	VMULPS    (CX), Z6, Z6
-	VMOVAPS   Z28, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(DX), Z7, Z28
-	VMULPS    64(CX), Z7, Z7
-	VMOVAPS   Z28, K2, Z7
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    128(DX), Z8, Z28
-	VMULPS    128(CX), Z8, Z8
-	VMOVAPS   Z28, K2, Z8
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (CX), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(CX), Z7, Z7
-	VCVTDQ2PS Z8, Z8
-	VMULPS    128(CX), Z8, Z8
-
-scaled15:
+	VPACKSSDW   Z5, Z5, Z5
+	VPADDSW     Z24, Z5, Z5
+	VPACKSSDW   Z4, Z3, Z3
+	VPADDSW     Z24, Z3, Z3
+	VPACKUSWB   Z5, Z3, Z3
+	VPMAXUB     Z25, Z3, Z3
+	VPMINUB     Z26, Z3, Z3
+	VPERMD      Z3, Z27, Z3
+	VMOVDQU8    Z3, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z6, Z29
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z29, Z29
 	VPMOVZXBD   (BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z6, Z6
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z6, Z6
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z6
+	VPSRLQ      $0x20, Z7, Z29
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z29, Z29
 	VPMOVZXBD   16(BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z7, Z7
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z7, Z7
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z7
+	VPSRLQ      $0x20, Z8, Z29
+	VPMULDQ     128(CX), Z8, Z8
+	VPMULDQ     132(CX), Z29, Z29
 	VPMOVZXBD.Z 32(BX), K3, Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z8, Z8
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z8, Z8
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z8
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z6, Z29
+	VPMULDQ     Z28, Z6, Z6
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z6
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z7, Z29
+	VPMULDQ     Z28, Z7, Z7
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z7
+	VMOVUPS     128(CX), Z28
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   128(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z8, Z29
+	VPMULDQ     Z28, Z8, Z8
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z8
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z6, Z29
+	VPMULDQ     (CX), Z6, Z6
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z6
+	VPSRLQ      $0x20, Z7, Z29
+	VPMULDQ     64(CX), Z7, Z7
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z7
+	VPSRLQ      $0x20, Z8, Z29
+	VPMULDQ     128(CX), Z8, Z8
+	VPMULDQ     132(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z8
 
 ready16:
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VCVTPS2DQ Z8, Z8
-	VPACKSSDW Z8, Z8, Z8
-	VPADDSW   Z24, Z8, Z8
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z24, Z6, Z6
-	VPACKUSWB Z8, Z6, Z6
-	VPMAXUB   Z25, Z6, Z6
-	VPMINUB   Z26, Z6, Z6
-	VPERMD    Z6, Z27, Z6
-	VMOVDQU8  Z6, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    (DX), Z9, Z28
-	VMULPS    (CX), Z9, Z9
-	VMOVAPS   Z28, K2, Z9
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    64(DX), Z10, Z28
-	VMULPS    64(CX), Z10, Z10
-	VMOVAPS   Z28, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    128(DX), Z11, Z28
-	VMULPS    128(CX), Z11, Z11
-	VMOVAPS   Z28, K2, Z11
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z9, Z9
-	VMULPS    (CX), Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    64(CX), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    128(CX), Z11, Z11
-
-scaled18:
+	VPACKSSDW   Z8, Z8, Z8
+	VPADDSW     Z24, Z8, Z8
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z24, Z6, Z6
+	VPACKUSWB   Z8, Z6, Z6
+	VPMAXUB     Z25, Z6, Z6
+	VPMINUB     Z26, Z6, Z6
+	VPERMD      Z6, Z27, Z6
+	VMOVDQU8    Z6, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z9, Z29
+	VPMULDQ     (CX), Z9, Z9
+	VPMULDQ     4(CX), Z29, Z29
 	VPMOVZXBD   (BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z9, Z9
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z9, Z9
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z9
+	VPSRLQ      $0x20, Z10, Z29
+	VPMULDQ     64(CX), Z10, Z10
+	VPMULDQ     68(CX), Z29, Z29
 	VPMOVZXBD   16(BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z10, Z10
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z10, Z10
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z10
+	VPSRLQ      $0x20, Z11, Z29
+	VPMULDQ     128(CX), Z11, Z11
+	VPMULDQ     132(CX), Z29, Z29
 	VPMOVZXBD.Z 32(BX), K3, Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z11, Z11
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z11, Z11
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z11
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z9, Z29
+	VPMULDQ     Z28, Z9, Z9
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z9
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z10, Z29
+	VPMULDQ     Z28, Z10, Z10
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z10
+	VMOVUPS     128(CX), Z28
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   128(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z11, Z29
+	VPMULDQ     Z28, Z11, Z11
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z11
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z9, Z29
+	VPMULDQ     (CX), Z9, Z9
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z9
+	VPSRLQ      $0x20, Z10, Z29
+	VPMULDQ     64(CX), Z10, Z10
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z10
+	VPSRLQ      $0x20, Z11, Z29
+	VPMULDQ     128(CX), Z11, Z11
+	VPMULDQ     132(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z11
 
 ready19:
-	VCVTPS2DQ Z9, Z9
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z11, Z11, Z11
-	VPADDSW   Z24, Z11, Z11
-	VPACKSSDW Z10, Z9, Z9
-	VPADDSW   Z24, Z9, Z9
-	VPACKUSWB Z11, Z9, Z9
-	VPMAXUB   Z25, Z9, Z9
-	VPMINUB   Z26, Z9, Z9
-	VPERMD    Z9, Z27, Z9
-	VMOVDQU8  Z9, K1, (AX)
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain20
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (DX), Z12, Z28
-	VMULPS    (CX), Z12, Z12
-	VMOVAPS   Z28, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(DX), Z13, Z28
-	VMULPS    64(CX), Z13, Z13
-	VMOVAPS   Z28, K2, Z13
-	VPMOVD2M  Z14, K2
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(DX), Z14, Z28
-	VMULPS    128(CX), Z14, Z14
-	VMOVAPS   Z28, K2, Z14
-	JMP       scaled21
-
-plain20:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (CX), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(CX), Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(CX), Z14, Z14
-
-scaled21:
+	VPACKSSDW   Z11, Z11, Z11
+	VPADDSW     Z24, Z11, Z11
+	VPACKSSDW   Z10, Z9, Z9
+	VPADDSW     Z24, Z9, Z9
+	VPACKUSWB   Z11, Z9, Z9
+	VPMAXUB     Z25, Z9, Z9
+	VPMINUB     Z26, Z9, Z9
+	VPERMD      Z9, Z27, Z9
+	VMOVDQU8    Z9, K1, (AX)
+	MOVLQSX     16(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready22
+	JZ          signed20
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z12, Z29
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z29, Z29
 	VPMOVZXBD   (BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z12, Z12
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z12, Z12
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z12
+	VPSRLQ      $0x20, Z13, Z29
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z29, Z29
 	VPMOVZXBD   16(BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z13, Z13
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z13, Z13
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z13
+	VPSRLQ      $0x20, Z14, Z29
+	VPMULDQ     128(CX), Z14, Z14
+	VPMULDQ     132(CX), Z29, Z29
 	VPMOVZXBD.Z 32(BX), K3, Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z14, Z14
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z14, Z14
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z14
+	JMP         ready22
+
+signed20:
+	TESTQ       DX, DX
+	JZ          plain21
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z12, Z29
+	VPMULDQ     Z28, Z12, Z12
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z12
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z13, Z29
+	VPMULDQ     Z28, Z13, Z13
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z13
+	VMOVUPS     128(CX), Z28
+	VPMOVD2M    Z14, K2
+	VMOVDQU32   128(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z14, Z29
+	VPMULDQ     Z28, Z14, Z14
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z14
+	JMP         ready22
+
+plain21:
+	VPSRLQ      $0x20, Z12, Z29
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z12
+	VPSRLQ      $0x20, Z13, Z29
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z13
+	VPSRLQ      $0x20, Z14, Z29
+	VPMULDQ     128(CX), Z14, Z14
+	VPMULDQ     132(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z14
 
 ready22:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
-	VCVTPS2DQ Z14, Z14
-	VPACKSSDW Z14, Z14, Z14
-	VPADDSW   Z24, Z14, Z14
-	VPACKSSDW Z13, Z12, Z12
-	VPADDSW   Z24, Z12, Z12
-	VPACKUSWB Z14, Z12, Z12
-	VPMAXUB   Z25, Z12, Z12
-	VPMINUB   Z26, Z12, Z12
-	VPERMD    Z12, Z27, Z12
-	VMOVDQU8  Z12, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain23
-	VPMOVD2M  Z15, K2
-	VCVTDQ2PS Z15, Z15
-	VMULPS    (DX), Z15, Z28
-	VMULPS    (CX), Z15, Z15
-	VMOVAPS   Z28, K2, Z15
-	VPMOVD2M  Z16, K2
-	VCVTDQ2PS Z16, Z16
-	VMULPS    64(DX), Z16, Z28
-	VMULPS    64(CX), Z16, Z16
-	VMOVAPS   Z28, K2, Z16
-	VPMOVD2M  Z17, K2
-	VCVTDQ2PS Z17, Z17
-	VMULPS    128(DX), Z17, Z28
-	VMULPS    128(CX), Z17, Z17
-	VMOVAPS   Z28, K2, Z17
-	JMP       scaled24
-
-plain23:
-	VCVTDQ2PS Z15, Z15
-	VMULPS    (CX), Z15, Z15
-	VCVTDQ2PS Z16, Z16
-	VMULPS    64(CX), Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    128(CX), Z17, Z17
-
-scaled24:
+	VPACKSSDW   Z14, Z14, Z14
+	VPADDSW     Z24, Z14, Z14
+	VPACKSSDW   Z13, Z12, Z12
+	VPADDSW     Z24, Z12, Z12
+	VPACKUSWB   Z14, Z12, Z12
+	VPMAXUB     Z25, Z12, Z12
+	VPMINUB     Z26, Z12, Z12
+	VPERMD      Z12, Z27, Z12
+	VMOVDQU8    Z12, K1, (AX)
+	MOVLQSX     20(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready25
+	JZ          signed23
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z15, Z29
+	VPMULDQ     (CX), Z15, Z15
+	VPMULDQ     4(CX), Z29, Z29
 	VPMOVZXBD   (BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z15, Z15
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z15, Z15
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z15
+	VPSRLQ      $0x20, Z16, Z29
+	VPMULDQ     64(CX), Z16, Z16
+	VPMULDQ     68(CX), Z29, Z29
 	VPMOVZXBD   16(BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z16, Z16
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z16, Z16
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z16
+	VPSRLQ      $0x20, Z17, Z29
+	VPMULDQ     128(CX), Z17, Z17
+	VPMULDQ     132(CX), Z29, Z29
 	VPMOVZXBD.Z 32(BX), K3, Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z17, Z17
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z17, Z17
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z17
+	JMP         ready25
+
+signed23:
+	TESTQ       DX, DX
+	JZ          plain24
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z15, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z15, Z29
+	VPMULDQ     Z28, Z15, Z15
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z15
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z16, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z16, Z29
+	VPMULDQ     Z28, Z16, Z16
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z16
+	VMOVUPS     128(CX), Z28
+	VPMOVD2M    Z17, K2
+	VMOVDQU32   128(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z17, Z29
+	VPMULDQ     Z28, Z17, Z17
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z17
+	JMP         ready25
+
+plain24:
+	VPSRLQ      $0x20, Z15, Z29
+	VPMULDQ     (CX), Z15, Z15
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z15
+	VPSRLQ      $0x20, Z16, Z29
+	VPMULDQ     64(CX), Z16, Z16
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z16
+	VPSRLQ      $0x20, Z17, Z29
+	VPMULDQ     128(CX), Z17, Z17
+	VPMULDQ     132(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z17
 
 ready25:
-	VCVTPS2DQ Z15, Z15
-	VCVTPS2DQ Z16, Z16
-	VCVTPS2DQ Z17, Z17
-	VPACKSSDW Z17, Z17, Z17
-	VPADDSW   Z24, Z17, Z17
-	VPACKSSDW Z16, Z15, Z15
-	VPADDSW   Z24, Z15, Z15
-	VPACKUSWB Z17, Z15, Z15
-	VPMAXUB   Z25, Z15, Z15
-	VPMINUB   Z26, Z15, Z15
-	VPERMD    Z15, Z27, Z15
-	VMOVDQU8  Z15, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain26
-	VPMOVD2M  Z18, K2
-	VCVTDQ2PS Z18, Z18
-	VMULPS    (DX), Z18, Z28
-	VMULPS    (CX), Z18, Z18
-	VMOVAPS   Z28, K2, Z18
-	VPMOVD2M  Z19, K2
-	VCVTDQ2PS Z19, Z19
-	VMULPS    64(DX), Z19, Z28
-	VMULPS    64(CX), Z19, Z19
-	VMOVAPS   Z28, K2, Z19
-	VPMOVD2M  Z20, K2
-	VCVTDQ2PS Z20, Z20
-	VMULPS    128(DX), Z20, Z28
-	VMULPS    128(CX), Z20, Z20
-	VMOVAPS   Z28, K2, Z20
-	JMP       scaled27
-
-plain26:
-	VCVTDQ2PS Z18, Z18
-	VMULPS    (CX), Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    64(CX), Z19, Z19
-	VCVTDQ2PS Z20, Z20
-	VMULPS    128(CX), Z20, Z20
-
-scaled27:
+	VPACKSSDW   Z17, Z17, Z17
+	VPADDSW     Z24, Z17, Z17
+	VPACKSSDW   Z16, Z15, Z15
+	VPADDSW     Z24, Z15, Z15
+	VPACKUSWB   Z17, Z15, Z15
+	VPMAXUB     Z25, Z15, Z15
+	VPMINUB     Z26, Z15, Z15
+	VPERMD      Z15, Z27, Z15
+	VMOVDQU8    Z15, K1, (AX)
+	MOVLQSX     24(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready28
+	JZ          signed26
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z18, Z29
+	VPMULDQ     (CX), Z18, Z18
+	VPMULDQ     4(CX), Z29, Z29
 	VPMOVZXBD   (BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z18, Z18
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z18, Z18
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z18, Z18
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z18, Z18
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z18
+	VPSRLQ      $0x20, Z19, Z29
+	VPMULDQ     64(CX), Z19, Z19
+	VPMULDQ     68(CX), Z29, Z29
 	VPMOVZXBD   16(BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z19, Z19
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z19, Z19
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z19, Z19
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z19
+	VPSRLQ      $0x20, Z20, Z29
+	VPMULDQ     128(CX), Z20, Z20
+	VPMULDQ     132(CX), Z29, Z29
 	VPMOVZXBD.Z 32(BX), K3, Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z20, Z20
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z20, Z20
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z20, Z20
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z20
+	JMP         ready28
+
+signed26:
+	TESTQ       DX, DX
+	JZ          plain27
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z18, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z18, Z29
+	VPMULDQ     Z28, Z18, Z18
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z18, Z18
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z18, Z18
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z18
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z19, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z19, Z29
+	VPMULDQ     Z28, Z19, Z19
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z19, Z19
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z19
+	VMOVUPS     128(CX), Z28
+	VPMOVD2M    Z20, K2
+	VMOVDQU32   128(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z20, Z29
+	VPMULDQ     Z28, Z20, Z20
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z20, Z20
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z20
+	JMP         ready28
+
+plain27:
+	VPSRLQ      $0x20, Z18, Z29
+	VPMULDQ     (CX), Z18, Z18
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z18, Z18
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z18, Z18
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z18
+	VPSRLQ      $0x20, Z19, Z29
+	VPMULDQ     64(CX), Z19, Z19
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z19, Z19
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z19
+	VPSRLQ      $0x20, Z20, Z29
+	VPMULDQ     128(CX), Z20, Z20
+	VPMULDQ     132(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z20, Z20
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z20
 
 ready28:
-	VCVTPS2DQ Z18, Z18
-	VCVTPS2DQ Z19, Z19
-	VCVTPS2DQ Z20, Z20
-	VPACKSSDW Z20, Z20, Z20
-	VPADDSW   Z24, Z20, Z20
-	VPACKSSDW Z19, Z18, Z18
-	VPADDSW   Z24, Z18, Z18
-	VPACKUSWB Z20, Z18, Z18
-	VPMAXUB   Z25, Z18, Z18
-	VPMINUB   Z26, Z18, Z18
-	VPERMD    Z18, Z27, Z18
-	VMOVDQU8  Z18, K1, (AX)
-	MOVLQSX   28(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain29
-	VPMOVD2M  Z21, K2
-	VCVTDQ2PS Z21, Z21
-	VMULPS    (DX), Z21, Z28
-	VMULPS    (CX), Z21, Z21
-	VMOVAPS   Z28, K2, Z21
-	VPMOVD2M  Z22, K2
-	VCVTDQ2PS Z22, Z22
-	VMULPS    64(DX), Z22, Z28
-	VMULPS    64(CX), Z22, Z22
-	VMOVAPS   Z28, K2, Z22
-	VPMOVD2M  Z23, K2
-	VCVTDQ2PS Z23, Z23
-	VMULPS    128(DX), Z23, Z28
-	VMULPS    128(CX), Z23, Z23
-	VMOVAPS   Z28, K2, Z23
-	JMP       scaled30
-
-plain29:
-	VCVTDQ2PS Z21, Z21
-	VMULPS    (CX), Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    64(CX), Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    128(CX), Z23, Z23
-
-scaled30:
+	VPACKSSDW   Z20, Z20, Z20
+	VPADDSW     Z24, Z20, Z20
+	VPACKSSDW   Z19, Z18, Z18
+	VPADDSW     Z24, Z18, Z18
+	VPACKUSWB   Z20, Z18, Z18
+	VPMAXUB     Z25, Z18, Z18
+	VPMINUB     Z26, Z18, Z18
+	VPERMD      Z18, Z27, Z18
+	VMOVDQU8    Z18, K1, (AX)
+	MOVLQSX     28(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready31
+	JZ          signed29
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z21, Z29
+	VPMULDQ     (CX), Z21, Z21
+	VPMULDQ     4(CX), Z29, Z29
 	VPMOVZXBD   (BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z21, Z21
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z21, Z21
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z21, Z21
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z21
+	VPSRLQ      $0x20, Z22, Z29
+	VPMULDQ     64(CX), Z22, Z22
+	VPMULDQ     68(CX), Z29, Z29
 	VPMOVZXBD   16(BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z22, Z22
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z22, Z22
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z22, Z22
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z22, Z22
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z22
+	VPSRLQ      $0x20, Z23, Z29
+	VPMULDQ     128(CX), Z23, Z23
+	VPMULDQ     132(CX), Z29, Z29
 	VPMOVZXBD.Z 32(BX), K3, Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z23, Z23
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z23, Z23
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z23, Z23
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z23
+	JMP         ready31
+
+signed29:
+	TESTQ       DX, DX
+	JZ          plain30
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z21, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z21, Z29
+	VPMULDQ     Z28, Z21, Z21
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z21, Z21
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z21
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z22, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z22, Z29
+	VPMULDQ     Z28, Z22, Z22
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z22, Z22
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z22, Z22
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z22
+	VMOVUPS     128(CX), Z28
+	VPMOVD2M    Z23, K2
+	VMOVDQU32   128(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z23, Z29
+	VPMULDQ     Z28, Z23, Z23
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z23, Z23
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z23
+	JMP         ready31
+
+plain30:
+	VPSRLQ      $0x20, Z21, Z29
+	VPMULDQ     (CX), Z21, Z21
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z21, Z21
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z21
+	VPSRLQ      $0x20, Z22, Z29
+	VPMULDQ     64(CX), Z22, Z22
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z22, Z22
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z22, Z22
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z22
+	VPSRLQ      $0x20, Z23, Z29
+	VPMULDQ     128(CX), Z23, Z23
+	VPMULDQ     132(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z23, Z23
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z23
 
 ready31:
-	VCVTPS2DQ Z21, Z21
-	VCVTPS2DQ Z22, Z22
-	VCVTPS2DQ Z23, Z23
 	VPACKSSDW Z23, Z23, Z23
 	VPADDSW   Z24, Z23, Z23
 	VPACKSSDW Z22, Z21, Z21
@@ -14046,8 +21858,8 @@ tile1:
 	ADDQ    R15, AX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -14103,7 +21915,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -14120,80 +21932,172 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z11
 	VPBROADCASTD 144(BP), Z4
 	VPBROADCASTD 152(BP), Z5
 	VPBROADCASTD 156(BP), Z6
-	VPMOVZXBD    168(BP), Z7
+	VPMOVZXBD    208(BP), Z7
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z8
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z8, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z8
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z8, K2, Z1
-	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(DX), Z2, Z8
-	VMULPS       128(CX), Z2, Z2
-	VMOVAPS      Z8, K2, Z2
-	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(DX), Z3, Z8
-	VMULPS       192(CX), Z3, Z3
-	VMOVAPS      Z8, K2, Z3
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z9
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z9, Z9
+	VPMOVZXBD    (BX), Z8
+	VPSUBD.BCST  148(BP), Z8, Z8
+	VPSRLQ       $0x20, Z8, Z10
+	VPMULDQ      Z11, Z8, Z8
+	VPMULDQ      Z11, Z10, Z10
+	VPADDQ       Z8, Z0, Z0
+	VPADDQ       Z10, Z9, Z9
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z9, Z9
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z9, Z9
+	VMOVDQA32    Z9, K4, Z0
+	VPSRLQ       $0x20, Z1, Z9
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z9, Z9
+	VPMOVZXBD    16(BX), Z8
+	VPSUBD.BCST  148(BP), Z8, Z8
+	VPSRLQ       $0x20, Z8, Z10
+	VPMULDQ      Z11, Z8, Z8
+	VPMULDQ      Z11, Z10, Z10
+	VPADDQ       Z8, Z1, Z1
+	VPADDQ       Z10, Z9, Z9
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z9, Z9
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z9, Z9
+	VMOVDQA32    Z9, K4, Z1
+	VPSRLQ       $0x20, Z2, Z9
+	VPMULDQ      128(CX), Z2, Z2
+	VPMULDQ      132(CX), Z9, Z9
+	VPMOVZXBD    32(BX), Z8
+	VPSUBD.BCST  148(BP), Z8, Z8
+	VPSRLQ       $0x20, Z8, Z10
+	VPMULDQ      Z11, Z8, Z8
+	VPMULDQ      Z11, Z10, Z10
+	VPADDQ       Z8, Z2, Z2
+	VPADDQ       Z10, Z9, Z9
+	VPADDQ.BCST  160(BP), Z2, Z2
+	VPADDQ.BCST  160(BP), Z9, Z9
+	VPSRLQ       168(BP), Z2, Z2
+	VPSLLQ       184(BP), Z9, Z9
+	VMOVDQA32    Z9, K4, Z2
+	VPSRLQ       $0x20, Z3, Z9
+	VPMULDQ      192(CX), Z3, Z3
+	VPMULDQ      196(CX), Z9, Z9
+	VPMOVZXBD.Z  48(BX), K3, Z8
+	VPSUBD.BCST  148(BP), Z8, Z8
+	VPSRLQ       $0x20, Z8, Z10
+	VPMULDQ      Z11, Z8, Z8
+	VPMULDQ      Z11, Z10, Z10
+	VPADDQ       Z8, Z3, Z3
+	VPADDQ       Z10, Z9, Z9
+	VPADDQ.BCST  160(BP), Z3, Z3
+	VPADDQ.BCST  160(BP), Z9, Z9
+	VPSRLQ       168(BP), Z3, Z3
+	VPSLLQ       184(BP), Z9, Z9
+	VMOVDQA32    Z9, K4, Z3
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(CX), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(CX), Z3, Z3
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z8
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z8
+	VPSRLQ      $0x20, Z8, Z10
+	VPSRLQ      $0x20, Z0, Z9
+	VPMULDQ     Z8, Z0, Z0
+	VPMULDQ     Z10, Z9, Z9
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z0
+	VMOVUPS     64(CX), Z8
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z8
+	VPSRLQ      $0x20, Z8, Z10
+	VPSRLQ      $0x20, Z1, Z9
+	VPMULDQ     Z8, Z1, Z1
+	VPMULDQ     Z10, Z9, Z9
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z1
+	VMOVUPS     128(CX), Z8
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   128(DX), K2, Z8
+	VPSRLQ      $0x20, Z8, Z10
+	VPSRLQ      $0x20, Z2, Z9
+	VPMULDQ     Z8, Z2, Z2
+	VPMULDQ     Z10, Z9, Z9
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z2
+	VMOVUPS     192(CX), Z8
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   192(DX), K2, Z8
+	VPSRLQ      $0x20, Z8, Z10
+	VPSRLQ      $0x20, Z3, Z9
+	VPMULDQ     Z8, Z3, Z3
+	VPMULDQ     Z10, Z9, Z9
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z3
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z8
-	VPSUBD.BCST 148(BP), Z8, Z8
-	VCVTDQ2PS   Z8, Z8
-	VMULPS.BCST 160(BP), Z8, Z8
-	VADDPS      Z8, Z0, Z0
-	VPMOVZXBD   16(BX), Z8
-	VPSUBD.BCST 148(BP), Z8, Z8
-	VCVTDQ2PS   Z8, Z8
-	VMULPS.BCST 160(BP), Z8, Z8
-	VADDPS      Z8, Z1, Z1
-	VPMOVZXBD   32(BX), Z8
-	VPSUBD.BCST 148(BP), Z8, Z8
-	VCVTDQ2PS   Z8, Z8
-	VMULPS.BCST 160(BP), Z8, Z8
-	VADDPS      Z8, Z2, Z2
-	VPMOVZXBD.Z 48(BX), K3, Z8
-	VPSUBD.BCST 148(BP), Z8, Z8
-	VCVTDQ2PS   Z8, Z8
-	VMULPS.BCST 160(BP), Z8, Z8
-	VADDPS      Z8, Z3, Z3
+plain9:
+	VPSRLQ      $0x20, Z0, Z9
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z9, Z9
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z0
+	VPSRLQ      $0x20, Z1, Z9
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z9, Z9
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z1
+	VPSRLQ      $0x20, Z2, Z9
+	VPMULDQ     128(CX), Z2, Z2
+	VPMULDQ     132(CX), Z9, Z9
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z2
+	VPSRLQ      $0x20, Z3, Z9
+	VPMULDQ     192(CX), Z3, Z3
+	VPMULDQ     196(CX), Z9, Z9
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z9, Z9
+	VMOVDQA32   Z9, K4, Z3
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
 	VPACKSSDW Z3, Z2, Z2
 	VPADDSW   Z4, Z2, Z2
 	VPACKSSDW Z1, Z0, Z0
@@ -14237,8 +22141,8 @@ tile1:
 	ADDQ    R15, BX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -14309,7 +22213,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -14332,155 +22236,336 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z15
 	VPBROADCASTD 144(BP), Z8
 	VPBROADCASTD 152(BP), Z9
 	VPBROADCASTD 156(BP), Z10
-	VPMOVZXBD    168(BP), Z11
+	VPMOVZXBD    208(BP), Z11
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z12
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z12, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z12
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z12, K2, Z1
-	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(DX), Z2, Z12
-	VMULPS       128(CX), Z2, Z2
-	VMOVAPS      Z12, K2, Z2
-	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(DX), Z3, Z12
-	VMULPS       192(CX), Z3, Z3
-	VMOVAPS      Z12, K2, Z3
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z13
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z13, Z13
+	VPMOVZXBD    (BX), Z12
+	VPSUBD.BCST  148(BP), Z12, Z12
+	VPSRLQ       $0x20, Z12, Z14
+	VPMULDQ      Z15, Z12, Z12
+	VPMULDQ      Z15, Z14, Z14
+	VPADDQ       Z12, Z0, Z0
+	VPADDQ       Z14, Z13, Z13
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z13, Z13
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z13, Z13
+	VMOVDQA32    Z13, K4, Z0
+	VPSRLQ       $0x20, Z1, Z13
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z13, Z13
+	VPMOVZXBD    16(BX), Z12
+	VPSUBD.BCST  148(BP), Z12, Z12
+	VPSRLQ       $0x20, Z12, Z14
+	VPMULDQ      Z15, Z12, Z12
+	VPMULDQ      Z15, Z14, Z14
+	VPADDQ       Z12, Z1, Z1
+	VPADDQ       Z14, Z13, Z13
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z13, Z13
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z13, Z13
+	VMOVDQA32    Z13, K4, Z1
+	VPSRLQ       $0x20, Z2, Z13
+	VPMULDQ      128(CX), Z2, Z2
+	VPMULDQ      132(CX), Z13, Z13
+	VPMOVZXBD    32(BX), Z12
+	VPSUBD.BCST  148(BP), Z12, Z12
+	VPSRLQ       $0x20, Z12, Z14
+	VPMULDQ      Z15, Z12, Z12
+	VPMULDQ      Z15, Z14, Z14
+	VPADDQ       Z12, Z2, Z2
+	VPADDQ       Z14, Z13, Z13
+	VPADDQ.BCST  160(BP), Z2, Z2
+	VPADDQ.BCST  160(BP), Z13, Z13
+	VPSRLQ       168(BP), Z2, Z2
+	VPSLLQ       184(BP), Z13, Z13
+	VMOVDQA32    Z13, K4, Z2
+	VPSRLQ       $0x20, Z3, Z13
+	VPMULDQ      192(CX), Z3, Z3
+	VPMULDQ      196(CX), Z13, Z13
+	VPMOVZXBD.Z  48(BX), K3, Z12
+	VPSUBD.BCST  148(BP), Z12, Z12
+	VPSRLQ       $0x20, Z12, Z14
+	VPMULDQ      Z15, Z12, Z12
+	VPMULDQ      Z15, Z14, Z14
+	VPADDQ       Z12, Z3, Z3
+	VPADDQ       Z14, Z13, Z13
+	VPADDQ.BCST  160(BP), Z3, Z3
+	VPADDQ.BCST  160(BP), Z13, Z13
+	VPSRLQ       168(BP), Z3, Z3
+	VPSLLQ       184(BP), Z13, Z13
+	VMOVDQA32    Z13, K4, Z3
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(CX), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(CX), Z3, Z3
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z12
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z12
+	VPSRLQ      $0x20, Z12, Z14
+	VPSRLQ      $0x20, Z0, Z13
+	VPMULDQ     Z12, Z0, Z0
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z0
+	VMOVUPS     64(CX), Z12
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z12
+	VPSRLQ      $0x20, Z12, Z14
+	VPSRLQ      $0x20, Z1, Z13
+	VPMULDQ     Z12, Z1, Z1
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z1
+	VMOVUPS     128(CX), Z12
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   128(DX), K2, Z12
+	VPSRLQ      $0x20, Z12, Z14
+	VPSRLQ      $0x20, Z2, Z13
+	VPMULDQ     Z12, Z2, Z2
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z2
+	VMOVUPS     192(CX), Z12
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   192(DX), K2, Z12
+	VPSRLQ      $0x20, Z12, Z14
+	VPSRLQ      $0x20, Z3, Z13
+	VPMULDQ     Z12, Z3, Z3
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z3
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z12
-	VPSUBD.BCST 148(BP), Z12, Z12
-	VCVTDQ2PS   Z12, Z12
-	VMULPS.BCST 160(BP), Z12, Z12
-	VADDPS      Z12, Z0, Z0
-	VPMOVZXBD   16(BX), Z12
-	VPSUBD.BCST 148(BP), Z12, Z12
-	VCVTDQ2PS   Z12, Z12
-	VMULPS.BCST 160(BP), Z12, Z12
-	VADDPS      Z12, Z1, Z1
-	VPMOVZXBD   32(BX), Z12
-	VPSUBD.BCST 148(BP), Z12, Z12
-	VCVTDQ2PS   Z12, Z12
-	VMULPS.BCST 160(BP), Z12, Z12
-	VADDPS      Z12, Z2, Z2
-	VPMOVZXBD.Z 48(BX), K3, Z12
-	VPSUBD.BCST 148(BP), Z12, Z12
-	VCVTDQ2PS   Z12, Z12
-	VMULPS.BCST 160(BP), Z12, Z12
-	VADDPS      Z12, Z3, Z3
+plain9:
+	VPSRLQ      $0x20, Z0, Z13
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z13, Z13
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z0
+	VPSRLQ      $0x20, Z1, Z13
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z13, Z13
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z1
+	VPSRLQ      $0x20, Z2, Z13
+	VPMULDQ     128(CX), Z2, Z2
+	VPMULDQ     132(CX), Z13, Z13
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z2
+	VPSRLQ      $0x20, Z3, Z13
+	VPMULDQ     192(CX), Z3, Z3
+	VPMULDQ     196(CX), Z13, Z13
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z3
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z8, Z2, Z2
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z8, Z0, Z0
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB   Z9, Z0, Z0
-	VPMINUB   Z10, Z0, Z0
-	VPERMD    Z0, Z11, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (DX), Z4, Z12
-	VMULPS    (CX), Z4, Z4
-	VMOVAPS   Z12, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(DX), Z5, Z12
-	VMULPS    64(CX), Z5, Z5
-	VMOVAPS   Z12, K2, Z5
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(DX), Z6, Z12
-	VMULPS    128(CX), Z6, Z6
-	VMOVAPS   Z12, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(DX), Z7, Z12
-	VMULPS    192(CX), Z7, Z7
-	VMOVAPS   Z12, K2, Z7
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (CX), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(CX), Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(CX), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(CX), Z7, Z7
-
-scaled12:
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z8, Z2, Z2
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z8, Z0, Z0
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z9, Z0, Z0
+	VPMINUB     Z10, Z0, Z0
+	VPERMD      Z0, Z11, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z4, Z13
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z13, Z13
 	VPMOVZXBD   (BX), Z12
 	VPSUBD.BCST 148(BP), Z12, Z12
-	VCVTDQ2PS   Z12, Z12
-	VMULPS.BCST 160(BP), Z12, Z12
-	VADDPS      Z12, Z4, Z4
+	VPSRLQ      $0x20, Z12, Z14
+	VPMULDQ     Z15, Z12, Z12
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ      Z12, Z4, Z4
+	VPADDQ      Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z4
+	VPSRLQ      $0x20, Z5, Z13
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z13, Z13
 	VPMOVZXBD   16(BX), Z12
 	VPSUBD.BCST 148(BP), Z12, Z12
-	VCVTDQ2PS   Z12, Z12
-	VMULPS.BCST 160(BP), Z12, Z12
-	VADDPS      Z12, Z5, Z5
+	VPSRLQ      $0x20, Z12, Z14
+	VPMULDQ     Z15, Z12, Z12
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ      Z12, Z5, Z5
+	VPADDQ      Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z5
+	VPSRLQ      $0x20, Z6, Z13
+	VPMULDQ     128(CX), Z6, Z6
+	VPMULDQ     132(CX), Z13, Z13
 	VPMOVZXBD   32(BX), Z12
 	VPSUBD.BCST 148(BP), Z12, Z12
-	VCVTDQ2PS   Z12, Z12
-	VMULPS.BCST 160(BP), Z12, Z12
-	VADDPS      Z12, Z6, Z6
+	VPSRLQ      $0x20, Z12, Z14
+	VPMULDQ     Z15, Z12, Z12
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ      Z12, Z6, Z6
+	VPADDQ      Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z6
+	VPSRLQ      $0x20, Z7, Z13
+	VPMULDQ     192(CX), Z7, Z7
+	VPMULDQ     196(CX), Z13, Z13
 	VPMOVZXBD.Z 48(BX), K3, Z12
 	VPSUBD.BCST 148(BP), Z12, Z12
-	VCVTDQ2PS   Z12, Z12
-	VMULPS.BCST 160(BP), Z12, Z12
-	VADDPS      Z12, Z7, Z7
+	VPSRLQ      $0x20, Z12, Z14
+	VPMULDQ     Z15, Z12, Z12
+	VPMULDQ     Z15, Z14, Z14
+	VPADDQ      Z12, Z7, Z7
+	VPADDQ      Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z7
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z12
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (DX), K2, Z12
+	VPSRLQ      $0x20, Z12, Z14
+	VPSRLQ      $0x20, Z4, Z13
+	VPMULDQ     Z12, Z4, Z4
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z4
+	VMOVUPS     64(CX), Z12
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(DX), K2, Z12
+	VPSRLQ      $0x20, Z12, Z14
+	VPSRLQ      $0x20, Z5, Z13
+	VPMULDQ     Z12, Z5, Z5
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z5
+	VMOVUPS     128(CX), Z12
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   128(DX), K2, Z12
+	VPSRLQ      $0x20, Z12, Z14
+	VPSRLQ      $0x20, Z6, Z13
+	VPMULDQ     Z12, Z6, Z6
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z6
+	VMOVUPS     192(CX), Z12
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   192(DX), K2, Z12
+	VPSRLQ      $0x20, Z12, Z14
+	VPSRLQ      $0x20, Z7, Z13
+	VPMULDQ     Z12, Z7, Z7
+	VPMULDQ     Z14, Z13, Z13
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z7
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z4, Z13
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z13, Z13
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z4
+	VPSRLQ      $0x20, Z5, Z13
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z13, Z13
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z5
+	VPSRLQ      $0x20, Z6, Z13
+	VPMULDQ     128(CX), Z6, Z6
+	VPMULDQ     132(CX), Z13, Z13
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z6
+	VPSRLQ      $0x20, Z7, Z13
+	VPMULDQ     192(CX), Z7, Z7
+	VPMULDQ     196(CX), Z13, Z13
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z13, Z13
+	VMOVDQA32   Z13, K4, Z7
 
 ready13:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
 	VPACKSSDW Z7, Z6, Z6
 	VPADDSW   Z8, Z6, Z6
 	VPACKSSDW Z5, Z4, Z4
@@ -14530,8 +22615,8 @@ tile1:
 	ADDQ    R15, CX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -14617,7 +22702,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -14646,230 +22731,500 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z19
 	VPBROADCASTD 144(BP), Z12
 	VPBROADCASTD 152(BP), Z13
 	VPBROADCASTD 156(BP), Z14
-	VPMOVZXBD    168(BP), Z15
+	VPMOVZXBD    208(BP), Z15
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z16
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z16, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z16
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z16, K2, Z1
-	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(DX), Z2, Z16
-	VMULPS       128(CX), Z2, Z2
-	VMOVAPS      Z16, K2, Z2
-	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(DX), Z3, Z16
-	VMULPS       192(CX), Z3, Z3
-	VMOVAPS      Z16, K2, Z3
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z17
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z17, Z17
+	VPMOVZXBD    (BX), Z16
+	VPSUBD.BCST  148(BP), Z16, Z16
+	VPSRLQ       $0x20, Z16, Z18
+	VPMULDQ      Z19, Z16, Z16
+	VPMULDQ      Z19, Z18, Z18
+	VPADDQ       Z16, Z0, Z0
+	VPADDQ       Z18, Z17, Z17
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z17, Z17
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z17, Z17
+	VMOVDQA32    Z17, K4, Z0
+	VPSRLQ       $0x20, Z1, Z17
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z17, Z17
+	VPMOVZXBD    16(BX), Z16
+	VPSUBD.BCST  148(BP), Z16, Z16
+	VPSRLQ       $0x20, Z16, Z18
+	VPMULDQ      Z19, Z16, Z16
+	VPMULDQ      Z19, Z18, Z18
+	VPADDQ       Z16, Z1, Z1
+	VPADDQ       Z18, Z17, Z17
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z17, Z17
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z17, Z17
+	VMOVDQA32    Z17, K4, Z1
+	VPSRLQ       $0x20, Z2, Z17
+	VPMULDQ      128(CX), Z2, Z2
+	VPMULDQ      132(CX), Z17, Z17
+	VPMOVZXBD    32(BX), Z16
+	VPSUBD.BCST  148(BP), Z16, Z16
+	VPSRLQ       $0x20, Z16, Z18
+	VPMULDQ      Z19, Z16, Z16
+	VPMULDQ      Z19, Z18, Z18
+	VPADDQ       Z16, Z2, Z2
+	VPADDQ       Z18, Z17, Z17
+	VPADDQ.BCST  160(BP), Z2, Z2
+	VPADDQ.BCST  160(BP), Z17, Z17
+	VPSRLQ       168(BP), Z2, Z2
+	VPSLLQ       184(BP), Z17, Z17
+	VMOVDQA32    Z17, K4, Z2
+	VPSRLQ       $0x20, Z3, Z17
+	VPMULDQ      192(CX), Z3, Z3
+	VPMULDQ      196(CX), Z17, Z17
+	VPMOVZXBD.Z  48(BX), K3, Z16
+	VPSUBD.BCST  148(BP), Z16, Z16
+	VPSRLQ       $0x20, Z16, Z18
+	VPMULDQ      Z19, Z16, Z16
+	VPMULDQ      Z19, Z18, Z18
+	VPADDQ       Z16, Z3, Z3
+	VPADDQ       Z18, Z17, Z17
+	VPADDQ.BCST  160(BP), Z3, Z3
+	VPADDQ.BCST  160(BP), Z17, Z17
+	VPSRLQ       168(BP), Z3, Z3
+	VPSLLQ       184(BP), Z17, Z17
+	VMOVDQA32    Z17, K4, Z3
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(CX), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(CX), Z3, Z3
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z0, Z17
+	VPMULDQ     Z16, Z0, Z0
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z0
+	VMOVUPS     64(CX), Z16
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z1, Z17
+	VPMULDQ     Z16, Z1, Z1
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z1
+	VMOVUPS     128(CX), Z16
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   128(DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z2, Z17
+	VPMULDQ     Z16, Z2, Z2
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z2
+	VMOVUPS     192(CX), Z16
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   192(DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z3, Z17
+	VPMULDQ     Z16, Z3, Z3
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z3
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z16
-	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z0, Z0
-	VPMOVZXBD   16(BX), Z16
-	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z1, Z1
-	VPMOVZXBD   32(BX), Z16
-	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z2, Z2
-	VPMOVZXBD.Z 48(BX), K3, Z16
-	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z3, Z3
+plain9:
+	VPSRLQ      $0x20, Z0, Z17
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z0
+	VPSRLQ      $0x20, Z1, Z17
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z1
+	VPSRLQ      $0x20, Z2, Z17
+	VPMULDQ     128(CX), Z2, Z2
+	VPMULDQ     132(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z2
+	VPSRLQ      $0x20, Z3, Z17
+	VPMULDQ     192(CX), Z3, Z3
+	VPMULDQ     196(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z3
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z12, Z2, Z2
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z12, Z0, Z0
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB   Z13, Z0, Z0
-	VPMINUB   Z14, Z0, Z0
-	VPERMD    Z0, Z15, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (DX), Z4, Z16
-	VMULPS    (CX), Z4, Z4
-	VMOVAPS   Z16, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(DX), Z5, Z16
-	VMULPS    64(CX), Z5, Z5
-	VMOVAPS   Z16, K2, Z5
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(DX), Z6, Z16
-	VMULPS    128(CX), Z6, Z6
-	VMOVAPS   Z16, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(DX), Z7, Z16
-	VMULPS    192(CX), Z7, Z7
-	VMOVAPS   Z16, K2, Z7
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (CX), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(CX), Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(CX), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(CX), Z7, Z7
-
-scaled12:
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z12, Z2, Z2
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z12, Z0, Z0
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z13, Z0, Z0
+	VPMINUB     Z14, Z0, Z0
+	VPERMD      Z0, Z15, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z4, Z17
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z17, Z17
 	VPMOVZXBD   (BX), Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z4, Z4
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z4, Z4
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z4
+	VPSRLQ      $0x20, Z5, Z17
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z17, Z17
 	VPMOVZXBD   16(BX), Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z5, Z5
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z5, Z5
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z5
+	VPSRLQ      $0x20, Z6, Z17
+	VPMULDQ     128(CX), Z6, Z6
+	VPMULDQ     132(CX), Z17, Z17
 	VPMOVZXBD   32(BX), Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z6, Z6
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z6, Z6
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z6
+	VPSRLQ      $0x20, Z7, Z17
+	VPMULDQ     192(CX), Z7, Z7
+	VPMULDQ     196(CX), Z17, Z17
 	VPMOVZXBD.Z 48(BX), K3, Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z7, Z7
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z7, Z7
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z7
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z4, Z17
+	VPMULDQ     Z16, Z4, Z4
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z4
+	VMOVUPS     64(CX), Z16
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z5, Z17
+	VPMULDQ     Z16, Z5, Z5
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z5
+	VMOVUPS     128(CX), Z16
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   128(DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z6, Z17
+	VPMULDQ     Z16, Z6, Z6
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z6
+	VMOVUPS     192(CX), Z16
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   192(DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z7, Z17
+	VPMULDQ     Z16, Z7, Z7
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z7
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z4, Z17
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z4
+	VPSRLQ      $0x20, Z5, Z17
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z5
+	VPSRLQ      $0x20, Z6, Z17
+	VPMULDQ     128(CX), Z6, Z6
+	VPMULDQ     132(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z6
+	VPSRLQ      $0x20, Z7, Z17
+	VPMULDQ     192(CX), Z7, Z7
+	VPMULDQ     196(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z7
 
 ready13:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z12, Z6, Z6
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z12, Z4, Z4
-	VPACKUSWB Z6, Z4, Z4
-	VPMAXUB   Z13, Z4, Z4
-	VPMINUB   Z14, Z4, Z4
-	VPERMD    Z4, Z15, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (DX), Z8, Z16
-	VMULPS    (CX), Z8, Z8
-	VMOVAPS   Z16, K2, Z8
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(DX), Z9, Z16
-	VMULPS    64(CX), Z9, Z9
-	VMOVAPS   Z16, K2, Z9
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(DX), Z10, Z16
-	VMULPS    128(CX), Z10, Z10
-	VMOVAPS   Z16, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(DX), Z11, Z16
-	VMULPS    192(CX), Z11, Z11
-	VMOVAPS   Z16, K2, Z11
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (CX), Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(CX), Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(CX), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(CX), Z11, Z11
-
-scaled15:
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z12, Z6, Z6
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z12, Z4, Z4
+	VPACKUSWB   Z6, Z4, Z4
+	VPMAXUB     Z13, Z4, Z4
+	VPMINUB     Z14, Z4, Z4
+	VPERMD      Z4, Z15, Z4
+	VMOVDQU8    Z4, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z8, Z17
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z17, Z17
 	VPMOVZXBD   (BX), Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z8, Z8
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z8, Z8
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z8
+	VPSRLQ      $0x20, Z9, Z17
+	VPMULDQ     64(CX), Z9, Z9
+	VPMULDQ     68(CX), Z17, Z17
 	VPMOVZXBD   16(BX), Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z9, Z9
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z9, Z9
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z9
+	VPSRLQ      $0x20, Z10, Z17
+	VPMULDQ     128(CX), Z10, Z10
+	VPMULDQ     132(CX), Z17, Z17
 	VPMOVZXBD   32(BX), Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z10, Z10
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z10, Z10
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z10
+	VPSRLQ      $0x20, Z11, Z17
+	VPMULDQ     192(CX), Z11, Z11
+	VPMULDQ     196(CX), Z17, Z17
 	VPMOVZXBD.Z 48(BX), K3, Z16
 	VPSUBD.BCST 148(BP), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMULPS.BCST 160(BP), Z16, Z16
-	VADDPS      Z16, Z11, Z11
+	VPSRLQ      $0x20, Z16, Z18
+	VPMULDQ     Z19, Z16, Z16
+	VPMULDQ     Z19, Z18, Z18
+	VPADDQ      Z16, Z11, Z11
+	VPADDQ      Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z11
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z16
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z8, Z17
+	VPMULDQ     Z16, Z8, Z8
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z8
+	VMOVUPS     64(CX), Z16
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   64(DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z9, Z17
+	VPMULDQ     Z16, Z9, Z9
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z9
+	VMOVUPS     128(CX), Z16
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   128(DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z10, Z17
+	VPMULDQ     Z16, Z10, Z10
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z10
+	VMOVUPS     192(CX), Z16
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   192(DX), K2, Z16
+	VPSRLQ      $0x20, Z16, Z18
+	VPSRLQ      $0x20, Z11, Z17
+	VPMULDQ     Z16, Z11, Z11
+	VPMULDQ     Z18, Z17, Z17
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z11
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z8, Z17
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z8
+	VPSRLQ      $0x20, Z9, Z17
+	VPMULDQ     64(CX), Z9, Z9
+	VPMULDQ     68(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z9
+	VPSRLQ      $0x20, Z10, Z17
+	VPMULDQ     128(CX), Z10, Z10
+	VPMULDQ     132(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z10
+	VPSRLQ      $0x20, Z11, Z17
+	VPMULDQ     192(CX), Z11, Z11
+	VPMULDQ     196(CX), Z17, Z17
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z17, Z17
+	VMOVDQA32   Z17, K4, Z11
 
 ready16:
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
 	VPACKSSDW Z11, Z10, Z10
 	VPADDSW   Z12, Z10, Z10
 	VPACKSSDW Z9, Z8, Z8
@@ -14925,8 +23280,8 @@ tile1:
 	ADDQ    R15, DX
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -15027,7 +23382,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -15062,305 +23417,664 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z23
 	VPBROADCASTD 144(BP), Z16
 	VPBROADCASTD 152(BP), Z17
 	VPBROADCASTD 156(BP), Z18
-	VPMOVZXBD    168(BP), Z19
+	VPMOVZXBD    208(BP), Z19
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z20
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z20, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z20
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z20, K2, Z1
-	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(DX), Z2, Z20
-	VMULPS       128(CX), Z2, Z2
-	VMOVAPS      Z20, K2, Z2
-	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(DX), Z3, Z20
-	VMULPS       192(CX), Z3, Z3
-	VMOVAPS      Z20, K2, Z3
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z21
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z21, Z21
+	VPMOVZXBD    (BX), Z20
+	VPSUBD.BCST  148(BP), Z20, Z20
+	VPSRLQ       $0x20, Z20, Z22
+	VPMULDQ      Z23, Z20, Z20
+	VPMULDQ      Z23, Z22, Z22
+	VPADDQ       Z20, Z0, Z0
+	VPADDQ       Z22, Z21, Z21
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z21, Z21
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z21, Z21
+	VMOVDQA32    Z21, K4, Z0
+	VPSRLQ       $0x20, Z1, Z21
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z21, Z21
+	VPMOVZXBD    16(BX), Z20
+	VPSUBD.BCST  148(BP), Z20, Z20
+	VPSRLQ       $0x20, Z20, Z22
+	VPMULDQ      Z23, Z20, Z20
+	VPMULDQ      Z23, Z22, Z22
+	VPADDQ       Z20, Z1, Z1
+	VPADDQ       Z22, Z21, Z21
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z21, Z21
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z21, Z21
+	VMOVDQA32    Z21, K4, Z1
+	VPSRLQ       $0x20, Z2, Z21
+	VPMULDQ      128(CX), Z2, Z2
+	VPMULDQ      132(CX), Z21, Z21
+	VPMOVZXBD    32(BX), Z20
+	VPSUBD.BCST  148(BP), Z20, Z20
+	VPSRLQ       $0x20, Z20, Z22
+	VPMULDQ      Z23, Z20, Z20
+	VPMULDQ      Z23, Z22, Z22
+	VPADDQ       Z20, Z2, Z2
+	VPADDQ       Z22, Z21, Z21
+	VPADDQ.BCST  160(BP), Z2, Z2
+	VPADDQ.BCST  160(BP), Z21, Z21
+	VPSRLQ       168(BP), Z2, Z2
+	VPSLLQ       184(BP), Z21, Z21
+	VMOVDQA32    Z21, K4, Z2
+	VPSRLQ       $0x20, Z3, Z21
+	VPMULDQ      192(CX), Z3, Z3
+	VPMULDQ      196(CX), Z21, Z21
+	VPMOVZXBD.Z  48(BX), K3, Z20
+	VPSUBD.BCST  148(BP), Z20, Z20
+	VPSRLQ       $0x20, Z20, Z22
+	VPMULDQ      Z23, Z20, Z20
+	VPMULDQ      Z23, Z22, Z22
+	VPADDQ       Z20, Z3, Z3
+	VPADDQ       Z22, Z21, Z21
+	VPADDQ.BCST  160(BP), Z3, Z3
+	VPADDQ.BCST  160(BP), Z21, Z21
+	VPSRLQ       168(BP), Z3, Z3
+	VPSLLQ       184(BP), Z21, Z21
+	VMOVDQA32    Z21, K4, Z3
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(CX), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(CX), Z3, Z3
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z20
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z0, Z21
+	VPMULDQ     Z20, Z0, Z0
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z0
+	VMOVUPS     64(CX), Z20
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z1, Z21
+	VPMULDQ     Z20, Z1, Z1
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z1
+	VMOVUPS     128(CX), Z20
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   128(DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z2, Z21
+	VPMULDQ     Z20, Z2, Z2
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z2
+	VMOVUPS     192(CX), Z20
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   192(DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z3, Z21
+	VPMULDQ     Z20, Z3, Z3
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z3
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z20
-	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z0, Z0
-	VPMOVZXBD   16(BX), Z20
-	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z1, Z1
-	VPMOVZXBD   32(BX), Z20
-	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z2, Z2
-	VPMOVZXBD.Z 48(BX), K3, Z20
-	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z3, Z3
+plain9:
+	VPSRLQ      $0x20, Z0, Z21
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z0
+	VPSRLQ      $0x20, Z1, Z21
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z1
+	VPSRLQ      $0x20, Z2, Z21
+	VPMULDQ     128(CX), Z2, Z2
+	VPMULDQ     132(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z2
+	VPSRLQ      $0x20, Z3, Z21
+	VPMULDQ     192(CX), Z3, Z3
+	VPMULDQ     196(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z3
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z16, Z2, Z2
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z16, Z0, Z0
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB   Z17, Z0, Z0
-	VPMINUB   Z18, Z0, Z0
-	VPERMD    Z0, Z19, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (DX), Z4, Z20
-	VMULPS    (CX), Z4, Z4
-	VMOVAPS   Z20, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(DX), Z5, Z20
-	VMULPS    64(CX), Z5, Z5
-	VMOVAPS   Z20, K2, Z5
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(DX), Z6, Z20
-	VMULPS    128(CX), Z6, Z6
-	VMOVAPS   Z20, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(DX), Z7, Z20
-	VMULPS    192(CX), Z7, Z7
-	VMOVAPS   Z20, K2, Z7
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (CX), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(CX), Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(CX), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(CX), Z7, Z7
-
-scaled12:
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z16, Z2, Z2
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z16, Z0, Z0
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z17, Z0, Z0
+	VPMINUB     Z18, Z0, Z0
+	VPERMD      Z0, Z19, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z4, Z21
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z21, Z21
 	VPMOVZXBD   (BX), Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z4, Z4
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z4, Z4
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z4
+	VPSRLQ      $0x20, Z5, Z21
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z21, Z21
 	VPMOVZXBD   16(BX), Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z5, Z5
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z5, Z5
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z5
+	VPSRLQ      $0x20, Z6, Z21
+	VPMULDQ     128(CX), Z6, Z6
+	VPMULDQ     132(CX), Z21, Z21
 	VPMOVZXBD   32(BX), Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z6, Z6
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z6, Z6
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z6
+	VPSRLQ      $0x20, Z7, Z21
+	VPMULDQ     192(CX), Z7, Z7
+	VPMULDQ     196(CX), Z21, Z21
 	VPMOVZXBD.Z 48(BX), K3, Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z7, Z7
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z7, Z7
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z7
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z20
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z4, Z21
+	VPMULDQ     Z20, Z4, Z4
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z4
+	VMOVUPS     64(CX), Z20
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z5, Z21
+	VPMULDQ     Z20, Z5, Z5
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z5
+	VMOVUPS     128(CX), Z20
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   128(DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z6, Z21
+	VPMULDQ     Z20, Z6, Z6
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z6
+	VMOVUPS     192(CX), Z20
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   192(DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z7, Z21
+	VPMULDQ     Z20, Z7, Z7
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z7
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z4, Z21
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z4
+	VPSRLQ      $0x20, Z5, Z21
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z5
+	VPSRLQ      $0x20, Z6, Z21
+	VPMULDQ     128(CX), Z6, Z6
+	VPMULDQ     132(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z6
+	VPSRLQ      $0x20, Z7, Z21
+	VPMULDQ     192(CX), Z7, Z7
+	VPMULDQ     196(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z7
 
 ready13:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z16, Z6, Z6
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z16, Z4, Z4
-	VPACKUSWB Z6, Z4, Z4
-	VPMAXUB   Z17, Z4, Z4
-	VPMINUB   Z18, Z4, Z4
-	VPERMD    Z4, Z19, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (DX), Z8, Z20
-	VMULPS    (CX), Z8, Z8
-	VMOVAPS   Z20, K2, Z8
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(DX), Z9, Z20
-	VMULPS    64(CX), Z9, Z9
-	VMOVAPS   Z20, K2, Z9
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(DX), Z10, Z20
-	VMULPS    128(CX), Z10, Z10
-	VMOVAPS   Z20, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(DX), Z11, Z20
-	VMULPS    192(CX), Z11, Z11
-	VMOVAPS   Z20, K2, Z11
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (CX), Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(CX), Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(CX), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(CX), Z11, Z11
-
-scaled15:
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z16, Z6, Z6
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z16, Z4, Z4
+	VPACKUSWB   Z6, Z4, Z4
+	VPMAXUB     Z17, Z4, Z4
+	VPMINUB     Z18, Z4, Z4
+	VPERMD      Z4, Z19, Z4
+	VMOVDQU8    Z4, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z8, Z21
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z21, Z21
 	VPMOVZXBD   (BX), Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z8, Z8
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z8, Z8
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z8
+	VPSRLQ      $0x20, Z9, Z21
+	VPMULDQ     64(CX), Z9, Z9
+	VPMULDQ     68(CX), Z21, Z21
 	VPMOVZXBD   16(BX), Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z9, Z9
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z9, Z9
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z9
+	VPSRLQ      $0x20, Z10, Z21
+	VPMULDQ     128(CX), Z10, Z10
+	VPMULDQ     132(CX), Z21, Z21
 	VPMOVZXBD   32(BX), Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z10, Z10
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z10, Z10
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z10
+	VPSRLQ      $0x20, Z11, Z21
+	VPMULDQ     192(CX), Z11, Z11
+	VPMULDQ     196(CX), Z21, Z21
 	VPMOVZXBD.Z 48(BX), K3, Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z11, Z11
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z11, Z11
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z11
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z20
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z8, Z21
+	VPMULDQ     Z20, Z8, Z8
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z8
+	VMOVUPS     64(CX), Z20
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   64(DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z9, Z21
+	VPMULDQ     Z20, Z9, Z9
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z9
+	VMOVUPS     128(CX), Z20
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   128(DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z10, Z21
+	VPMULDQ     Z20, Z10, Z10
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z10
+	VMOVUPS     192(CX), Z20
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   192(DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z11, Z21
+	VPMULDQ     Z20, Z11, Z11
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z11
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z8, Z21
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z8
+	VPSRLQ      $0x20, Z9, Z21
+	VPMULDQ     64(CX), Z9, Z9
+	VPMULDQ     68(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z9
+	VPSRLQ      $0x20, Z10, Z21
+	VPMULDQ     128(CX), Z10, Z10
+	VPMULDQ     132(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z10
+	VPSRLQ      $0x20, Z11, Z21
+	VPMULDQ     192(CX), Z11, Z11
+	VPMULDQ     196(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z11
 
 ready16:
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z11, Z10, Z10
-	VPADDSW   Z16, Z10, Z10
-	VPACKSSDW Z9, Z8, Z8
-	VPADDSW   Z16, Z8, Z8
-	VPACKUSWB Z10, Z8, Z8
-	VPMAXUB   Z17, Z8, Z8
-	VPMINUB   Z18, Z8, Z8
-	VPERMD    Z8, Z19, Z8
-	VMOVDQU8  Z8, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (DX), Z12, Z20
-	VMULPS    (CX), Z12, Z12
-	VMOVAPS   Z20, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(DX), Z13, Z20
-	VMULPS    64(CX), Z13, Z13
-	VMOVAPS   Z20, K2, Z13
-	VPMOVD2M  Z14, K2
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(DX), Z14, Z20
-	VMULPS    128(CX), Z14, Z14
-	VMOVAPS   Z20, K2, Z14
-	VPMOVD2M  Z15, K2
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(DX), Z15, Z20
-	VMULPS    192(CX), Z15, Z15
-	VMOVAPS   Z20, K2, Z15
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (CX), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(CX), Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(CX), Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(CX), Z15, Z15
-
-scaled18:
+	VPACKSSDW   Z11, Z10, Z10
+	VPADDSW     Z16, Z10, Z10
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z16, Z8, Z8
+	VPACKUSWB   Z10, Z8, Z8
+	VPMAXUB     Z17, Z8, Z8
+	VPMINUB     Z18, Z8, Z8
+	VPERMD      Z8, Z19, Z8
+	VMOVDQU8    Z8, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z12, Z21
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z21, Z21
 	VPMOVZXBD   (BX), Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z12, Z12
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z12, Z12
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z12
+	VPSRLQ      $0x20, Z13, Z21
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z21, Z21
 	VPMOVZXBD   16(BX), Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z13, Z13
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z13, Z13
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z13
+	VPSRLQ      $0x20, Z14, Z21
+	VPMULDQ     128(CX), Z14, Z14
+	VPMULDQ     132(CX), Z21, Z21
 	VPMOVZXBD   32(BX), Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z14, Z14
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z14, Z14
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z14
+	VPSRLQ      $0x20, Z15, Z21
+	VPMULDQ     192(CX), Z15, Z15
+	VPMULDQ     196(CX), Z21, Z21
 	VPMOVZXBD.Z 48(BX), K3, Z20
 	VPSUBD.BCST 148(BP), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMULPS.BCST 160(BP), Z20, Z20
-	VADDPS      Z20, Z15, Z15
+	VPSRLQ      $0x20, Z20, Z22
+	VPMULDQ     Z23, Z20, Z20
+	VPMULDQ     Z23, Z22, Z22
+	VPADDQ      Z20, Z15, Z15
+	VPADDQ      Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z15
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z20
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z12, Z21
+	VPMULDQ     Z20, Z12, Z12
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z12
+	VMOVUPS     64(CX), Z20
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z13, Z21
+	VPMULDQ     Z20, Z13, Z13
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z13
+	VMOVUPS     128(CX), Z20
+	VPMOVD2M    Z14, K2
+	VMOVDQU32   128(DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z14, Z21
+	VPMULDQ     Z20, Z14, Z14
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z14
+	VMOVUPS     192(CX), Z20
+	VPMOVD2M    Z15, K2
+	VMOVDQU32   192(DX), K2, Z20
+	VPSRLQ      $0x20, Z20, Z22
+	VPSRLQ      $0x20, Z15, Z21
+	VPMULDQ     Z20, Z15, Z15
+	VPMULDQ     Z22, Z21, Z21
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z15
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z12, Z21
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z12
+	VPSRLQ      $0x20, Z13, Z21
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z13
+	VPSRLQ      $0x20, Z14, Z21
+	VPMULDQ     128(CX), Z14, Z14
+	VPMULDQ     132(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z14
+	VPSRLQ      $0x20, Z15, Z21
+	VPMULDQ     192(CX), Z15, Z15
+	VPMULDQ     196(CX), Z21, Z21
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z21, Z21
+	VMOVDQA32   Z21, K4, Z15
 
 ready19:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
-	VCVTPS2DQ Z14, Z14
-	VCVTPS2DQ Z15, Z15
 	VPACKSSDW Z15, Z14, Z14
 	VPADDSW   Z16, Z14, Z14
 	VPACKSSDW Z13, Z12, Z12
@@ -15422,8 +24136,8 @@ tile1:
 	ADDQ    R15, SI
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -15539,7 +24253,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -15580,380 +24294,828 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z27
 	VPBROADCASTD 144(BP), Z20
 	VPBROADCASTD 152(BP), Z21
 	VPBROADCASTD 156(BP), Z22
-	VPMOVZXBD    168(BP), Z23
+	VPMOVZXBD    208(BP), Z23
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z24
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z24, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z24
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z24, K2, Z1
-	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(DX), Z2, Z24
-	VMULPS       128(CX), Z2, Z2
-	VMOVAPS      Z24, K2, Z2
-	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(DX), Z3, Z24
-	VMULPS       192(CX), Z3, Z3
-	VMOVAPS      Z24, K2, Z3
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z25
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z25, Z25
+	VPMOVZXBD    (BX), Z24
+	VPSUBD.BCST  148(BP), Z24, Z24
+	VPSRLQ       $0x20, Z24, Z26
+	VPMULDQ      Z27, Z24, Z24
+	VPMULDQ      Z27, Z26, Z26
+	VPADDQ       Z24, Z0, Z0
+	VPADDQ       Z26, Z25, Z25
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z25, Z25
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z25, Z25
+	VMOVDQA32    Z25, K4, Z0
+	VPSRLQ       $0x20, Z1, Z25
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z25, Z25
+	VPMOVZXBD    16(BX), Z24
+	VPSUBD.BCST  148(BP), Z24, Z24
+	VPSRLQ       $0x20, Z24, Z26
+	VPMULDQ      Z27, Z24, Z24
+	VPMULDQ      Z27, Z26, Z26
+	VPADDQ       Z24, Z1, Z1
+	VPADDQ       Z26, Z25, Z25
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z25, Z25
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z25, Z25
+	VMOVDQA32    Z25, K4, Z1
+	VPSRLQ       $0x20, Z2, Z25
+	VPMULDQ      128(CX), Z2, Z2
+	VPMULDQ      132(CX), Z25, Z25
+	VPMOVZXBD    32(BX), Z24
+	VPSUBD.BCST  148(BP), Z24, Z24
+	VPSRLQ       $0x20, Z24, Z26
+	VPMULDQ      Z27, Z24, Z24
+	VPMULDQ      Z27, Z26, Z26
+	VPADDQ       Z24, Z2, Z2
+	VPADDQ       Z26, Z25, Z25
+	VPADDQ.BCST  160(BP), Z2, Z2
+	VPADDQ.BCST  160(BP), Z25, Z25
+	VPSRLQ       168(BP), Z2, Z2
+	VPSLLQ       184(BP), Z25, Z25
+	VMOVDQA32    Z25, K4, Z2
+	VPSRLQ       $0x20, Z3, Z25
+	VPMULDQ      192(CX), Z3, Z3
+	VPMULDQ      196(CX), Z25, Z25
+	VPMOVZXBD.Z  48(BX), K3, Z24
+	VPSUBD.BCST  148(BP), Z24, Z24
+	VPSRLQ       $0x20, Z24, Z26
+	VPMULDQ      Z27, Z24, Z24
+	VPMULDQ      Z27, Z26, Z26
+	VPADDQ       Z24, Z3, Z3
+	VPADDQ       Z26, Z25, Z25
+	VPADDQ.BCST  160(BP), Z3, Z3
+	VPADDQ.BCST  160(BP), Z25, Z25
+	VPSRLQ       168(BP), Z3, Z3
+	VPSLLQ       184(BP), Z25, Z25
+	VMOVDQA32    Z25, K4, Z3
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(CX), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(CX), Z3, Z3
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z24
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z0, Z25
+	VPMULDQ     Z24, Z0, Z0
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z0
+	VMOVUPS     64(CX), Z24
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z1, Z25
+	VPMULDQ     Z24, Z1, Z1
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z1
+	VMOVUPS     128(CX), Z24
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   128(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z2, Z25
+	VPMULDQ     Z24, Z2, Z2
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z2
+	VMOVUPS     192(CX), Z24
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   192(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z3, Z25
+	VPMULDQ     Z24, Z3, Z3
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z3
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z24
-	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z0, Z0
-	VPMOVZXBD   16(BX), Z24
-	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z1, Z1
-	VPMOVZXBD   32(BX), Z24
-	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z2, Z2
-	VPMOVZXBD.Z 48(BX), K3, Z24
-	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z3, Z3
+plain9:
+	VPSRLQ      $0x20, Z0, Z25
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z0
+	VPSRLQ      $0x20, Z1, Z25
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z1
+	VPSRLQ      $0x20, Z2, Z25
+	VPMULDQ     128(CX), Z2, Z2
+	VPMULDQ     132(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z2
+	VPSRLQ      $0x20, Z3, Z25
+	VPMULDQ     192(CX), Z3, Z3
+	VPMULDQ     196(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z3
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z20, Z2, Z2
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z20, Z0, Z0
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB   Z21, Z0, Z0
-	VPMINUB   Z22, Z0, Z0
-	VPERMD    Z0, Z23, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (DX), Z4, Z24
-	VMULPS    (CX), Z4, Z4
-	VMOVAPS   Z24, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(DX), Z5, Z24
-	VMULPS    64(CX), Z5, Z5
-	VMOVAPS   Z24, K2, Z5
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(DX), Z6, Z24
-	VMULPS    128(CX), Z6, Z6
-	VMOVAPS   Z24, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(DX), Z7, Z24
-	VMULPS    192(CX), Z7, Z7
-	VMOVAPS   Z24, K2, Z7
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (CX), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(CX), Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(CX), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(CX), Z7, Z7
-
-scaled12:
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z20, Z2, Z2
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z20, Z0, Z0
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z21, Z0, Z0
+	VPMINUB     Z22, Z0, Z0
+	VPERMD      Z0, Z23, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z4, Z25
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z25, Z25
 	VPMOVZXBD   (BX), Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z4, Z4
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z4, Z4
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z4
+	VPSRLQ      $0x20, Z5, Z25
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z25, Z25
 	VPMOVZXBD   16(BX), Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z5, Z5
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z5, Z5
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z5
+	VPSRLQ      $0x20, Z6, Z25
+	VPMULDQ     128(CX), Z6, Z6
+	VPMULDQ     132(CX), Z25, Z25
 	VPMOVZXBD   32(BX), Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z6, Z6
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z6, Z6
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z6
+	VPSRLQ      $0x20, Z7, Z25
+	VPMULDQ     192(CX), Z7, Z7
+	VPMULDQ     196(CX), Z25, Z25
 	VPMOVZXBD.Z 48(BX), K3, Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z7, Z7
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z7, Z7
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z7
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z24
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z4, Z25
+	VPMULDQ     Z24, Z4, Z4
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z4
+	VMOVUPS     64(CX), Z24
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z5, Z25
+	VPMULDQ     Z24, Z5, Z5
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z5
+	VMOVUPS     128(CX), Z24
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   128(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z6, Z25
+	VPMULDQ     Z24, Z6, Z6
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z6
+	VMOVUPS     192(CX), Z24
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   192(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z7, Z25
+	VPMULDQ     Z24, Z7, Z7
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z7
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z4, Z25
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z4
+	VPSRLQ      $0x20, Z5, Z25
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z5
+	VPSRLQ      $0x20, Z6, Z25
+	VPMULDQ     128(CX), Z6, Z6
+	VPMULDQ     132(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z6
+	VPSRLQ      $0x20, Z7, Z25
+	VPMULDQ     192(CX), Z7, Z7
+	VPMULDQ     196(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z7
 
 ready13:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z20, Z6, Z6
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z20, Z4, Z4
-	VPACKUSWB Z6, Z4, Z4
-	VPMAXUB   Z21, Z4, Z4
-	VPMINUB   Z22, Z4, Z4
-	VPERMD    Z4, Z23, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (DX), Z8, Z24
-	VMULPS    (CX), Z8, Z8
-	VMOVAPS   Z24, K2, Z8
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(DX), Z9, Z24
-	VMULPS    64(CX), Z9, Z9
-	VMOVAPS   Z24, K2, Z9
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(DX), Z10, Z24
-	VMULPS    128(CX), Z10, Z10
-	VMOVAPS   Z24, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(DX), Z11, Z24
-	VMULPS    192(CX), Z11, Z11
-	VMOVAPS   Z24, K2, Z11
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (CX), Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(CX), Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(CX), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(CX), Z11, Z11
-
-scaled15:
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z20, Z6, Z6
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z20, Z4, Z4
+	VPACKUSWB   Z6, Z4, Z4
+	VPMAXUB     Z21, Z4, Z4
+	VPMINUB     Z22, Z4, Z4
+	VPERMD      Z4, Z23, Z4
+	VMOVDQU8    Z4, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z8, Z25
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z25, Z25
 	VPMOVZXBD   (BX), Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z8, Z8
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z8, Z8
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z8
+	VPSRLQ      $0x20, Z9, Z25
+	VPMULDQ     64(CX), Z9, Z9
+	VPMULDQ     68(CX), Z25, Z25
 	VPMOVZXBD   16(BX), Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z9, Z9
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z9, Z9
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z9
+	VPSRLQ      $0x20, Z10, Z25
+	VPMULDQ     128(CX), Z10, Z10
+	VPMULDQ     132(CX), Z25, Z25
 	VPMOVZXBD   32(BX), Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z10, Z10
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z10, Z10
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z10
+	VPSRLQ      $0x20, Z11, Z25
+	VPMULDQ     192(CX), Z11, Z11
+	VPMULDQ     196(CX), Z25, Z25
 	VPMOVZXBD.Z 48(BX), K3, Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z11, Z11
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z11, Z11
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z11
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z24
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z8, Z25
+	VPMULDQ     Z24, Z8, Z8
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z8
+	VMOVUPS     64(CX), Z24
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   64(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z9, Z25
+	VPMULDQ     Z24, Z9, Z9
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z9
+	VMOVUPS     128(CX), Z24
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   128(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z10, Z25
+	VPMULDQ     Z24, Z10, Z10
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z10
+	VMOVUPS     192(CX), Z24
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   192(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z11, Z25
+	VPMULDQ     Z24, Z11, Z11
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z11
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z8, Z25
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z8
+	VPSRLQ      $0x20, Z9, Z25
+	VPMULDQ     64(CX), Z9, Z9
+	VPMULDQ     68(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z9
+	VPSRLQ      $0x20, Z10, Z25
+	VPMULDQ     128(CX), Z10, Z10
+	VPMULDQ     132(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z10
+	VPSRLQ      $0x20, Z11, Z25
+	VPMULDQ     192(CX), Z11, Z11
+	VPMULDQ     196(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z11
 
 ready16:
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z11, Z10, Z10
-	VPADDSW   Z20, Z10, Z10
-	VPACKSSDW Z9, Z8, Z8
-	VPADDSW   Z20, Z8, Z8
-	VPACKUSWB Z10, Z8, Z8
-	VPMAXUB   Z21, Z8, Z8
-	VPMINUB   Z22, Z8, Z8
-	VPERMD    Z8, Z23, Z8
-	VMOVDQU8  Z8, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (DX), Z12, Z24
-	VMULPS    (CX), Z12, Z12
-	VMOVAPS   Z24, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(DX), Z13, Z24
-	VMULPS    64(CX), Z13, Z13
-	VMOVAPS   Z24, K2, Z13
-	VPMOVD2M  Z14, K2
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(DX), Z14, Z24
-	VMULPS    128(CX), Z14, Z14
-	VMOVAPS   Z24, K2, Z14
-	VPMOVD2M  Z15, K2
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(DX), Z15, Z24
-	VMULPS    192(CX), Z15, Z15
-	VMOVAPS   Z24, K2, Z15
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (CX), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(CX), Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(CX), Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(CX), Z15, Z15
-
-scaled18:
+	VPACKSSDW   Z11, Z10, Z10
+	VPADDSW     Z20, Z10, Z10
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z20, Z8, Z8
+	VPACKUSWB   Z10, Z8, Z8
+	VPMAXUB     Z21, Z8, Z8
+	VPMINUB     Z22, Z8, Z8
+	VPERMD      Z8, Z23, Z8
+	VMOVDQU8    Z8, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z12, Z25
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z25, Z25
 	VPMOVZXBD   (BX), Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z12, Z12
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z12, Z12
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z12
+	VPSRLQ      $0x20, Z13, Z25
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z25, Z25
 	VPMOVZXBD   16(BX), Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z13, Z13
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z13, Z13
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z13
+	VPSRLQ      $0x20, Z14, Z25
+	VPMULDQ     128(CX), Z14, Z14
+	VPMULDQ     132(CX), Z25, Z25
 	VPMOVZXBD   32(BX), Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z14, Z14
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z14, Z14
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z14
+	VPSRLQ      $0x20, Z15, Z25
+	VPMULDQ     192(CX), Z15, Z15
+	VPMULDQ     196(CX), Z25, Z25
 	VPMOVZXBD.Z 48(BX), K3, Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z15, Z15
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z15, Z15
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z15
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z24
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z12, Z25
+	VPMULDQ     Z24, Z12, Z12
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z12
+	VMOVUPS     64(CX), Z24
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z13, Z25
+	VPMULDQ     Z24, Z13, Z13
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z13
+	VMOVUPS     128(CX), Z24
+	VPMOVD2M    Z14, K2
+	VMOVDQU32   128(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z14, Z25
+	VPMULDQ     Z24, Z14, Z14
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z14
+	VMOVUPS     192(CX), Z24
+	VPMOVD2M    Z15, K2
+	VMOVDQU32   192(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z15, Z25
+	VPMULDQ     Z24, Z15, Z15
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z15
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z12, Z25
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z12
+	VPSRLQ      $0x20, Z13, Z25
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z13
+	VPSRLQ      $0x20, Z14, Z25
+	VPMULDQ     128(CX), Z14, Z14
+	VPMULDQ     132(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z14
+	VPSRLQ      $0x20, Z15, Z25
+	VPMULDQ     192(CX), Z15, Z15
+	VPMULDQ     196(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z15
 
 ready19:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
-	VCVTPS2DQ Z14, Z14
-	VCVTPS2DQ Z15, Z15
-	VPACKSSDW Z15, Z14, Z14
-	VPADDSW   Z20, Z14, Z14
-	VPACKSSDW Z13, Z12, Z12
-	VPADDSW   Z20, Z12, Z12
-	VPACKUSWB Z14, Z12, Z12
-	VPMAXUB   Z21, Z12, Z12
-	VPMINUB   Z22, Z12, Z12
-	VPERMD    Z12, Z23, Z12
-	VMOVDQU8  Z12, K1, (AX)
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain20
-	VPMOVD2M  Z16, K2
-	VCVTDQ2PS Z16, Z16
-	VMULPS    (DX), Z16, Z24
-	VMULPS    (CX), Z16, Z16
-	VMOVAPS   Z24, K2, Z16
-	VPMOVD2M  Z17, K2
-	VCVTDQ2PS Z17, Z17
-	VMULPS    64(DX), Z17, Z24
-	VMULPS    64(CX), Z17, Z17
-	VMOVAPS   Z24, K2, Z17
-	VPMOVD2M  Z18, K2
-	VCVTDQ2PS Z18, Z18
-	VMULPS    128(DX), Z18, Z24
-	VMULPS    128(CX), Z18, Z18
-	VMOVAPS   Z24, K2, Z18
-	VPMOVD2M  Z19, K2
-	VCVTDQ2PS Z19, Z19
-	VMULPS    192(DX), Z19, Z24
-	VMULPS    192(CX), Z19, Z19
-	VMOVAPS   Z24, K2, Z19
-	JMP       scaled21
-
-plain20:
-	VCVTDQ2PS Z16, Z16
-	VMULPS    (CX), Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    64(CX), Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    128(CX), Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    192(CX), Z19, Z19
-
-scaled21:
+	VPACKSSDW   Z15, Z14, Z14
+	VPADDSW     Z20, Z14, Z14
+	VPACKSSDW   Z13, Z12, Z12
+	VPADDSW     Z20, Z12, Z12
+	VPACKUSWB   Z14, Z12, Z12
+	VPMAXUB     Z21, Z12, Z12
+	VPMINUB     Z22, Z12, Z12
+	VPERMD      Z12, Z23, Z12
+	VMOVDQU8    Z12, K1, (AX)
+	MOVLQSX     16(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready22
+	JZ          signed20
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z16, Z25
+	VPMULDQ     (CX), Z16, Z16
+	VPMULDQ     4(CX), Z25, Z25
 	VPMOVZXBD   (BX), Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z16, Z16
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z16, Z16
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z16
+	VPSRLQ      $0x20, Z17, Z25
+	VPMULDQ     64(CX), Z17, Z17
+	VPMULDQ     68(CX), Z25, Z25
 	VPMOVZXBD   16(BX), Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z17, Z17
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z17, Z17
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z17
+	VPSRLQ      $0x20, Z18, Z25
+	VPMULDQ     128(CX), Z18, Z18
+	VPMULDQ     132(CX), Z25, Z25
 	VPMOVZXBD   32(BX), Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z18, Z18
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z18, Z18
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z18, Z18
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z18, Z18
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z18
+	VPSRLQ      $0x20, Z19, Z25
+	VPMULDQ     192(CX), Z19, Z19
+	VPMULDQ     196(CX), Z25, Z25
 	VPMOVZXBD.Z 48(BX), K3, Z24
 	VPSUBD.BCST 148(BP), Z24, Z24
-	VCVTDQ2PS   Z24, Z24
-	VMULPS.BCST 160(BP), Z24, Z24
-	VADDPS      Z24, Z19, Z19
+	VPSRLQ      $0x20, Z24, Z26
+	VPMULDQ     Z27, Z24, Z24
+	VPMULDQ     Z27, Z26, Z26
+	VPADDQ      Z24, Z19, Z19
+	VPADDQ      Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z19, Z19
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z19
+	JMP         ready22
+
+signed20:
+	TESTQ       DX, DX
+	JZ          plain21
+	VMOVUPS     (CX), Z24
+	VPMOVD2M    Z16, K2
+	VMOVDQU32   (DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z16, Z25
+	VPMULDQ     Z24, Z16, Z16
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z16
+	VMOVUPS     64(CX), Z24
+	VPMOVD2M    Z17, K2
+	VMOVDQU32   64(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z17, Z25
+	VPMULDQ     Z24, Z17, Z17
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z17
+	VMOVUPS     128(CX), Z24
+	VPMOVD2M    Z18, K2
+	VMOVDQU32   128(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z18, Z25
+	VPMULDQ     Z24, Z18, Z18
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z18, Z18
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z18, Z18
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z18
+	VMOVUPS     192(CX), Z24
+	VPMOVD2M    Z19, K2
+	VMOVDQU32   192(DX), K2, Z24
+	VPSRLQ      $0x20, Z24, Z26
+	VPSRLQ      $0x20, Z19, Z25
+	VPMULDQ     Z24, Z19, Z19
+	VPMULDQ     Z26, Z25, Z25
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z19, Z19
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z19
+	JMP         ready22
+
+plain21:
+	VPSRLQ      $0x20, Z16, Z25
+	VPMULDQ     (CX), Z16, Z16
+	VPMULDQ     4(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z16
+	VPSRLQ      $0x20, Z17, Z25
+	VPMULDQ     64(CX), Z17, Z17
+	VPMULDQ     68(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z17
+	VPSRLQ      $0x20, Z18, Z25
+	VPMULDQ     128(CX), Z18, Z18
+	VPMULDQ     132(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z18, Z18
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z18, Z18
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z18
+	VPSRLQ      $0x20, Z19, Z25
+	VPMULDQ     192(CX), Z19, Z19
+	VPMULDQ     196(CX), Z25, Z25
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPADDQ.BCST 160(BP), Z25, Z25
+	VPSRLQ      168(BP), Z19, Z19
+	VPSLLQ      184(BP), Z25, Z25
+	VMOVDQA32   Z25, K4, Z19
 
 ready22:
-	VCVTPS2DQ Z16, Z16
-	VCVTPS2DQ Z17, Z17
-	VCVTPS2DQ Z18, Z18
-	VCVTPS2DQ Z19, Z19
 	VPACKSSDW Z19, Z18, Z18
 	VPADDSW   Z20, Z18, Z18
 	VPACKSSDW Z17, Z16, Z16
@@ -16021,8 +25183,8 @@ tile1:
 	ADDQ    R15, DI
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
-	MOVQ    216(BP), R13
-	MOVQ    224(BP), R12
+	MOVQ    256(BP), R13
+	MOVQ    264(BP), R12
 
 segment2:
 	MOVQ 32(BP), BP
@@ -16153,7 +25315,7 @@ next5:
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
 	JNZ       segment2
-	MOVQ      R13, 216(BP)
+	MOVQ      R13, 256(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     128(BP), K1
@@ -16200,455 +25362,992 @@ next5:
 	JMP       done6
 
 bytes7:
+	MOVL         $0x0000aaaa, AX
+	KMOVW        AX, K4
 	MOVQ         112(BP), CX
 	MOVQ         120(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
+	VPBROADCASTQ 200(BP), Z31
 	VPBROADCASTD 144(BP), Z24
 	VPBROADCASTD 152(BP), Z25
 	VPBROADCASTD 156(BP), Z26
-	VPMOVZXBD    168(BP), Z27
+	VPMOVZXBD    208(BP), Z27
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        DX, DX
-	JZ           plain8
-	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (DX), Z0, Z28
-	VMULPS       (CX), Z0, Z0
-	VMOVAPS      Z28, K2, Z0
-	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(DX), Z1, Z28
-	VMULPS       64(CX), Z1, Z1
-	VMOVAPS      Z28, K2, Z1
-	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(DX), Z2, Z28
-	VMULPS       128(CX), Z2, Z2
-	VMOVAPS      Z28, K2, Z2
-	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(DX), Z3, Z28
-	VMULPS       192(CX), Z3, Z3
-	VMOVAPS      Z28, K2, Z3
-	JMP          scaled9
+	TESTQ        R8, R8
+	JZ           signed8
+	ADDQ         R8, BX
+	VPSRLQ       $0x20, Z0, Z29
+	VPMULDQ      (CX), Z0, Z0
+	VPMULDQ      4(CX), Z29, Z29
+	VPMOVZXBD    (BX), Z28
+	VPSUBD.BCST  148(BP), Z28, Z28
+	VPSRLQ       $0x20, Z28, Z30
+	VPMULDQ      Z31, Z28, Z28
+	VPMULDQ      Z31, Z30, Z30
+	VPADDQ       Z28, Z0, Z0
+	VPADDQ       Z30, Z29, Z29
+	VPADDQ.BCST  160(BP), Z0, Z0
+	VPADDQ.BCST  160(BP), Z29, Z29
+	VPSRLQ       168(BP), Z0, Z0
+	VPSLLQ       184(BP), Z29, Z29
+	VMOVDQA32    Z29, K4, Z0
+	VPSRLQ       $0x20, Z1, Z29
+	VPMULDQ      64(CX), Z1, Z1
+	VPMULDQ      68(CX), Z29, Z29
+	VPMOVZXBD    16(BX), Z28
+	VPSUBD.BCST  148(BP), Z28, Z28
+	VPSRLQ       $0x20, Z28, Z30
+	VPMULDQ      Z31, Z28, Z28
+	VPMULDQ      Z31, Z30, Z30
+	VPADDQ       Z28, Z1, Z1
+	VPADDQ       Z30, Z29, Z29
+	VPADDQ.BCST  160(BP), Z1, Z1
+	VPADDQ.BCST  160(BP), Z29, Z29
+	VPSRLQ       168(BP), Z1, Z1
+	VPSLLQ       184(BP), Z29, Z29
+	VMOVDQA32    Z29, K4, Z1
+	VPSRLQ       $0x20, Z2, Z29
+	VPMULDQ      128(CX), Z2, Z2
+	VPMULDQ      132(CX), Z29, Z29
+	VPMOVZXBD    32(BX), Z28
+	VPSUBD.BCST  148(BP), Z28, Z28
+	VPSRLQ       $0x20, Z28, Z30
+	VPMULDQ      Z31, Z28, Z28
+	VPMULDQ      Z31, Z30, Z30
+	VPADDQ       Z28, Z2, Z2
+	VPADDQ       Z30, Z29, Z29
+	VPADDQ.BCST  160(BP), Z2, Z2
+	VPADDQ.BCST  160(BP), Z29, Z29
+	VPSRLQ       168(BP), Z2, Z2
+	VPSLLQ       184(BP), Z29, Z29
+	VMOVDQA32    Z29, K4, Z2
+	VPSRLQ       $0x20, Z3, Z29
+	VPMULDQ      192(CX), Z3, Z3
+	VPMULDQ      196(CX), Z29, Z29
+	VPMOVZXBD.Z  48(BX), K3, Z28
+	VPSUBD.BCST  148(BP), Z28, Z28
+	VPSRLQ       $0x20, Z28, Z30
+	VPMULDQ      Z31, Z28, Z28
+	VPMULDQ      Z31, Z30, Z30
+	VPADDQ       Z28, Z3, Z3
+	VPADDQ       Z30, Z29, Z29
+	VPADDQ.BCST  160(BP), Z3, Z3
+	VPADDQ.BCST  160(BP), Z29, Z29
+	VPSRLQ       168(BP), Z3, Z3
+	VPSLLQ       184(BP), Z29, Z29
+	VMOVDQA32    Z29, K4, Z3
+	JMP          ready10
 
-plain8:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (CX), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(CX), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(CX), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(CX), Z3, Z3
+signed8:
+	TESTQ       DX, DX
+	JZ          plain9
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z0, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z0, Z29
+	VPMULDQ     Z28, Z0, Z0
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z0
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z1, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z1, Z29
+	VPMULDQ     Z28, Z1, Z1
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z1
+	VMOVUPS     128(CX), Z28
+	VPMOVD2M    Z2, K2
+	VMOVDQU32   128(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z2, Z29
+	VPMULDQ     Z28, Z2, Z2
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z2
+	VMOVUPS     192(CX), Z28
+	VPMOVD2M    Z3, K2
+	VMOVDQU32   192(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z3, Z29
+	VPMULDQ     Z28, Z3, Z3
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z3
+	JMP         ready10
 
-scaled9:
-	TESTQ       R8, R8
-	JZ          ready10
-	ADDQ        R8, BX
-	VPMOVZXBD   (BX), Z28
-	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z0, Z0
-	VPMOVZXBD   16(BX), Z28
-	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z1, Z1
-	VPMOVZXBD   32(BX), Z28
-	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z2, Z2
-	VPMOVZXBD.Z 48(BX), K3, Z28
-	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z3, Z3
+plain9:
+	VPSRLQ      $0x20, Z0, Z29
+	VPMULDQ     (CX), Z0, Z0
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z0, Z0
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z0, Z0
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z0
+	VPSRLQ      $0x20, Z1, Z29
+	VPMULDQ     64(CX), Z1, Z1
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z1, Z1
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z1, Z1
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z1
+	VPSRLQ      $0x20, Z2, Z29
+	VPMULDQ     128(CX), Z2, Z2
+	VPMULDQ     132(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z2, Z2
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z2, Z2
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z2
+	VPSRLQ      $0x20, Z3, Z29
+	VPMULDQ     192(CX), Z3, Z3
+	VPMULDQ     196(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z3, Z3
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z3, Z3
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z3
 
 ready10:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z24, Z2, Z2
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z24, Z0, Z0
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB   Z25, Z0, Z0
-	VPMINUB   Z26, Z0, Z0
-	VPERMD    Z0, Z27, Z0
-	VMOVDQU8  Z0, K1, (AX)
-	MOVLQSX   4(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain11
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (DX), Z4, Z28
-	VMULPS    (CX), Z4, Z4
-	VMOVAPS   Z28, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(DX), Z5, Z28
-	VMULPS    64(CX), Z5, Z5
-	VMOVAPS   Z28, K2, Z5
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(DX), Z6, Z28
-	VMULPS    128(CX), Z6, Z6
-	VMOVAPS   Z28, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(DX), Z7, Z28
-	VMULPS    192(CX), Z7, Z7
-	VMOVAPS   Z28, K2, Z7
-	JMP       scaled12
-
-plain11:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (CX), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(CX), Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(CX), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(CX), Z7, Z7
-
-scaled12:
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z24, Z2, Z2
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z24, Z0, Z0
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z25, Z0, Z0
+	VPMINUB     Z26, Z0, Z0
+	VPERMD      Z0, Z27, Z0
+	VMOVDQU8    Z0, K1, (AX)
+	MOVLQSX     4(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready13
+	JZ          signed11
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z4, Z29
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z29, Z29
 	VPMOVZXBD   (BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z4, Z4
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z4, Z4
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z4
+	VPSRLQ      $0x20, Z5, Z29
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z29, Z29
 	VPMOVZXBD   16(BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z5, Z5
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z5, Z5
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z5
+	VPSRLQ      $0x20, Z6, Z29
+	VPMULDQ     128(CX), Z6, Z6
+	VPMULDQ     132(CX), Z29, Z29
 	VPMOVZXBD   32(BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z6, Z6
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z6, Z6
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z6
+	VPSRLQ      $0x20, Z7, Z29
+	VPMULDQ     192(CX), Z7, Z7
+	VPMULDQ     196(CX), Z29, Z29
 	VPMOVZXBD.Z 48(BX), K3, Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z7, Z7
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z7, Z7
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z7
+	JMP         ready13
+
+signed11:
+	TESTQ       DX, DX
+	JZ          plain12
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z4, Z29
+	VPMULDQ     Z28, Z4, Z4
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z4
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z5, Z29
+	VPMULDQ     Z28, Z5, Z5
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z5
+	VMOVUPS     128(CX), Z28
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   128(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z6, Z29
+	VPMULDQ     Z28, Z6, Z6
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z6
+	VMOVUPS     192(CX), Z28
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   192(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z7, Z29
+	VPMULDQ     Z28, Z7, Z7
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z7
+	JMP         ready13
+
+plain12:
+	VPSRLQ      $0x20, Z4, Z29
+	VPMULDQ     (CX), Z4, Z4
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z4, Z4
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z4, Z4
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z4
+	VPSRLQ      $0x20, Z5, Z29
+	VPMULDQ     64(CX), Z5, Z5
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z5, Z5
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z5, Z5
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z5
+	VPSRLQ      $0x20, Z6, Z29
+	VPMULDQ     128(CX), Z6, Z6
+	VPMULDQ     132(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z6, Z6
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z6, Z6
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z6
+	VPSRLQ      $0x20, Z7, Z29
+	VPMULDQ     192(CX), Z7, Z7
+	VPMULDQ     196(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z7, Z7
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z7, Z7
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z7
 
 ready13:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z24, Z6, Z6
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z24, Z4, Z4
-	VPACKUSWB Z6, Z4, Z4
-	VPMAXUB   Z25, Z4, Z4
-	VPMINUB   Z26, Z4, Z4
-	VPERMD    Z4, Z27, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain14
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (DX), Z8, Z28
-	VMULPS    (CX), Z8, Z8
-	VMOVAPS   Z28, K2, Z8
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(DX), Z9, Z28
-	VMULPS    64(CX), Z9, Z9
-	VMOVAPS   Z28, K2, Z9
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(DX), Z10, Z28
-	VMULPS    128(CX), Z10, Z10
-	VMOVAPS   Z28, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(DX), Z11, Z28
-	VMULPS    192(CX), Z11, Z11
-	VMOVAPS   Z28, K2, Z11
-	JMP       scaled15
-
-plain14:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (CX), Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(CX), Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(CX), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(CX), Z11, Z11
-
-scaled15:
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z24, Z6, Z6
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z24, Z4, Z4
+	VPACKUSWB   Z6, Z4, Z4
+	VPMAXUB     Z25, Z4, Z4
+	VPMINUB     Z26, Z4, Z4
+	VPERMD      Z4, Z27, Z4
+	VMOVDQU8    Z4, K1, (AX)
+	MOVLQSX     8(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready16
+	JZ          signed14
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z8, Z29
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z29, Z29
 	VPMOVZXBD   (BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z8, Z8
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z8, Z8
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z8
+	VPSRLQ      $0x20, Z9, Z29
+	VPMULDQ     64(CX), Z9, Z9
+	VPMULDQ     68(CX), Z29, Z29
 	VPMOVZXBD   16(BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z9, Z9
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z9, Z9
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z9
+	VPSRLQ      $0x20, Z10, Z29
+	VPMULDQ     128(CX), Z10, Z10
+	VPMULDQ     132(CX), Z29, Z29
 	VPMOVZXBD   32(BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z10, Z10
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z10, Z10
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z10
+	VPSRLQ      $0x20, Z11, Z29
+	VPMULDQ     192(CX), Z11, Z11
+	VPMULDQ     196(CX), Z29, Z29
 	VPMOVZXBD.Z 48(BX), K3, Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z11, Z11
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z11, Z11
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z11
+	JMP         ready16
+
+signed14:
+	TESTQ       DX, DX
+	JZ          plain15
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z8, Z29
+	VPMULDQ     Z28, Z8, Z8
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z8
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z9, Z29
+	VPMULDQ     Z28, Z9, Z9
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z9
+	VMOVUPS     128(CX), Z28
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   128(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z10, Z29
+	VPMULDQ     Z28, Z10, Z10
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z10
+	VMOVUPS     192(CX), Z28
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   192(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z11, Z29
+	VPMULDQ     Z28, Z11, Z11
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z11
+	JMP         ready16
+
+plain15:
+	VPSRLQ      $0x20, Z8, Z29
+	VPMULDQ     (CX), Z8, Z8
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z8, Z8
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z8, Z8
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z8
+	VPSRLQ      $0x20, Z9, Z29
+	VPMULDQ     64(CX), Z9, Z9
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z9, Z9
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z9, Z9
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z9
+	VPSRLQ      $0x20, Z10, Z29
+	VPMULDQ     128(CX), Z10, Z10
+	VPMULDQ     132(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z10, Z10
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z10, Z10
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z10
+	VPSRLQ      $0x20, Z11, Z29
+	VPMULDQ     192(CX), Z11, Z11
+	VPMULDQ     196(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z11, Z11
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z11, Z11
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z11
 
 ready16:
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z11, Z10, Z10
-	VPADDSW   Z24, Z10, Z10
-	VPACKSSDW Z9, Z8, Z8
-	VPADDSW   Z24, Z8, Z8
-	VPACKUSWB Z10, Z8, Z8
-	VPMAXUB   Z25, Z8, Z8
-	VPMINUB   Z26, Z8, Z8
-	VPERMD    Z8, Z27, Z8
-	VMOVDQU8  Z8, K1, (AX)
-	MOVLQSX   12(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain17
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (DX), Z12, Z28
-	VMULPS    (CX), Z12, Z12
-	VMOVAPS   Z28, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(DX), Z13, Z28
-	VMULPS    64(CX), Z13, Z13
-	VMOVAPS   Z28, K2, Z13
-	VPMOVD2M  Z14, K2
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(DX), Z14, Z28
-	VMULPS    128(CX), Z14, Z14
-	VMOVAPS   Z28, K2, Z14
-	VPMOVD2M  Z15, K2
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(DX), Z15, Z28
-	VMULPS    192(CX), Z15, Z15
-	VMOVAPS   Z28, K2, Z15
-	JMP       scaled18
-
-plain17:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (CX), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(CX), Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(CX), Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(CX), Z15, Z15
-
-scaled18:
+	VPACKSSDW   Z11, Z10, Z10
+	VPADDSW     Z24, Z10, Z10
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z24, Z8, Z8
+	VPACKUSWB   Z10, Z8, Z8
+	VPMAXUB     Z25, Z8, Z8
+	VPMINUB     Z26, Z8, Z8
+	VPERMD      Z8, Z27, Z8
+	VMOVDQU8    Z8, K1, (AX)
+	MOVLQSX     12(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready19
+	JZ          signed17
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z12, Z29
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z29, Z29
 	VPMOVZXBD   (BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z12, Z12
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z12, Z12
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z12
+	VPSRLQ      $0x20, Z13, Z29
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z29, Z29
 	VPMOVZXBD   16(BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z13, Z13
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z13, Z13
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z13
+	VPSRLQ      $0x20, Z14, Z29
+	VPMULDQ     128(CX), Z14, Z14
+	VPMULDQ     132(CX), Z29, Z29
 	VPMOVZXBD   32(BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z14, Z14
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z14, Z14
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z14
+	VPSRLQ      $0x20, Z15, Z29
+	VPMULDQ     192(CX), Z15, Z15
+	VPMULDQ     196(CX), Z29, Z29
 	VPMOVZXBD.Z 48(BX), K3, Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z15, Z15
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z15, Z15
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z15
+	JMP         ready19
+
+signed17:
+	TESTQ       DX, DX
+	JZ          plain18
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z12, Z29
+	VPMULDQ     Z28, Z12, Z12
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z12
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z13, Z29
+	VPMULDQ     Z28, Z13, Z13
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z13
+	VMOVUPS     128(CX), Z28
+	VPMOVD2M    Z14, K2
+	VMOVDQU32   128(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z14, Z29
+	VPMULDQ     Z28, Z14, Z14
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z14
+	VMOVUPS     192(CX), Z28
+	VPMOVD2M    Z15, K2
+	VMOVDQU32   192(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z15, Z29
+	VPMULDQ     Z28, Z15, Z15
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z15
+	JMP         ready19
+
+plain18:
+	VPSRLQ      $0x20, Z12, Z29
+	VPMULDQ     (CX), Z12, Z12
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z12, Z12
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z12, Z12
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z12
+	VPSRLQ      $0x20, Z13, Z29
+	VPMULDQ     64(CX), Z13, Z13
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z13, Z13
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z13, Z13
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z13
+	VPSRLQ      $0x20, Z14, Z29
+	VPMULDQ     128(CX), Z14, Z14
+	VPMULDQ     132(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z14, Z14
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z14, Z14
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z14
+	VPSRLQ      $0x20, Z15, Z29
+	VPMULDQ     192(CX), Z15, Z15
+	VPMULDQ     196(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z15, Z15
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z15, Z15
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z15
 
 ready19:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
-	VCVTPS2DQ Z14, Z14
-	VCVTPS2DQ Z15, Z15
-	VPACKSSDW Z15, Z14, Z14
-	VPADDSW   Z24, Z14, Z14
-	VPACKSSDW Z13, Z12, Z12
-	VPADDSW   Z24, Z12, Z12
-	VPACKUSWB Z14, Z12, Z12
-	VPMAXUB   Z25, Z12, Z12
-	VPMINUB   Z26, Z12, Z12
-	VPERMD    Z12, Z27, Z12
-	VMOVDQU8  Z12, K1, (AX)
-	MOVLQSX   16(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain20
-	VPMOVD2M  Z16, K2
-	VCVTDQ2PS Z16, Z16
-	VMULPS    (DX), Z16, Z28
-	VMULPS    (CX), Z16, Z16
-	VMOVAPS   Z28, K2, Z16
-	VPMOVD2M  Z17, K2
-	VCVTDQ2PS Z17, Z17
-	VMULPS    64(DX), Z17, Z28
-	VMULPS    64(CX), Z17, Z17
-	VMOVAPS   Z28, K2, Z17
-	VPMOVD2M  Z18, K2
-	VCVTDQ2PS Z18, Z18
-	VMULPS    128(DX), Z18, Z28
-	VMULPS    128(CX), Z18, Z18
-	VMOVAPS   Z28, K2, Z18
-	VPMOVD2M  Z19, K2
-	VCVTDQ2PS Z19, Z19
-	VMULPS    192(DX), Z19, Z28
-	VMULPS    192(CX), Z19, Z19
-	VMOVAPS   Z28, K2, Z19
-	JMP       scaled21
-
-plain20:
-	VCVTDQ2PS Z16, Z16
-	VMULPS    (CX), Z16, Z16
-	VCVTDQ2PS Z17, Z17
-	VMULPS    64(CX), Z17, Z17
-	VCVTDQ2PS Z18, Z18
-	VMULPS    128(CX), Z18, Z18
-	VCVTDQ2PS Z19, Z19
-	VMULPS    192(CX), Z19, Z19
-
-scaled21:
+	VPACKSSDW   Z15, Z14, Z14
+	VPADDSW     Z24, Z14, Z14
+	VPACKSSDW   Z13, Z12, Z12
+	VPADDSW     Z24, Z12, Z12
+	VPACKUSWB   Z14, Z12, Z12
+	VPMAXUB     Z25, Z12, Z12
+	VPMINUB     Z26, Z12, Z12
+	VPERMD      Z12, Z27, Z12
+	VMOVDQU8    Z12, K1, (AX)
+	MOVLQSX     16(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready22
+	JZ          signed20
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z16, Z29
+	VPMULDQ     (CX), Z16, Z16
+	VPMULDQ     4(CX), Z29, Z29
 	VPMOVZXBD   (BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z16, Z16
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z16, Z16
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z16
+	VPSRLQ      $0x20, Z17, Z29
+	VPMULDQ     64(CX), Z17, Z17
+	VPMULDQ     68(CX), Z29, Z29
 	VPMOVZXBD   16(BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z17, Z17
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z17, Z17
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z17
+	VPSRLQ      $0x20, Z18, Z29
+	VPMULDQ     128(CX), Z18, Z18
+	VPMULDQ     132(CX), Z29, Z29
 	VPMOVZXBD   32(BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z18, Z18
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z18, Z18
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z18, Z18
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z18, Z18
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z18
+	VPSRLQ      $0x20, Z19, Z29
+	VPMULDQ     192(CX), Z19, Z19
+	VPMULDQ     196(CX), Z29, Z29
 	VPMOVZXBD.Z 48(BX), K3, Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z19, Z19
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z19, Z19
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z19, Z19
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z19
+	JMP         ready22
+
+signed20:
+	TESTQ       DX, DX
+	JZ          plain21
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z16, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z16, Z29
+	VPMULDQ     Z28, Z16, Z16
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z16
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z17, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z17, Z29
+	VPMULDQ     Z28, Z17, Z17
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z17
+	VMOVUPS     128(CX), Z28
+	VPMOVD2M    Z18, K2
+	VMOVDQU32   128(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z18, Z29
+	VPMULDQ     Z28, Z18, Z18
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z18, Z18
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z18, Z18
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z18
+	VMOVUPS     192(CX), Z28
+	VPMOVD2M    Z19, K2
+	VMOVDQU32   192(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z19, Z29
+	VPMULDQ     Z28, Z19, Z19
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z19, Z19
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z19
+	JMP         ready22
+
+plain21:
+	VPSRLQ      $0x20, Z16, Z29
+	VPMULDQ     (CX), Z16, Z16
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z16, Z16
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z16, Z16
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z16
+	VPSRLQ      $0x20, Z17, Z29
+	VPMULDQ     64(CX), Z17, Z17
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z17, Z17
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z17, Z17
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z17
+	VPSRLQ      $0x20, Z18, Z29
+	VPMULDQ     128(CX), Z18, Z18
+	VPMULDQ     132(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z18, Z18
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z18, Z18
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z18
+	VPSRLQ      $0x20, Z19, Z29
+	VPMULDQ     192(CX), Z19, Z19
+	VPMULDQ     196(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z19, Z19
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z19, Z19
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z19
 
 ready22:
-	VCVTPS2DQ Z16, Z16
-	VCVTPS2DQ Z17, Z17
-	VCVTPS2DQ Z18, Z18
-	VCVTPS2DQ Z19, Z19
-	VPACKSSDW Z19, Z18, Z18
-	VPADDSW   Z24, Z18, Z18
-	VPACKSSDW Z17, Z16, Z16
-	VPADDSW   Z24, Z16, Z16
-	VPACKUSWB Z18, Z16, Z16
-	VPMAXUB   Z25, Z16, Z16
-	VPMINUB   Z26, Z16, Z16
-	VPERMD    Z16, Z27, Z16
-	VMOVDQU8  Z16, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain23
-	VPMOVD2M  Z20, K2
-	VCVTDQ2PS Z20, Z20
-	VMULPS    (DX), Z20, Z28
-	VMULPS    (CX), Z20, Z20
-	VMOVAPS   Z28, K2, Z20
-	VPMOVD2M  Z21, K2
-	VCVTDQ2PS Z21, Z21
-	VMULPS    64(DX), Z21, Z28
-	VMULPS    64(CX), Z21, Z21
-	VMOVAPS   Z28, K2, Z21
-	VPMOVD2M  Z22, K2
-	VCVTDQ2PS Z22, Z22
-	VMULPS    128(DX), Z22, Z28
-	VMULPS    128(CX), Z22, Z22
-	VMOVAPS   Z28, K2, Z22
-	VPMOVD2M  Z23, K2
-	VCVTDQ2PS Z23, Z23
-	VMULPS    192(DX), Z23, Z28
-	VMULPS    192(CX), Z23, Z23
-	VMOVAPS   Z28, K2, Z23
-	JMP       scaled24
-
-plain23:
-	VCVTDQ2PS Z20, Z20
-	VMULPS    (CX), Z20, Z20
-	VCVTDQ2PS Z21, Z21
-	VMULPS    64(CX), Z21, Z21
-	VCVTDQ2PS Z22, Z22
-	VMULPS    128(CX), Z22, Z22
-	VCVTDQ2PS Z23, Z23
-	VMULPS    192(CX), Z23, Z23
-
-scaled24:
+	VPACKSSDW   Z19, Z18, Z18
+	VPADDSW     Z24, Z18, Z18
+	VPACKSSDW   Z17, Z16, Z16
+	VPADDSW     Z24, Z16, Z16
+	VPACKUSWB   Z18, Z16, Z16
+	VPMAXUB     Z25, Z16, Z16
+	VPMINUB     Z26, Z16, Z16
+	VPERMD      Z16, Z27, Z16
+	VMOVDQU8    Z16, K1, (AX)
+	MOVLQSX     20(SI), BX
+	LEAQ        (DI)(BX*1), AX
 	TESTQ       R8, R8
-	JZ          ready25
+	JZ          signed23
 	ADDQ        R8, BX
+	VPSRLQ      $0x20, Z20, Z29
+	VPMULDQ     (CX), Z20, Z20
+	VPMULDQ     4(CX), Z29, Z29
 	VPMOVZXBD   (BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z20, Z20
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z20, Z20
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z20, Z20
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z20
+	VPSRLQ      $0x20, Z21, Z29
+	VPMULDQ     64(CX), Z21, Z21
+	VPMULDQ     68(CX), Z29, Z29
 	VPMOVZXBD   16(BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z21, Z21
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z21, Z21
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z21, Z21
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z21
+	VPSRLQ      $0x20, Z22, Z29
+	VPMULDQ     128(CX), Z22, Z22
+	VPMULDQ     132(CX), Z29, Z29
 	VPMOVZXBD   32(BX), Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z22, Z22
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z22, Z22
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z22, Z22
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z22, Z22
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z22
+	VPSRLQ      $0x20, Z23, Z29
+	VPMULDQ     192(CX), Z23, Z23
+	VPMULDQ     196(CX), Z29, Z29
 	VPMOVZXBD.Z 48(BX), K3, Z28
 	VPSUBD.BCST 148(BP), Z28, Z28
-	VCVTDQ2PS   Z28, Z28
-	VMULPS.BCST 160(BP), Z28, Z28
-	VADDPS      Z28, Z23, Z23
+	VPSRLQ      $0x20, Z28, Z30
+	VPMULDQ     Z31, Z28, Z28
+	VPMULDQ     Z31, Z30, Z30
+	VPADDQ      Z28, Z23, Z23
+	VPADDQ      Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z23, Z23
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z23
+	JMP         ready25
+
+signed23:
+	TESTQ       DX, DX
+	JZ          plain24
+	VMOVUPS     (CX), Z28
+	VPMOVD2M    Z20, K2
+	VMOVDQU32   (DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z20, Z29
+	VPMULDQ     Z28, Z20, Z20
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z20, Z20
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z20
+	VMOVUPS     64(CX), Z28
+	VPMOVD2M    Z21, K2
+	VMOVDQU32   64(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z21, Z29
+	VPMULDQ     Z28, Z21, Z21
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z21, Z21
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z21
+	VMOVUPS     128(CX), Z28
+	VPMOVD2M    Z22, K2
+	VMOVDQU32   128(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z22, Z29
+	VPMULDQ     Z28, Z22, Z22
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z22, Z22
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z22, Z22
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z22
+	VMOVUPS     192(CX), Z28
+	VPMOVD2M    Z23, K2
+	VMOVDQU32   192(DX), K2, Z28
+	VPSRLQ      $0x20, Z28, Z30
+	VPSRLQ      $0x20, Z23, Z29
+	VPMULDQ     Z28, Z23, Z23
+	VPMULDQ     Z30, Z29, Z29
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z23, Z23
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z23
+	JMP         ready25
+
+plain24:
+	VPSRLQ      $0x20, Z20, Z29
+	VPMULDQ     (CX), Z20, Z20
+	VPMULDQ     4(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z20, Z20
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z20, Z20
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z20
+	VPSRLQ      $0x20, Z21, Z29
+	VPMULDQ     64(CX), Z21, Z21
+	VPMULDQ     68(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z21, Z21
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z21, Z21
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z21
+	VPSRLQ      $0x20, Z22, Z29
+	VPMULDQ     128(CX), Z22, Z22
+	VPMULDQ     132(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z22, Z22
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z22, Z22
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z22
+	VPSRLQ      $0x20, Z23, Z29
+	VPMULDQ     192(CX), Z23, Z23
+	VPMULDQ     196(CX), Z29, Z29
+	VPADDQ.BCST 160(BP), Z23, Z23
+	VPADDQ.BCST 160(BP), Z29, Z29
+	VPSRLQ      168(BP), Z23, Z23
+	VPSLLQ      184(BP), Z29, Z29
+	VMOVDQA32   Z29, K4, Z23
 
 ready25:
-	VCVTPS2DQ Z20, Z20
-	VCVTPS2DQ Z21, Z21
-	VCVTPS2DQ Z22, Z22
-	VCVTPS2DQ Z23, Z23
 	VPACKSSDW Z23, Z22, Z22
 	VPADDSW   Z24, Z22, Z22
 	VPACKSSDW Z21, Z20, Z20
@@ -16751,48 +26450,98 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K4
 	VPBROADCASTD 96(BP), Z4
 	VPBROADCASTD 100(BP), Z5
 	VPBROADCASTD 104(BP), Z6
 	TESTQ        R15, R15
 	JZ           plain3
+	VMOVUPS      (R14), Z7
 	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (R15), Z0, Z7
-	VMULPS       (R14), Z0, Z0
-	VMOVAPS      Z7, K2, Z0
+	VMOVDQU32    (R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z0, Z8
+	VPMULDQ      Z7, Z0, Z0
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z0, Z0
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z0, Z0
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z0
+	VMOVUPS      64(R14), Z7
 	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(R15), Z1, Z7
-	VMULPS       64(R14), Z1, Z1
-	VMOVAPS      Z7, K2, Z1
+	VMOVDQU32    64(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULDQ      Z7, Z1, Z1
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z1, Z1
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z1, Z1
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z1
+	VMOVUPS      128(R14), Z7
 	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(R15), Z2, Z7
-	VMULPS       128(R14), Z2, Z2
-	VMOVAPS      Z7, K2, Z2
+	VMOVDQU32    128(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z2, Z8
+	VPMULDQ      Z7, Z2, Z2
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z2, Z2
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z2, Z2
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z2
+	VMOVUPS      192(R14), Z7
 	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(R15), Z3, Z7
-	VMULPS       192(R14), Z3, Z3
-	VMOVAPS      Z7, K2, Z3
+	VMOVDQU32    192(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z3, Z8
+	VPMULDQ      Z7, Z3, Z3
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z3, Z3
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z3, Z3
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z3
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (R14), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(R14), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(R14), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(R14), Z3, Z3
+	VPSRLQ      $0x20, Z0, Z8
+	VPMULDQ     (R14), Z0, Z0
+	VPMULDQ     4(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z0, Z0
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z0, Z0
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z0
+	VPSRLQ      $0x20, Z1, Z8
+	VPMULDQ     64(R14), Z1, Z1
+	VPMULDQ     68(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z1, Z1
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z1, Z1
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z1
+	VPSRLQ      $0x20, Z2, Z8
+	VPMULDQ     128(R14), Z2, Z2
+	VPMULDQ     132(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z2, Z2
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z2, Z2
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z2
+	VPSRLQ      $0x20, Z3, Z8
+	VPMULDQ     192(R14), Z3, Z3
+	VPMULDQ     196(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z3, Z3
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z3, Z3
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z3
 
 scaled4:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW   Z4, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -16981,192 +26730,386 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K4
 	VPBROADCASTD 96(BP), Z16
 	VPBROADCASTD 100(BP), Z17
 	VPBROADCASTD 104(BP), Z18
 	TESTQ        R15, R15
 	JZ           plain3
+	VMOVUPS      (R14), Z19
 	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (R15), Z0, Z19
-	VMULPS       (R14), Z0, Z0
-	VMOVAPS      Z19, K2, Z0
+	VMOVDQU32    (R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z0, Z20
+	VPMULDQ      Z19, Z0, Z0
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z0, Z0
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z0, Z0
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z0
+	VMOVUPS      64(R14), Z19
 	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(R15), Z1, Z19
-	VMULPS       64(R14), Z1, Z1
-	VMOVAPS      Z19, K2, Z1
+	VMOVDQU32    64(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z1, Z20
+	VPMULDQ      Z19, Z1, Z1
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z1, Z1
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z1, Z1
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z1
+	VMOVUPS      128(R14), Z19
 	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(R15), Z2, Z19
-	VMULPS       128(R14), Z2, Z2
-	VMOVAPS      Z19, K2, Z2
+	VMOVDQU32    128(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z2, Z20
+	VPMULDQ      Z19, Z2, Z2
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z2, Z2
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z2, Z2
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z2
+	VMOVUPS      192(R14), Z19
 	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(R15), Z3, Z19
-	VMULPS       192(R14), Z3, Z3
-	VMOVAPS      Z19, K2, Z3
+	VMOVDQU32    192(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z3, Z20
+	VPMULDQ      Z19, Z3, Z3
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z3, Z3
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z3, Z3
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z3
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (R14), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(R14), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(R14), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(R14), Z3, Z3
+	VPSRLQ      $0x20, Z0, Z20
+	VPMULDQ     (R14), Z0, Z0
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z0, Z0
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z0, Z0
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z0
+	VPSRLQ      $0x20, Z1, Z20
+	VPMULDQ     64(R14), Z1, Z1
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z1, Z1
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z1, Z1
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z1
+	VPSRLQ      $0x20, Z2, Z20
+	VPMULDQ     128(R14), Z2, Z2
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z2, Z2
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z2, Z2
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z2
+	VPSRLQ      $0x20, Z3, Z20
+	VPMULDQ     192(R14), Z3, Z3
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z3, Z3
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z3, Z3
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z3
 
 scaled4:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z16, Z0, Z0
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z16, Z2, Z2
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB   Z17, Z0, Z0
-	VPMINUB   Z18, Z0, Z0
-	VMOVDQU32 Z0, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain5
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (R15), Z4, Z19
-	VMULPS    (R14), Z4, Z4
-	VMOVAPS   Z19, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(R15), Z5, Z19
-	VMULPS    64(R14), Z5, Z5
-	VMOVAPS   Z19, K2, Z5
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(R15), Z6, Z19
-	VMULPS    128(R14), Z6, Z6
-	VMOVAPS   Z19, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(R15), Z7, Z19
-	VMULPS    192(R14), Z7, Z7
-	VMOVAPS   Z19, K2, Z7
-	JMP       scaled6
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z16, Z0, Z0
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z16, Z2, Z2
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z17, Z0, Z0
+	VPMINUB     Z18, Z0, Z0
+	VMOVDQU32   Z0, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain5
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     Z19, Z4, Z4
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z4, Z4
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z4, Z4
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     Z19, Z5, Z5
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z5, Z5
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z5, Z5
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     Z19, Z6, Z6
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z6, Z6
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z6, Z6
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     Z19, Z7, Z7
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z7, Z7
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z7, Z7
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
+	JMP         scaled6
 
 plain5:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (R14), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(R14), Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(R14), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(R14), Z7, Z7
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     (R14), Z4, Z4
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z4, Z4
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z4, Z4
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     64(R14), Z5, Z5
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z5, Z5
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z5, Z5
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     128(R14), Z6, Z6
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z6, Z6
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z6, Z6
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     192(R14), Z7, Z7
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z7, Z7
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z7, Z7
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
 
 scaled6:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z16, Z4, Z4
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z16, Z6, Z6
-	VPACKUSWB Z6, Z4, Z4
-	VPMAXUB   Z17, Z4, Z4
-	VPMINUB   Z18, Z4, Z4
-	VMOVDQU32 Z4, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain7
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (R15), Z8, Z19
-	VMULPS    (R14), Z8, Z8
-	VMOVAPS   Z19, K2, Z8
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(R15), Z9, Z19
-	VMULPS    64(R14), Z9, Z9
-	VMOVAPS   Z19, K2, Z9
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(R15), Z10, Z19
-	VMULPS    128(R14), Z10, Z10
-	VMOVAPS   Z19, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(R15), Z11, Z19
-	VMULPS    192(R14), Z11, Z11
-	VMOVAPS   Z19, K2, Z11
-	JMP       scaled8
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z16, Z4, Z4
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z16, Z6, Z6
+	VPACKUSWB   Z6, Z4, Z4
+	VPMAXUB     Z17, Z4, Z4
+	VPMINUB     Z18, Z4, Z4
+	VMOVDQU32   Z4, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain7
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     Z19, Z8, Z8
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z8, Z8
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     Z19, Z9, Z9
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z9, Z9
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z9, Z9
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     Z19, Z10, Z10
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z10, Z10
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z10, Z10
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     Z19, Z11, Z11
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z11, Z11
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z11, Z11
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
+	JMP         scaled8
 
 plain7:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (R14), Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(R14), Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(R14), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(R14), Z11, Z11
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     (R14), Z8, Z8
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z8, Z8
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     64(R14), Z9, Z9
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z9, Z9
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z9, Z9
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     128(R14), Z10, Z10
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z10, Z10
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z10, Z10
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     192(R14), Z11, Z11
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z11, Z11
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z11, Z11
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
 
 scaled8:
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z9, Z8, Z8
-	VPADDSW   Z16, Z8, Z8
-	VPACKSSDW Z11, Z10, Z10
-	VPADDSW   Z16, Z10, Z10
-	VPACKUSWB Z10, Z8, Z8
-	VPMAXUB   Z17, Z8, Z8
-	VPMINUB   Z18, Z8, Z8
-	VMOVDQU32 Z8, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain9
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (R15), Z12, Z19
-	VMULPS    (R14), Z12, Z12
-	VMOVAPS   Z19, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(R15), Z13, Z19
-	VMULPS    64(R14), Z13, Z13
-	VMOVAPS   Z19, K2, Z13
-	VPMOVD2M  Z14, K2
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(R15), Z14, Z19
-	VMULPS    128(R14), Z14, Z14
-	VMOVAPS   Z19, K2, Z14
-	VPMOVD2M  Z15, K2
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(R15), Z15, Z19
-	VMULPS    192(R14), Z15, Z15
-	VMOVAPS   Z19, K2, Z15
-	JMP       scaled10
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z16, Z8, Z8
+	VPACKSSDW   Z11, Z10, Z10
+	VPADDSW     Z16, Z10, Z10
+	VPACKUSWB   Z10, Z8, Z8
+	VPMAXUB     Z17, Z8, Z8
+	VPMINUB     Z18, Z8, Z8
+	VMOVDQU32   Z8, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain9
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     Z19, Z12, Z12
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z12, Z12
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z12, Z12
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     Z19, Z13, Z13
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z13, Z13
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z13, Z13
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z14, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     Z19, Z14, Z14
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z14, Z14
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z14, Z14
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z15, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z15, Z20
+	VPMULDQ     Z19, Z15, Z15
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z15, Z15
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z15, Z15
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z15
+	JMP         scaled10
 
 plain9:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (R14), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(R14), Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(R14), Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(R14), Z15, Z15
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     (R14), Z12, Z12
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z12, Z12
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z12, Z12
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     64(R14), Z13, Z13
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z13, Z13
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z13, Z13
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     128(R14), Z14, Z14
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z14, Z14
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z14, Z14
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	VPSRLQ      $0x20, Z15, Z20
+	VPMULDQ     192(R14), Z15, Z15
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z15, Z15
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z15, Z15
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z15
 
 scaled10:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
-	VCVTPS2DQ Z14, Z14
-	VCVTPS2DQ Z15, Z15
 	VPACKSSDW Z13, Z12, Z12
 	VPADDSW   Z16, Z12, Z12
 	VPACKSSDW Z15, Z14, Z14
@@ -17302,48 +27245,98 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K4
 	VPBROADCASTD 96(BP), Z4
 	VPBROADCASTD 100(BP), Z5
 	VPBROADCASTD 104(BP), Z6
 	TESTQ        R15, R15
 	JZ           plain3
+	VMOVUPS      (R14), Z7
 	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (R15), Z0, Z7
-	VMULPS       (R14), Z0, Z0
-	VMOVAPS      Z7, K2, Z0
+	VMOVDQU32    (R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z0, Z8
+	VPMULDQ      Z7, Z0, Z0
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z0, Z0
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z0, Z0
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z0
+	VMOVUPS      64(R14), Z7
 	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(R15), Z1, Z7
-	VMULPS       64(R14), Z1, Z1
-	VMOVAPS      Z7, K2, Z1
+	VMOVDQU32    64(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULDQ      Z7, Z1, Z1
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z1, Z1
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z1, Z1
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z1
+	VMOVUPS      128(R14), Z7
 	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(R15), Z2, Z7
-	VMULPS       128(R14), Z2, Z2
-	VMOVAPS      Z7, K2, Z2
+	VMOVDQU32    128(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z2, Z8
+	VPMULDQ      Z7, Z2, Z2
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z2, Z2
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z2, Z2
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z2
+	VMOVUPS      192(R14), Z7
 	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(R15), Z3, Z7
-	VMULPS       192(R14), Z3, Z3
-	VMOVAPS      Z7, K2, Z3
+	VMOVDQU32    192(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z3, Z8
+	VPMULDQ      Z7, Z3, Z3
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z3, Z3
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z3, Z3
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z3
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (R14), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(R14), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(R14), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(R14), Z3, Z3
+	VPSRLQ      $0x20, Z0, Z8
+	VPMULDQ     (R14), Z0, Z0
+	VPMULDQ     4(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z0, Z0
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z0, Z0
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z0
+	VPSRLQ      $0x20, Z1, Z8
+	VPMULDQ     64(R14), Z1, Z1
+	VPMULDQ     68(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z1, Z1
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z1, Z1
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z1
+	VPSRLQ      $0x20, Z2, Z8
+	VPMULDQ     128(R14), Z2, Z2
+	VPMULDQ     132(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z2, Z2
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z2, Z2
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z2
+	VPSRLQ      $0x20, Z3, Z8
+	VPMULDQ     192(R14), Z3, Z3
+	VPMULDQ     196(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z3, Z3
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z3, Z3
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z3
 
 scaled4:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW   Z4, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -17590,192 +27583,386 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K4
 	VPBROADCASTD 96(BP), Z16
 	VPBROADCASTD 100(BP), Z17
 	VPBROADCASTD 104(BP), Z18
 	TESTQ        R15, R15
 	JZ           plain3
+	VMOVUPS      (R14), Z19
 	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (R15), Z0, Z19
-	VMULPS       (R14), Z0, Z0
-	VMOVAPS      Z19, K2, Z0
+	VMOVDQU32    (R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z0, Z20
+	VPMULDQ      Z19, Z0, Z0
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z0, Z0
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z0, Z0
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z0
+	VMOVUPS      64(R14), Z19
 	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(R15), Z1, Z19
-	VMULPS       64(R14), Z1, Z1
-	VMOVAPS      Z19, K2, Z1
+	VMOVDQU32    64(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z1, Z20
+	VPMULDQ      Z19, Z1, Z1
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z1, Z1
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z1, Z1
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z1
+	VMOVUPS      128(R14), Z19
 	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(R15), Z2, Z19
-	VMULPS       128(R14), Z2, Z2
-	VMOVAPS      Z19, K2, Z2
+	VMOVDQU32    128(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z2, Z20
+	VPMULDQ      Z19, Z2, Z2
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z2, Z2
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z2, Z2
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z2
+	VMOVUPS      192(R14), Z19
 	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(R15), Z3, Z19
-	VMULPS       192(R14), Z3, Z3
-	VMOVAPS      Z19, K2, Z3
+	VMOVDQU32    192(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z3, Z20
+	VPMULDQ      Z19, Z3, Z3
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z3, Z3
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z3, Z3
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z3
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (R14), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(R14), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(R14), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(R14), Z3, Z3
+	VPSRLQ      $0x20, Z0, Z20
+	VPMULDQ     (R14), Z0, Z0
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z0, Z0
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z0, Z0
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z0
+	VPSRLQ      $0x20, Z1, Z20
+	VPMULDQ     64(R14), Z1, Z1
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z1, Z1
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z1, Z1
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z1
+	VPSRLQ      $0x20, Z2, Z20
+	VPMULDQ     128(R14), Z2, Z2
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z2, Z2
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z2, Z2
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z2
+	VPSRLQ      $0x20, Z3, Z20
+	VPMULDQ     192(R14), Z3, Z3
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z3, Z3
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z3, Z3
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z3
 
 scaled4:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z16, Z0, Z0
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z16, Z2, Z2
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB   Z17, Z0, Z0
-	VPMINUB   Z18, Z0, Z0
-	VMOVDQU32 Z0, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain5
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (R15), Z4, Z19
-	VMULPS    (R14), Z4, Z4
-	VMOVAPS   Z19, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(R15), Z5, Z19
-	VMULPS    64(R14), Z5, Z5
-	VMOVAPS   Z19, K2, Z5
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(R15), Z6, Z19
-	VMULPS    128(R14), Z6, Z6
-	VMOVAPS   Z19, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(R15), Z7, Z19
-	VMULPS    192(R14), Z7, Z7
-	VMOVAPS   Z19, K2, Z7
-	JMP       scaled6
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z16, Z0, Z0
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z16, Z2, Z2
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z17, Z0, Z0
+	VPMINUB     Z18, Z0, Z0
+	VMOVDQU32   Z0, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain5
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     Z19, Z4, Z4
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z4, Z4
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z4, Z4
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     Z19, Z5, Z5
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z5, Z5
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z5, Z5
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     Z19, Z6, Z6
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z6, Z6
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z6, Z6
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     Z19, Z7, Z7
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z7, Z7
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z7, Z7
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
+	JMP         scaled6
 
 plain5:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (R14), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(R14), Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(R14), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(R14), Z7, Z7
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     (R14), Z4, Z4
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z4, Z4
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z4, Z4
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     64(R14), Z5, Z5
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z5, Z5
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z5, Z5
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     128(R14), Z6, Z6
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z6, Z6
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z6, Z6
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     192(R14), Z7, Z7
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z7, Z7
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z7, Z7
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
 
 scaled6:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z16, Z4, Z4
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z16, Z6, Z6
-	VPACKUSWB Z6, Z4, Z4
-	VPMAXUB   Z17, Z4, Z4
-	VPMINUB   Z18, Z4, Z4
-	VMOVDQU32 Z4, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain7
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (R15), Z8, Z19
-	VMULPS    (R14), Z8, Z8
-	VMOVAPS   Z19, K2, Z8
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(R15), Z9, Z19
-	VMULPS    64(R14), Z9, Z9
-	VMOVAPS   Z19, K2, Z9
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(R15), Z10, Z19
-	VMULPS    128(R14), Z10, Z10
-	VMOVAPS   Z19, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(R15), Z11, Z19
-	VMULPS    192(R14), Z11, Z11
-	VMOVAPS   Z19, K2, Z11
-	JMP       scaled8
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z16, Z4, Z4
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z16, Z6, Z6
+	VPACKUSWB   Z6, Z4, Z4
+	VPMAXUB     Z17, Z4, Z4
+	VPMINUB     Z18, Z4, Z4
+	VMOVDQU32   Z4, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain7
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     Z19, Z8, Z8
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z8, Z8
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     Z19, Z9, Z9
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z9, Z9
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z9, Z9
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     Z19, Z10, Z10
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z10, Z10
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z10, Z10
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     Z19, Z11, Z11
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z11, Z11
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z11, Z11
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
+	JMP         scaled8
 
 plain7:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (R14), Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(R14), Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(R14), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(R14), Z11, Z11
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     (R14), Z8, Z8
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z8, Z8
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     64(R14), Z9, Z9
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z9, Z9
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z9, Z9
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     128(R14), Z10, Z10
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z10, Z10
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z10, Z10
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     192(R14), Z11, Z11
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z11, Z11
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z11, Z11
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
 
 scaled8:
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z9, Z8, Z8
-	VPADDSW   Z16, Z8, Z8
-	VPACKSSDW Z11, Z10, Z10
-	VPADDSW   Z16, Z10, Z10
-	VPACKUSWB Z10, Z8, Z8
-	VPMAXUB   Z17, Z8, Z8
-	VPMINUB   Z18, Z8, Z8
-	VMOVDQU32 Z8, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain9
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (R15), Z12, Z19
-	VMULPS    (R14), Z12, Z12
-	VMOVAPS   Z19, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(R15), Z13, Z19
-	VMULPS    64(R14), Z13, Z13
-	VMOVAPS   Z19, K2, Z13
-	VPMOVD2M  Z14, K2
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(R15), Z14, Z19
-	VMULPS    128(R14), Z14, Z14
-	VMOVAPS   Z19, K2, Z14
-	VPMOVD2M  Z15, K2
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(R15), Z15, Z19
-	VMULPS    192(R14), Z15, Z15
-	VMOVAPS   Z19, K2, Z15
-	JMP       scaled10
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z16, Z8, Z8
+	VPACKSSDW   Z11, Z10, Z10
+	VPADDSW     Z16, Z10, Z10
+	VPACKUSWB   Z10, Z8, Z8
+	VPMAXUB     Z17, Z8, Z8
+	VPMINUB     Z18, Z8, Z8
+	VMOVDQU32   Z8, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain9
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     Z19, Z12, Z12
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z12, Z12
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z12, Z12
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     Z19, Z13, Z13
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z13, Z13
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z13, Z13
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z14, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     Z19, Z14, Z14
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z14, Z14
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z14, Z14
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z15, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z15, Z20
+	VPMULDQ     Z19, Z15, Z15
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z15, Z15
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z15, Z15
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z15
+	JMP         scaled10
 
 plain9:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (R14), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(R14), Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(R14), Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(R14), Z15, Z15
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     (R14), Z12, Z12
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z12, Z12
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z12, Z12
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     64(R14), Z13, Z13
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z13, Z13
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z13, Z13
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     128(R14), Z14, Z14
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z14, Z14
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z14, Z14
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	VPSRLQ      $0x20, Z15, Z20
+	VPMULDQ     192(R14), Z15, Z15
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z15, Z15
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z15, Z15
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z15
 
 scaled10:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
-	VCVTPS2DQ Z14, Z14
-	VCVTPS2DQ Z15, Z15
 	VPACKSSDW Z13, Z12, Z12
 	VPADDSW   Z16, Z12, Z12
 	VPACKSSDW Z15, Z14, Z14
@@ -17945,48 +28132,98 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K4
 	VPBROADCASTD 96(BP), Z4
 	VPBROADCASTD 100(BP), Z5
 	VPBROADCASTD 104(BP), Z6
 	TESTQ        R15, R15
 	JZ           plain3
+	VMOVUPS      (R14), Z7
 	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (R15), Z0, Z7
-	VMULPS       (R14), Z0, Z0
-	VMOVAPS      Z7, K2, Z0
+	VMOVDQU32    (R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z0, Z8
+	VPMULDQ      Z7, Z0, Z0
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z0, Z0
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z0, Z0
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z0
+	VMOVUPS      64(R14), Z7
 	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(R15), Z1, Z7
-	VMULPS       64(R14), Z1, Z1
-	VMOVAPS      Z7, K2, Z1
+	VMOVDQU32    64(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULDQ      Z7, Z1, Z1
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z1, Z1
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z1, Z1
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z1
+	VMOVUPS      128(R14), Z7
 	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(R15), Z2, Z7
-	VMULPS       128(R14), Z2, Z2
-	VMOVAPS      Z7, K2, Z2
+	VMOVDQU32    128(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z2, Z8
+	VPMULDQ      Z7, Z2, Z2
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z2, Z2
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z2, Z2
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z2
+	VMOVUPS      192(R14), Z7
 	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(R15), Z3, Z7
-	VMULPS       192(R14), Z3, Z3
-	VMOVAPS      Z7, K2, Z3
+	VMOVDQU32    192(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z3, Z8
+	VPMULDQ      Z7, Z3, Z3
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z3, Z3
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z3, Z3
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z3
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (R14), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(R14), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(R14), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(R14), Z3, Z3
+	VPSRLQ      $0x20, Z0, Z8
+	VPMULDQ     (R14), Z0, Z0
+	VPMULDQ     4(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z0, Z0
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z0, Z0
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z0
+	VPSRLQ      $0x20, Z1, Z8
+	VPMULDQ     64(R14), Z1, Z1
+	VPMULDQ     68(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z1, Z1
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z1, Z1
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z1
+	VPSRLQ      $0x20, Z2, Z8
+	VPMULDQ     128(R14), Z2, Z2
+	VPMULDQ     132(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z2, Z2
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z2, Z2
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z2
+	VPSRLQ      $0x20, Z3, Z8
+	VPMULDQ     192(R14), Z3, Z3
+	VPMULDQ     196(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z3, Z3
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z3, Z3
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z3
 
 scaled4:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW   Z4, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -18291,192 +28528,386 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K4
 	VPBROADCASTD 96(BP), Z16
 	VPBROADCASTD 100(BP), Z17
 	VPBROADCASTD 104(BP), Z18
 	TESTQ        R15, R15
 	JZ           plain3
+	VMOVUPS      (R14), Z19
 	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (R15), Z0, Z19
-	VMULPS       (R14), Z0, Z0
-	VMOVAPS      Z19, K2, Z0
+	VMOVDQU32    (R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z0, Z20
+	VPMULDQ      Z19, Z0, Z0
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z0, Z0
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z0, Z0
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z0
+	VMOVUPS      64(R14), Z19
 	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(R15), Z1, Z19
-	VMULPS       64(R14), Z1, Z1
-	VMOVAPS      Z19, K2, Z1
+	VMOVDQU32    64(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z1, Z20
+	VPMULDQ      Z19, Z1, Z1
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z1, Z1
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z1, Z1
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z1
+	VMOVUPS      128(R14), Z19
 	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(R15), Z2, Z19
-	VMULPS       128(R14), Z2, Z2
-	VMOVAPS      Z19, K2, Z2
+	VMOVDQU32    128(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z2, Z20
+	VPMULDQ      Z19, Z2, Z2
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z2, Z2
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z2, Z2
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z2
+	VMOVUPS      192(R14), Z19
 	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(R15), Z3, Z19
-	VMULPS       192(R14), Z3, Z3
-	VMOVAPS      Z19, K2, Z3
+	VMOVDQU32    192(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z3, Z20
+	VPMULDQ      Z19, Z3, Z3
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z3, Z3
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z3, Z3
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z3
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (R14), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(R14), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(R14), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(R14), Z3, Z3
+	VPSRLQ      $0x20, Z0, Z20
+	VPMULDQ     (R14), Z0, Z0
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z0, Z0
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z0, Z0
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z0
+	VPSRLQ      $0x20, Z1, Z20
+	VPMULDQ     64(R14), Z1, Z1
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z1, Z1
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z1, Z1
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z1
+	VPSRLQ      $0x20, Z2, Z20
+	VPMULDQ     128(R14), Z2, Z2
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z2, Z2
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z2, Z2
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z2
+	VPSRLQ      $0x20, Z3, Z20
+	VPMULDQ     192(R14), Z3, Z3
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z3, Z3
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z3, Z3
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z3
 
 scaled4:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z16, Z0, Z0
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z16, Z2, Z2
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB   Z17, Z0, Z0
-	VPMINUB   Z18, Z0, Z0
-	VMOVDQU32 Z0, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain5
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (R15), Z4, Z19
-	VMULPS    (R14), Z4, Z4
-	VMOVAPS   Z19, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(R15), Z5, Z19
-	VMULPS    64(R14), Z5, Z5
-	VMOVAPS   Z19, K2, Z5
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(R15), Z6, Z19
-	VMULPS    128(R14), Z6, Z6
-	VMOVAPS   Z19, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(R15), Z7, Z19
-	VMULPS    192(R14), Z7, Z7
-	VMOVAPS   Z19, K2, Z7
-	JMP       scaled6
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z16, Z0, Z0
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z16, Z2, Z2
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z17, Z0, Z0
+	VPMINUB     Z18, Z0, Z0
+	VMOVDQU32   Z0, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain5
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     Z19, Z4, Z4
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z4, Z4
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z4, Z4
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     Z19, Z5, Z5
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z5, Z5
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z5, Z5
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     Z19, Z6, Z6
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z6, Z6
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z6, Z6
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     Z19, Z7, Z7
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z7, Z7
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z7, Z7
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
+	JMP         scaled6
 
 plain5:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (R14), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(R14), Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(R14), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(R14), Z7, Z7
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     (R14), Z4, Z4
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z4, Z4
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z4, Z4
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     64(R14), Z5, Z5
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z5, Z5
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z5, Z5
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     128(R14), Z6, Z6
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z6, Z6
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z6, Z6
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     192(R14), Z7, Z7
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z7, Z7
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z7, Z7
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
 
 scaled6:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z16, Z4, Z4
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z16, Z6, Z6
-	VPACKUSWB Z6, Z4, Z4
-	VPMAXUB   Z17, Z4, Z4
-	VPMINUB   Z18, Z4, Z4
-	VMOVDQU32 Z4, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain7
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (R15), Z8, Z19
-	VMULPS    (R14), Z8, Z8
-	VMOVAPS   Z19, K2, Z8
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(R15), Z9, Z19
-	VMULPS    64(R14), Z9, Z9
-	VMOVAPS   Z19, K2, Z9
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(R15), Z10, Z19
-	VMULPS    128(R14), Z10, Z10
-	VMOVAPS   Z19, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(R15), Z11, Z19
-	VMULPS    192(R14), Z11, Z11
-	VMOVAPS   Z19, K2, Z11
-	JMP       scaled8
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z16, Z4, Z4
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z16, Z6, Z6
+	VPACKUSWB   Z6, Z4, Z4
+	VPMAXUB     Z17, Z4, Z4
+	VPMINUB     Z18, Z4, Z4
+	VMOVDQU32   Z4, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain7
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     Z19, Z8, Z8
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z8, Z8
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     Z19, Z9, Z9
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z9, Z9
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z9, Z9
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     Z19, Z10, Z10
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z10, Z10
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z10, Z10
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     Z19, Z11, Z11
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z11, Z11
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z11, Z11
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
+	JMP         scaled8
 
 plain7:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (R14), Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(R14), Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(R14), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(R14), Z11, Z11
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     (R14), Z8, Z8
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z8, Z8
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     64(R14), Z9, Z9
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z9, Z9
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z9, Z9
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     128(R14), Z10, Z10
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z10, Z10
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z10, Z10
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     192(R14), Z11, Z11
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z11, Z11
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z11, Z11
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
 
 scaled8:
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z9, Z8, Z8
-	VPADDSW   Z16, Z8, Z8
-	VPACKSSDW Z11, Z10, Z10
-	VPADDSW   Z16, Z10, Z10
-	VPACKUSWB Z10, Z8, Z8
-	VPMAXUB   Z17, Z8, Z8
-	VPMINUB   Z18, Z8, Z8
-	VMOVDQU32 Z8, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain9
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (R15), Z12, Z19
-	VMULPS    (R14), Z12, Z12
-	VMOVAPS   Z19, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(R15), Z13, Z19
-	VMULPS    64(R14), Z13, Z13
-	VMOVAPS   Z19, K2, Z13
-	VPMOVD2M  Z14, K2
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(R15), Z14, Z19
-	VMULPS    128(R14), Z14, Z14
-	VMOVAPS   Z19, K2, Z14
-	VPMOVD2M  Z15, K2
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(R15), Z15, Z19
-	VMULPS    192(R14), Z15, Z15
-	VMOVAPS   Z19, K2, Z15
-	JMP       scaled10
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z16, Z8, Z8
+	VPACKSSDW   Z11, Z10, Z10
+	VPADDSW     Z16, Z10, Z10
+	VPACKUSWB   Z10, Z8, Z8
+	VPMAXUB     Z17, Z8, Z8
+	VPMINUB     Z18, Z8, Z8
+	VMOVDQU32   Z8, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain9
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     Z19, Z12, Z12
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z12, Z12
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z12, Z12
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     Z19, Z13, Z13
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z13, Z13
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z13, Z13
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z14, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     Z19, Z14, Z14
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z14, Z14
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z14, Z14
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z15, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z15, Z20
+	VPMULDQ     Z19, Z15, Z15
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z15, Z15
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z15, Z15
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z15
+	JMP         scaled10
 
 plain9:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (R14), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(R14), Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(R14), Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(R14), Z15, Z15
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     (R14), Z12, Z12
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z12, Z12
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z12, Z12
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     64(R14), Z13, Z13
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z13, Z13
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z13, Z13
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     128(R14), Z14, Z14
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z14, Z14
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z14, Z14
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	VPSRLQ      $0x20, Z15, Z20
+	VPMULDQ     192(R14), Z15, Z15
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z15, Z15
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z15, Z15
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z15
 
 scaled10:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
-	VCVTPS2DQ Z14, Z14
-	VCVTPS2DQ Z15, Z15
 	VPACKSSDW Z13, Z12, Z12
 	VPADDSW   Z16, Z12, Z12
 	VPACKSSDW Z15, Z14, Z14
@@ -18578,48 +29009,98 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K4
 	VPBROADCASTD 96(BP), Z4
 	VPBROADCASTD 100(BP), Z5
 	VPBROADCASTD 104(BP), Z6
 	TESTQ        R15, R15
 	JZ           plain3
+	VMOVUPS      (R14), Z7
 	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (R15), Z0, Z7
-	VMULPS       (R14), Z0, Z0
-	VMOVAPS      Z7, K2, Z0
+	VMOVDQU32    (R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z0, Z8
+	VPMULDQ      Z7, Z0, Z0
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z0, Z0
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z0, Z0
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z0
+	VMOVUPS      64(R14), Z7
 	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(R15), Z1, Z7
-	VMULPS       64(R14), Z1, Z1
-	VMOVAPS      Z7, K2, Z1
+	VMOVDQU32    64(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULDQ      Z7, Z1, Z1
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z1, Z1
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z1, Z1
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z1
+	VMOVUPS      128(R14), Z7
 	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(R15), Z2, Z7
-	VMULPS       128(R14), Z2, Z2
-	VMOVAPS      Z7, K2, Z2
+	VMOVDQU32    128(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z2, Z8
+	VPMULDQ      Z7, Z2, Z2
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z2, Z2
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z2, Z2
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z2
+	VMOVUPS      192(R14), Z7
 	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(R15), Z3, Z7
-	VMULPS       192(R14), Z3, Z3
-	VMOVAPS      Z7, K2, Z3
+	VMOVDQU32    192(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z3, Z8
+	VPMULDQ      Z7, Z3, Z3
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z3, Z3
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z3, Z3
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z3
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (R14), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(R14), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(R14), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(R14), Z3, Z3
+	VPSRLQ      $0x20, Z0, Z8
+	VPMULDQ     (R14), Z0, Z0
+	VPMULDQ     4(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z0, Z0
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z0, Z0
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z0
+	VPSRLQ      $0x20, Z1, Z8
+	VPMULDQ     64(R14), Z1, Z1
+	VPMULDQ     68(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z1, Z1
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z1, Z1
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z1
+	VPSRLQ      $0x20, Z2, Z8
+	VPMULDQ     128(R14), Z2, Z2
+	VPMULDQ     132(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z2, Z2
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z2, Z2
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z2
+	VPSRLQ      $0x20, Z3, Z8
+	VPMULDQ     192(R14), Z3, Z3
+	VPMULDQ     196(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z3, Z3
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z3, Z3
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z3
 
 scaled4:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW   Z4, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -18847,192 +29328,386 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K4
 	VPBROADCASTD 96(BP), Z16
 	VPBROADCASTD 100(BP), Z17
 	VPBROADCASTD 104(BP), Z18
 	TESTQ        R15, R15
 	JZ           plain3
+	VMOVUPS      (R14), Z19
 	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (R15), Z0, Z19
-	VMULPS       (R14), Z0, Z0
-	VMOVAPS      Z19, K2, Z0
+	VMOVDQU32    (R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z0, Z20
+	VPMULDQ      Z19, Z0, Z0
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z0, Z0
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z0, Z0
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z0
+	VMOVUPS      64(R14), Z19
 	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(R15), Z1, Z19
-	VMULPS       64(R14), Z1, Z1
-	VMOVAPS      Z19, K2, Z1
+	VMOVDQU32    64(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z1, Z20
+	VPMULDQ      Z19, Z1, Z1
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z1, Z1
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z1, Z1
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z1
+	VMOVUPS      128(R14), Z19
 	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(R15), Z2, Z19
-	VMULPS       128(R14), Z2, Z2
-	VMOVAPS      Z19, K2, Z2
+	VMOVDQU32    128(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z2, Z20
+	VPMULDQ      Z19, Z2, Z2
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z2, Z2
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z2, Z2
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z2
+	VMOVUPS      192(R14), Z19
 	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(R15), Z3, Z19
-	VMULPS       192(R14), Z3, Z3
-	VMOVAPS      Z19, K2, Z3
+	VMOVDQU32    192(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z3, Z20
+	VPMULDQ      Z19, Z3, Z3
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z3, Z3
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z3, Z3
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z3
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (R14), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(R14), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(R14), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(R14), Z3, Z3
+	VPSRLQ      $0x20, Z0, Z20
+	VPMULDQ     (R14), Z0, Z0
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z0, Z0
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z0, Z0
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z0
+	VPSRLQ      $0x20, Z1, Z20
+	VPMULDQ     64(R14), Z1, Z1
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z1, Z1
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z1, Z1
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z1
+	VPSRLQ      $0x20, Z2, Z20
+	VPMULDQ     128(R14), Z2, Z2
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z2, Z2
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z2, Z2
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z2
+	VPSRLQ      $0x20, Z3, Z20
+	VPMULDQ     192(R14), Z3, Z3
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z3, Z3
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z3, Z3
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z3
 
 scaled4:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z16, Z0, Z0
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z16, Z2, Z2
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB   Z17, Z0, Z0
-	VPMINUB   Z18, Z0, Z0
-	VMOVDQU32 Z0, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain5
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (R15), Z4, Z19
-	VMULPS    (R14), Z4, Z4
-	VMOVAPS   Z19, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(R15), Z5, Z19
-	VMULPS    64(R14), Z5, Z5
-	VMOVAPS   Z19, K2, Z5
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(R15), Z6, Z19
-	VMULPS    128(R14), Z6, Z6
-	VMOVAPS   Z19, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(R15), Z7, Z19
-	VMULPS    192(R14), Z7, Z7
-	VMOVAPS   Z19, K2, Z7
-	JMP       scaled6
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z16, Z0, Z0
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z16, Z2, Z2
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z17, Z0, Z0
+	VPMINUB     Z18, Z0, Z0
+	VMOVDQU32   Z0, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain5
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     Z19, Z4, Z4
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z4, Z4
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z4, Z4
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     Z19, Z5, Z5
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z5, Z5
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z5, Z5
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     Z19, Z6, Z6
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z6, Z6
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z6, Z6
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     Z19, Z7, Z7
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z7, Z7
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z7, Z7
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
+	JMP         scaled6
 
 plain5:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (R14), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(R14), Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(R14), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(R14), Z7, Z7
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     (R14), Z4, Z4
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z4, Z4
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z4, Z4
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     64(R14), Z5, Z5
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z5, Z5
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z5, Z5
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     128(R14), Z6, Z6
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z6, Z6
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z6, Z6
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     192(R14), Z7, Z7
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z7, Z7
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z7, Z7
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
 
 scaled6:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z16, Z4, Z4
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z16, Z6, Z6
-	VPACKUSWB Z6, Z4, Z4
-	VPMAXUB   Z17, Z4, Z4
-	VPMINUB   Z18, Z4, Z4
-	VMOVDQU32 Z4, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain7
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (R15), Z8, Z19
-	VMULPS    (R14), Z8, Z8
-	VMOVAPS   Z19, K2, Z8
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(R15), Z9, Z19
-	VMULPS    64(R14), Z9, Z9
-	VMOVAPS   Z19, K2, Z9
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(R15), Z10, Z19
-	VMULPS    128(R14), Z10, Z10
-	VMOVAPS   Z19, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(R15), Z11, Z19
-	VMULPS    192(R14), Z11, Z11
-	VMOVAPS   Z19, K2, Z11
-	JMP       scaled8
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z16, Z4, Z4
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z16, Z6, Z6
+	VPACKUSWB   Z6, Z4, Z4
+	VPMAXUB     Z17, Z4, Z4
+	VPMINUB     Z18, Z4, Z4
+	VMOVDQU32   Z4, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain7
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     Z19, Z8, Z8
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z8, Z8
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     Z19, Z9, Z9
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z9, Z9
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z9, Z9
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     Z19, Z10, Z10
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z10, Z10
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z10, Z10
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     Z19, Z11, Z11
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z11, Z11
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z11, Z11
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
+	JMP         scaled8
 
 plain7:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (R14), Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(R14), Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(R14), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(R14), Z11, Z11
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     (R14), Z8, Z8
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z8, Z8
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     64(R14), Z9, Z9
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z9, Z9
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z9, Z9
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     128(R14), Z10, Z10
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z10, Z10
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z10, Z10
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     192(R14), Z11, Z11
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z11, Z11
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z11, Z11
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
 
 scaled8:
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z9, Z8, Z8
-	VPADDSW   Z16, Z8, Z8
-	VPACKSSDW Z11, Z10, Z10
-	VPADDSW   Z16, Z10, Z10
-	VPACKUSWB Z10, Z8, Z8
-	VPMAXUB   Z17, Z8, Z8
-	VPMINUB   Z18, Z8, Z8
-	VMOVDQU32 Z8, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain9
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (R15), Z12, Z19
-	VMULPS    (R14), Z12, Z12
-	VMOVAPS   Z19, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(R15), Z13, Z19
-	VMULPS    64(R14), Z13, Z13
-	VMOVAPS   Z19, K2, Z13
-	VPMOVD2M  Z14, K2
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(R15), Z14, Z19
-	VMULPS    128(R14), Z14, Z14
-	VMOVAPS   Z19, K2, Z14
-	VPMOVD2M  Z15, K2
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(R15), Z15, Z19
-	VMULPS    192(R14), Z15, Z15
-	VMOVAPS   Z19, K2, Z15
-	JMP       scaled10
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z16, Z8, Z8
+	VPACKSSDW   Z11, Z10, Z10
+	VPADDSW     Z16, Z10, Z10
+	VPACKUSWB   Z10, Z8, Z8
+	VPMAXUB     Z17, Z8, Z8
+	VPMINUB     Z18, Z8, Z8
+	VMOVDQU32   Z8, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain9
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     Z19, Z12, Z12
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z12, Z12
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z12, Z12
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     Z19, Z13, Z13
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z13, Z13
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z13, Z13
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z14, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     Z19, Z14, Z14
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z14, Z14
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z14, Z14
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z15, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z15, Z20
+	VPMULDQ     Z19, Z15, Z15
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z15, Z15
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z15, Z15
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z15
+	JMP         scaled10
 
 plain9:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (R14), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(R14), Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(R14), Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(R14), Z15, Z15
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     (R14), Z12, Z12
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z12, Z12
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z12, Z12
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     64(R14), Z13, Z13
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z13, Z13
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z13, Z13
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     128(R14), Z14, Z14
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z14, Z14
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z14, Z14
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	VPSRLQ      $0x20, Z15, Z20
+	VPMULDQ     192(R14), Z15, Z15
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z15, Z15
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z15, Z15
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z15
 
 scaled10:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
-	VCVTPS2DQ Z14, Z14
-	VCVTPS2DQ Z15, Z15
 	VPACKSSDW Z13, Z12, Z12
 	VPADDSW   Z16, Z12, Z12
 	VPACKSSDW Z15, Z14, Z14
@@ -19168,48 +29843,98 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K4
 	VPBROADCASTD 96(BP), Z4
 	VPBROADCASTD 100(BP), Z5
 	VPBROADCASTD 104(BP), Z6
 	TESTQ        R15, R15
 	JZ           plain3
+	VMOVUPS      (R14), Z7
 	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (R15), Z0, Z7
-	VMULPS       (R14), Z0, Z0
-	VMOVAPS      Z7, K2, Z0
+	VMOVDQU32    (R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z0, Z8
+	VPMULDQ      Z7, Z0, Z0
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z0, Z0
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z0, Z0
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z0
+	VMOVUPS      64(R14), Z7
 	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(R15), Z1, Z7
-	VMULPS       64(R14), Z1, Z1
-	VMOVAPS      Z7, K2, Z1
+	VMOVDQU32    64(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULDQ      Z7, Z1, Z1
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z1, Z1
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z1, Z1
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z1
+	VMOVUPS      128(R14), Z7
 	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(R15), Z2, Z7
-	VMULPS       128(R14), Z2, Z2
-	VMOVAPS      Z7, K2, Z2
+	VMOVDQU32    128(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z2, Z8
+	VPMULDQ      Z7, Z2, Z2
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z2, Z2
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z2, Z2
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z2
+	VMOVUPS      192(R14), Z7
 	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(R15), Z3, Z7
-	VMULPS       192(R14), Z3, Z3
-	VMOVAPS      Z7, K2, Z3
+	VMOVDQU32    192(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z3, Z8
+	VPMULDQ      Z7, Z3, Z3
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z3, Z3
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z3, Z3
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z3
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (R14), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(R14), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(R14), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(R14), Z3, Z3
+	VPSRLQ      $0x20, Z0, Z8
+	VPMULDQ     (R14), Z0, Z0
+	VPMULDQ     4(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z0, Z0
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z0, Z0
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z0
+	VPSRLQ      $0x20, Z1, Z8
+	VPMULDQ     64(R14), Z1, Z1
+	VPMULDQ     68(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z1, Z1
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z1, Z1
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z1
+	VPSRLQ      $0x20, Z2, Z8
+	VPMULDQ     128(R14), Z2, Z2
+	VPMULDQ     132(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z2, Z2
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z2, Z2
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z2
+	VPSRLQ      $0x20, Z3, Z8
+	VPMULDQ     192(R14), Z3, Z3
+	VPMULDQ     196(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z3, Z3
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z3, Z3
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z3
 
 scaled4:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW   Z4, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -19495,192 +30220,386 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K4
 	VPBROADCASTD 96(BP), Z16
 	VPBROADCASTD 100(BP), Z17
 	VPBROADCASTD 104(BP), Z18
 	TESTQ        R15, R15
 	JZ           plain3
+	VMOVUPS      (R14), Z19
 	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (R15), Z0, Z19
-	VMULPS       (R14), Z0, Z0
-	VMOVAPS      Z19, K2, Z0
+	VMOVDQU32    (R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z0, Z20
+	VPMULDQ      Z19, Z0, Z0
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z0, Z0
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z0, Z0
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z0
+	VMOVUPS      64(R14), Z19
 	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(R15), Z1, Z19
-	VMULPS       64(R14), Z1, Z1
-	VMOVAPS      Z19, K2, Z1
+	VMOVDQU32    64(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z1, Z20
+	VPMULDQ      Z19, Z1, Z1
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z1, Z1
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z1, Z1
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z1
+	VMOVUPS      128(R14), Z19
 	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(R15), Z2, Z19
-	VMULPS       128(R14), Z2, Z2
-	VMOVAPS      Z19, K2, Z2
+	VMOVDQU32    128(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z2, Z20
+	VPMULDQ      Z19, Z2, Z2
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z2, Z2
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z2, Z2
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z2
+	VMOVUPS      192(R14), Z19
 	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(R15), Z3, Z19
-	VMULPS       192(R14), Z3, Z3
-	VMOVAPS      Z19, K2, Z3
+	VMOVDQU32    192(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z3, Z20
+	VPMULDQ      Z19, Z3, Z3
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z3, Z3
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z3, Z3
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z3
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (R14), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(R14), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(R14), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(R14), Z3, Z3
+	VPSRLQ      $0x20, Z0, Z20
+	VPMULDQ     (R14), Z0, Z0
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z0, Z0
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z0, Z0
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z0
+	VPSRLQ      $0x20, Z1, Z20
+	VPMULDQ     64(R14), Z1, Z1
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z1, Z1
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z1, Z1
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z1
+	VPSRLQ      $0x20, Z2, Z20
+	VPMULDQ     128(R14), Z2, Z2
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z2, Z2
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z2, Z2
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z2
+	VPSRLQ      $0x20, Z3, Z20
+	VPMULDQ     192(R14), Z3, Z3
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z3, Z3
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z3, Z3
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z3
 
 scaled4:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z16, Z0, Z0
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z16, Z2, Z2
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB   Z17, Z0, Z0
-	VPMINUB   Z18, Z0, Z0
-	VMOVDQU32 Z0, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain5
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (R15), Z4, Z19
-	VMULPS    (R14), Z4, Z4
-	VMOVAPS   Z19, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(R15), Z5, Z19
-	VMULPS    64(R14), Z5, Z5
-	VMOVAPS   Z19, K2, Z5
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(R15), Z6, Z19
-	VMULPS    128(R14), Z6, Z6
-	VMOVAPS   Z19, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(R15), Z7, Z19
-	VMULPS    192(R14), Z7, Z7
-	VMOVAPS   Z19, K2, Z7
-	JMP       scaled6
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z16, Z0, Z0
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z16, Z2, Z2
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z17, Z0, Z0
+	VPMINUB     Z18, Z0, Z0
+	VMOVDQU32   Z0, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain5
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     Z19, Z4, Z4
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z4, Z4
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z4, Z4
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     Z19, Z5, Z5
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z5, Z5
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z5, Z5
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     Z19, Z6, Z6
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z6, Z6
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z6, Z6
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     Z19, Z7, Z7
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z7, Z7
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z7, Z7
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
+	JMP         scaled6
 
 plain5:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (R14), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(R14), Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(R14), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(R14), Z7, Z7
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     (R14), Z4, Z4
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z4, Z4
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z4, Z4
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     64(R14), Z5, Z5
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z5, Z5
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z5, Z5
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     128(R14), Z6, Z6
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z6, Z6
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z6, Z6
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     192(R14), Z7, Z7
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z7, Z7
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z7, Z7
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
 
 scaled6:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z16, Z4, Z4
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z16, Z6, Z6
-	VPACKUSWB Z6, Z4, Z4
-	VPMAXUB   Z17, Z4, Z4
-	VPMINUB   Z18, Z4, Z4
-	VMOVDQU32 Z4, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain7
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (R15), Z8, Z19
-	VMULPS    (R14), Z8, Z8
-	VMOVAPS   Z19, K2, Z8
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(R15), Z9, Z19
-	VMULPS    64(R14), Z9, Z9
-	VMOVAPS   Z19, K2, Z9
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(R15), Z10, Z19
-	VMULPS    128(R14), Z10, Z10
-	VMOVAPS   Z19, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(R15), Z11, Z19
-	VMULPS    192(R14), Z11, Z11
-	VMOVAPS   Z19, K2, Z11
-	JMP       scaled8
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z16, Z4, Z4
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z16, Z6, Z6
+	VPACKUSWB   Z6, Z4, Z4
+	VPMAXUB     Z17, Z4, Z4
+	VPMINUB     Z18, Z4, Z4
+	VMOVDQU32   Z4, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain7
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     Z19, Z8, Z8
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z8, Z8
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     Z19, Z9, Z9
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z9, Z9
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z9, Z9
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     Z19, Z10, Z10
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z10, Z10
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z10, Z10
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     Z19, Z11, Z11
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z11, Z11
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z11, Z11
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
+	JMP         scaled8
 
 plain7:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (R14), Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(R14), Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(R14), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(R14), Z11, Z11
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     (R14), Z8, Z8
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z8, Z8
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     64(R14), Z9, Z9
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z9, Z9
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z9, Z9
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     128(R14), Z10, Z10
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z10, Z10
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z10, Z10
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     192(R14), Z11, Z11
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z11, Z11
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z11, Z11
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
 
 scaled8:
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z9, Z8, Z8
-	VPADDSW   Z16, Z8, Z8
-	VPACKSSDW Z11, Z10, Z10
-	VPADDSW   Z16, Z10, Z10
-	VPACKUSWB Z10, Z8, Z8
-	VPMAXUB   Z17, Z8, Z8
-	VPMINUB   Z18, Z8, Z8
-	VMOVDQU32 Z8, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain9
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (R15), Z12, Z19
-	VMULPS    (R14), Z12, Z12
-	VMOVAPS   Z19, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(R15), Z13, Z19
-	VMULPS    64(R14), Z13, Z13
-	VMOVAPS   Z19, K2, Z13
-	VPMOVD2M  Z14, K2
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(R15), Z14, Z19
-	VMULPS    128(R14), Z14, Z14
-	VMOVAPS   Z19, K2, Z14
-	VPMOVD2M  Z15, K2
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(R15), Z15, Z19
-	VMULPS    192(R14), Z15, Z15
-	VMOVAPS   Z19, K2, Z15
-	JMP       scaled10
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z16, Z8, Z8
+	VPACKSSDW   Z11, Z10, Z10
+	VPADDSW     Z16, Z10, Z10
+	VPACKUSWB   Z10, Z8, Z8
+	VPMAXUB     Z17, Z8, Z8
+	VPMINUB     Z18, Z8, Z8
+	VMOVDQU32   Z8, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain9
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     Z19, Z12, Z12
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z12, Z12
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z12, Z12
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     Z19, Z13, Z13
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z13, Z13
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z13, Z13
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z14, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     Z19, Z14, Z14
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z14, Z14
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z14, Z14
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z15, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z15, Z20
+	VPMULDQ     Z19, Z15, Z15
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z15, Z15
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z15, Z15
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z15
+	JMP         scaled10
 
 plain9:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (R14), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(R14), Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(R14), Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(R14), Z15, Z15
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     (R14), Z12, Z12
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z12, Z12
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z12, Z12
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     64(R14), Z13, Z13
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z13, Z13
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z13, Z13
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     128(R14), Z14, Z14
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z14, Z14
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z14, Z14
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	VPSRLQ      $0x20, Z15, Z20
+	VPMULDQ     192(R14), Z15, Z15
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z15, Z15
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z15, Z15
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z15
 
 scaled10:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
-	VCVTPS2DQ Z14, Z14
-	VCVTPS2DQ Z15, Z15
 	VPACKSSDW Z13, Z12, Z12
 	VPADDSW   Z16, Z12, Z12
 	VPACKSSDW Z15, Z14, Z14
@@ -19850,48 +30769,98 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K4
 	VPBROADCASTD 96(BP), Z4
 	VPBROADCASTD 100(BP), Z5
 	VPBROADCASTD 104(BP), Z6
 	TESTQ        R15, R15
 	JZ           plain3
+	VMOVUPS      (R14), Z7
 	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (R15), Z0, Z7
-	VMULPS       (R14), Z0, Z0
-	VMOVAPS      Z7, K2, Z0
+	VMOVDQU32    (R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z0, Z8
+	VPMULDQ      Z7, Z0, Z0
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z0, Z0
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z0, Z0
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z0
+	VMOVUPS      64(R14), Z7
 	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(R15), Z1, Z7
-	VMULPS       64(R14), Z1, Z1
-	VMOVAPS      Z7, K2, Z1
+	VMOVDQU32    64(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULDQ      Z7, Z1, Z1
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z1, Z1
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z1, Z1
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z1
+	VMOVUPS      128(R14), Z7
 	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(R15), Z2, Z7
-	VMULPS       128(R14), Z2, Z2
-	VMOVAPS      Z7, K2, Z2
+	VMOVDQU32    128(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z2, Z8
+	VPMULDQ      Z7, Z2, Z2
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z2, Z2
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z2, Z2
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z2
+	VMOVUPS      192(R14), Z7
 	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(R15), Z3, Z7
-	VMULPS       192(R14), Z3, Z3
-	VMOVAPS      Z7, K2, Z3
+	VMOVDQU32    192(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z3, Z8
+	VPMULDQ      Z7, Z3, Z3
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z3, Z3
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z3, Z3
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z3
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (R14), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(R14), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(R14), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(R14), Z3, Z3
+	VPSRLQ      $0x20, Z0, Z8
+	VPMULDQ     (R14), Z0, Z0
+	VPMULDQ     4(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z0, Z0
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z0, Z0
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z0
+	VPSRLQ      $0x20, Z1, Z8
+	VPMULDQ     64(R14), Z1, Z1
+	VPMULDQ     68(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z1, Z1
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z1, Z1
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z1
+	VPSRLQ      $0x20, Z2, Z8
+	VPMULDQ     128(R14), Z2, Z2
+	VPMULDQ     132(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z2, Z2
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z2, Z2
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z2
+	VPSRLQ      $0x20, Z3, Z8
+	VPMULDQ     192(R14), Z3, Z3
+	VPMULDQ     196(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z3, Z3
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z3, Z3
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z3
 
 scaled4:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW   Z4, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -20235,192 +31204,386 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K4
 	VPBROADCASTD 96(BP), Z16
 	VPBROADCASTD 100(BP), Z17
 	VPBROADCASTD 104(BP), Z18
 	TESTQ        R15, R15
 	JZ           plain3
+	VMOVUPS      (R14), Z19
 	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (R15), Z0, Z19
-	VMULPS       (R14), Z0, Z0
-	VMOVAPS      Z19, K2, Z0
+	VMOVDQU32    (R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z0, Z20
+	VPMULDQ      Z19, Z0, Z0
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z0, Z0
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z0, Z0
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z0
+	VMOVUPS      64(R14), Z19
 	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(R15), Z1, Z19
-	VMULPS       64(R14), Z1, Z1
-	VMOVAPS      Z19, K2, Z1
+	VMOVDQU32    64(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z1, Z20
+	VPMULDQ      Z19, Z1, Z1
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z1, Z1
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z1, Z1
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z1
+	VMOVUPS      128(R14), Z19
 	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(R15), Z2, Z19
-	VMULPS       128(R14), Z2, Z2
-	VMOVAPS      Z19, K2, Z2
+	VMOVDQU32    128(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z2, Z20
+	VPMULDQ      Z19, Z2, Z2
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z2, Z2
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z2, Z2
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z2
+	VMOVUPS      192(R14), Z19
 	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(R15), Z3, Z19
-	VMULPS       192(R14), Z3, Z3
-	VMOVAPS      Z19, K2, Z3
+	VMOVDQU32    192(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z3, Z20
+	VPMULDQ      Z19, Z3, Z3
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z3, Z3
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z3, Z3
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z3
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (R14), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(R14), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(R14), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(R14), Z3, Z3
+	VPSRLQ      $0x20, Z0, Z20
+	VPMULDQ     (R14), Z0, Z0
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z0, Z0
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z0, Z0
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z0
+	VPSRLQ      $0x20, Z1, Z20
+	VPMULDQ     64(R14), Z1, Z1
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z1, Z1
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z1, Z1
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z1
+	VPSRLQ      $0x20, Z2, Z20
+	VPMULDQ     128(R14), Z2, Z2
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z2, Z2
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z2, Z2
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z2
+	VPSRLQ      $0x20, Z3, Z20
+	VPMULDQ     192(R14), Z3, Z3
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z3, Z3
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z3, Z3
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z3
 
 scaled4:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z16, Z0, Z0
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z16, Z2, Z2
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB   Z17, Z0, Z0
-	VPMINUB   Z18, Z0, Z0
-	VMOVDQU32 Z0, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain5
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (R15), Z4, Z19
-	VMULPS    (R14), Z4, Z4
-	VMOVAPS   Z19, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(R15), Z5, Z19
-	VMULPS    64(R14), Z5, Z5
-	VMOVAPS   Z19, K2, Z5
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(R15), Z6, Z19
-	VMULPS    128(R14), Z6, Z6
-	VMOVAPS   Z19, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(R15), Z7, Z19
-	VMULPS    192(R14), Z7, Z7
-	VMOVAPS   Z19, K2, Z7
-	JMP       scaled6
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z16, Z0, Z0
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z16, Z2, Z2
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z17, Z0, Z0
+	VPMINUB     Z18, Z0, Z0
+	VMOVDQU32   Z0, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain5
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     Z19, Z4, Z4
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z4, Z4
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z4, Z4
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     Z19, Z5, Z5
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z5, Z5
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z5, Z5
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     Z19, Z6, Z6
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z6, Z6
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z6, Z6
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     Z19, Z7, Z7
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z7, Z7
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z7, Z7
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
+	JMP         scaled6
 
 plain5:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (R14), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(R14), Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(R14), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(R14), Z7, Z7
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     (R14), Z4, Z4
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z4, Z4
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z4, Z4
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     64(R14), Z5, Z5
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z5, Z5
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z5, Z5
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     128(R14), Z6, Z6
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z6, Z6
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z6, Z6
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     192(R14), Z7, Z7
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z7, Z7
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z7, Z7
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
 
 scaled6:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z16, Z4, Z4
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z16, Z6, Z6
-	VPACKUSWB Z6, Z4, Z4
-	VPMAXUB   Z17, Z4, Z4
-	VPMINUB   Z18, Z4, Z4
-	VMOVDQU32 Z4, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain7
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (R15), Z8, Z19
-	VMULPS    (R14), Z8, Z8
-	VMOVAPS   Z19, K2, Z8
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(R15), Z9, Z19
-	VMULPS    64(R14), Z9, Z9
-	VMOVAPS   Z19, K2, Z9
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(R15), Z10, Z19
-	VMULPS    128(R14), Z10, Z10
-	VMOVAPS   Z19, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(R15), Z11, Z19
-	VMULPS    192(R14), Z11, Z11
-	VMOVAPS   Z19, K2, Z11
-	JMP       scaled8
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z16, Z4, Z4
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z16, Z6, Z6
+	VPACKUSWB   Z6, Z4, Z4
+	VPMAXUB     Z17, Z4, Z4
+	VPMINUB     Z18, Z4, Z4
+	VMOVDQU32   Z4, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain7
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     Z19, Z8, Z8
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z8, Z8
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     Z19, Z9, Z9
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z9, Z9
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z9, Z9
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     Z19, Z10, Z10
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z10, Z10
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z10, Z10
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     Z19, Z11, Z11
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z11, Z11
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z11, Z11
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
+	JMP         scaled8
 
 plain7:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (R14), Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(R14), Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(R14), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(R14), Z11, Z11
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     (R14), Z8, Z8
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z8, Z8
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     64(R14), Z9, Z9
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z9, Z9
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z9, Z9
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     128(R14), Z10, Z10
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z10, Z10
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z10, Z10
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     192(R14), Z11, Z11
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z11, Z11
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z11, Z11
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
 
 scaled8:
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z9, Z8, Z8
-	VPADDSW   Z16, Z8, Z8
-	VPACKSSDW Z11, Z10, Z10
-	VPADDSW   Z16, Z10, Z10
-	VPACKUSWB Z10, Z8, Z8
-	VPMAXUB   Z17, Z8, Z8
-	VPMINUB   Z18, Z8, Z8
-	VMOVDQU32 Z8, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain9
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (R15), Z12, Z19
-	VMULPS    (R14), Z12, Z12
-	VMOVAPS   Z19, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(R15), Z13, Z19
-	VMULPS    64(R14), Z13, Z13
-	VMOVAPS   Z19, K2, Z13
-	VPMOVD2M  Z14, K2
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(R15), Z14, Z19
-	VMULPS    128(R14), Z14, Z14
-	VMOVAPS   Z19, K2, Z14
-	VPMOVD2M  Z15, K2
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(R15), Z15, Z19
-	VMULPS    192(R14), Z15, Z15
-	VMOVAPS   Z19, K2, Z15
-	JMP       scaled10
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z16, Z8, Z8
+	VPACKSSDW   Z11, Z10, Z10
+	VPADDSW     Z16, Z10, Z10
+	VPACKUSWB   Z10, Z8, Z8
+	VPMAXUB     Z17, Z8, Z8
+	VPMINUB     Z18, Z8, Z8
+	VMOVDQU32   Z8, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain9
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     Z19, Z12, Z12
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z12, Z12
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z12, Z12
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     Z19, Z13, Z13
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z13, Z13
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z13, Z13
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z14, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     Z19, Z14, Z14
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z14, Z14
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z14, Z14
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z15, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z15, Z20
+	VPMULDQ     Z19, Z15, Z15
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z15, Z15
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z15, Z15
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z15
+	JMP         scaled10
 
 plain9:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (R14), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(R14), Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(R14), Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(R14), Z15, Z15
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     (R14), Z12, Z12
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z12, Z12
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z12, Z12
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     64(R14), Z13, Z13
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z13, Z13
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z13, Z13
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     128(R14), Z14, Z14
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z14, Z14
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z14, Z14
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	VPSRLQ      $0x20, Z15, Z20
+	VPMULDQ     192(R14), Z15, Z15
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z15, Z15
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z15, Z15
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z15
 
 scaled10:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
-	VCVTPS2DQ Z14, Z14
-	VCVTPS2DQ Z15, Z15
 	VPACKSSDW Z13, Z12, Z12
 	VPADDSW   Z16, Z12, Z12
 	VPACKSSDW Z15, Z14, Z14
@@ -20523,48 +31686,98 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K4
 	VPBROADCASTD 96(BP), Z4
 	VPBROADCASTD 100(BP), Z5
 	VPBROADCASTD 104(BP), Z6
 	TESTQ        R15, R15
 	JZ           plain3
+	VMOVUPS      (R14), Z7
 	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (R15), Z0, Z7
-	VMULPS       (R14), Z0, Z0
-	VMOVAPS      Z7, K2, Z0
+	VMOVDQU32    (R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z0, Z8
+	VPMULDQ      Z7, Z0, Z0
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z0, Z0
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z0, Z0
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z0
+	VMOVUPS      64(R14), Z7
 	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(R15), Z1, Z7
-	VMULPS       64(R14), Z1, Z1
-	VMOVAPS      Z7, K2, Z1
+	VMOVDQU32    64(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULDQ      Z7, Z1, Z1
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z1, Z1
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z1, Z1
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z1
+	VMOVUPS      128(R14), Z7
 	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(R15), Z2, Z7
-	VMULPS       128(R14), Z2, Z2
-	VMOVAPS      Z7, K2, Z2
+	VMOVDQU32    128(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z2, Z8
+	VPMULDQ      Z7, Z2, Z2
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z2, Z2
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z2, Z2
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z2
+	VMOVUPS      192(R14), Z7
 	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(R15), Z3, Z7
-	VMULPS       192(R14), Z3, Z3
-	VMOVAPS      Z7, K2, Z3
+	VMOVDQU32    192(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z3, Z8
+	VPMULDQ      Z7, Z3, Z3
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z3, Z3
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z3, Z3
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z3
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (R14), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(R14), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(R14), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(R14), Z3, Z3
+	VPSRLQ      $0x20, Z0, Z8
+	VPMULDQ     (R14), Z0, Z0
+	VPMULDQ     4(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z0, Z0
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z0, Z0
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z0
+	VPSRLQ      $0x20, Z1, Z8
+	VPMULDQ     64(R14), Z1, Z1
+	VPMULDQ     68(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z1, Z1
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z1, Z1
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z1
+	VPSRLQ      $0x20, Z2, Z8
+	VPMULDQ     128(R14), Z2, Z2
+	VPMULDQ     132(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z2, Z2
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z2, Z2
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z2
+	VPSRLQ      $0x20, Z3, Z8
+	VPMULDQ     192(R14), Z3, Z3
+	VPMULDQ     196(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z3, Z3
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z3, Z3
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z3
 
 scaled4:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW   Z4, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -20754,192 +31967,386 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K4
 	VPBROADCASTD 96(BP), Z16
 	VPBROADCASTD 100(BP), Z17
 	VPBROADCASTD 104(BP), Z18
 	TESTQ        R15, R15
 	JZ           plain3
+	VMOVUPS      (R14), Z19
 	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (R15), Z0, Z19
-	VMULPS       (R14), Z0, Z0
-	VMOVAPS      Z19, K2, Z0
+	VMOVDQU32    (R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z0, Z20
+	VPMULDQ      Z19, Z0, Z0
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z0, Z0
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z0, Z0
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z0
+	VMOVUPS      64(R14), Z19
 	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(R15), Z1, Z19
-	VMULPS       64(R14), Z1, Z1
-	VMOVAPS      Z19, K2, Z1
+	VMOVDQU32    64(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z1, Z20
+	VPMULDQ      Z19, Z1, Z1
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z1, Z1
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z1, Z1
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z1
+	VMOVUPS      128(R14), Z19
 	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(R15), Z2, Z19
-	VMULPS       128(R14), Z2, Z2
-	VMOVAPS      Z19, K2, Z2
+	VMOVDQU32    128(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z2, Z20
+	VPMULDQ      Z19, Z2, Z2
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z2, Z2
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z2, Z2
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z2
+	VMOVUPS      192(R14), Z19
 	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(R15), Z3, Z19
-	VMULPS       192(R14), Z3, Z3
-	VMOVAPS      Z19, K2, Z3
+	VMOVDQU32    192(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z3, Z20
+	VPMULDQ      Z19, Z3, Z3
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z3, Z3
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z3, Z3
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z3
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (R14), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(R14), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(R14), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(R14), Z3, Z3
+	VPSRLQ      $0x20, Z0, Z20
+	VPMULDQ     (R14), Z0, Z0
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z0, Z0
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z0, Z0
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z0
+	VPSRLQ      $0x20, Z1, Z20
+	VPMULDQ     64(R14), Z1, Z1
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z1, Z1
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z1, Z1
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z1
+	VPSRLQ      $0x20, Z2, Z20
+	VPMULDQ     128(R14), Z2, Z2
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z2, Z2
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z2, Z2
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z2
+	VPSRLQ      $0x20, Z3, Z20
+	VPMULDQ     192(R14), Z3, Z3
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z3, Z3
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z3, Z3
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z3
 
 scaled4:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z16, Z0, Z0
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z16, Z2, Z2
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB   Z17, Z0, Z0
-	VPMINUB   Z18, Z0, Z0
-	VMOVDQU8  Z0, K1, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain5
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (R15), Z4, Z19
-	VMULPS    (R14), Z4, Z4
-	VMOVAPS   Z19, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(R15), Z5, Z19
-	VMULPS    64(R14), Z5, Z5
-	VMOVAPS   Z19, K2, Z5
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(R15), Z6, Z19
-	VMULPS    128(R14), Z6, Z6
-	VMOVAPS   Z19, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(R15), Z7, Z19
-	VMULPS    192(R14), Z7, Z7
-	VMOVAPS   Z19, K2, Z7
-	JMP       scaled6
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z16, Z0, Z0
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z16, Z2, Z2
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z17, Z0, Z0
+	VPMINUB     Z18, Z0, Z0
+	VMOVDQU8    Z0, K1, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain5
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     Z19, Z4, Z4
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z4, Z4
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z4, Z4
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     Z19, Z5, Z5
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z5, Z5
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z5, Z5
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     Z19, Z6, Z6
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z6, Z6
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z6, Z6
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     Z19, Z7, Z7
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z7, Z7
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z7, Z7
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
+	JMP         scaled6
 
 plain5:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (R14), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(R14), Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(R14), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(R14), Z7, Z7
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     (R14), Z4, Z4
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z4, Z4
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z4, Z4
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     64(R14), Z5, Z5
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z5, Z5
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z5, Z5
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     128(R14), Z6, Z6
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z6, Z6
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z6, Z6
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     192(R14), Z7, Z7
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z7, Z7
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z7, Z7
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
 
 scaled6:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z16, Z4, Z4
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z16, Z6, Z6
-	VPACKUSWB Z6, Z4, Z4
-	VPMAXUB   Z17, Z4, Z4
-	VPMINUB   Z18, Z4, Z4
-	VMOVDQU8  Z4, K1, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain7
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (R15), Z8, Z19
-	VMULPS    (R14), Z8, Z8
-	VMOVAPS   Z19, K2, Z8
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(R15), Z9, Z19
-	VMULPS    64(R14), Z9, Z9
-	VMOVAPS   Z19, K2, Z9
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(R15), Z10, Z19
-	VMULPS    128(R14), Z10, Z10
-	VMOVAPS   Z19, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(R15), Z11, Z19
-	VMULPS    192(R14), Z11, Z11
-	VMOVAPS   Z19, K2, Z11
-	JMP       scaled8
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z16, Z4, Z4
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z16, Z6, Z6
+	VPACKUSWB   Z6, Z4, Z4
+	VPMAXUB     Z17, Z4, Z4
+	VPMINUB     Z18, Z4, Z4
+	VMOVDQU8    Z4, K1, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain7
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     Z19, Z8, Z8
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z8, Z8
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     Z19, Z9, Z9
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z9, Z9
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z9, Z9
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     Z19, Z10, Z10
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z10, Z10
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z10, Z10
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     Z19, Z11, Z11
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z11, Z11
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z11, Z11
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
+	JMP         scaled8
 
 plain7:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (R14), Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(R14), Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(R14), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(R14), Z11, Z11
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     (R14), Z8, Z8
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z8, Z8
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     64(R14), Z9, Z9
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z9, Z9
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z9, Z9
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     128(R14), Z10, Z10
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z10, Z10
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z10, Z10
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     192(R14), Z11, Z11
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z11, Z11
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z11, Z11
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
 
 scaled8:
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z9, Z8, Z8
-	VPADDSW   Z16, Z8, Z8
-	VPACKSSDW Z11, Z10, Z10
-	VPADDSW   Z16, Z10, Z10
-	VPACKUSWB Z10, Z8, Z8
-	VPMAXUB   Z17, Z8, Z8
-	VPMINUB   Z18, Z8, Z8
-	VMOVDQU8  Z8, K1, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain9
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (R15), Z12, Z19
-	VMULPS    (R14), Z12, Z12
-	VMOVAPS   Z19, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(R15), Z13, Z19
-	VMULPS    64(R14), Z13, Z13
-	VMOVAPS   Z19, K2, Z13
-	VPMOVD2M  Z14, K2
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(R15), Z14, Z19
-	VMULPS    128(R14), Z14, Z14
-	VMOVAPS   Z19, K2, Z14
-	VPMOVD2M  Z15, K2
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(R15), Z15, Z19
-	VMULPS    192(R14), Z15, Z15
-	VMOVAPS   Z19, K2, Z15
-	JMP       scaled10
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z16, Z8, Z8
+	VPACKSSDW   Z11, Z10, Z10
+	VPADDSW     Z16, Z10, Z10
+	VPACKUSWB   Z10, Z8, Z8
+	VPMAXUB     Z17, Z8, Z8
+	VPMINUB     Z18, Z8, Z8
+	VMOVDQU8    Z8, K1, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain9
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     Z19, Z12, Z12
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z12, Z12
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z12, Z12
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     Z19, Z13, Z13
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z13, Z13
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z13, Z13
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z14, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     Z19, Z14, Z14
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z14, Z14
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z14, Z14
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z15, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z15, Z20
+	VPMULDQ     Z19, Z15, Z15
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z15, Z15
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z15, Z15
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z15
+	JMP         scaled10
 
 plain9:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (R14), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(R14), Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(R14), Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(R14), Z15, Z15
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     (R14), Z12, Z12
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z12, Z12
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z12, Z12
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     64(R14), Z13, Z13
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z13, Z13
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z13, Z13
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     128(R14), Z14, Z14
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z14, Z14
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z14, Z14
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	VPSRLQ      $0x20, Z15, Z20
+	VPMULDQ     192(R14), Z15, Z15
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z15, Z15
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z15, Z15
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z15
 
 scaled10:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
-	VCVTPS2DQ Z14, Z14
-	VCVTPS2DQ Z15, Z15
 	VPACKSSDW Z13, Z12, Z12
 	VPADDSW   Z16, Z12, Z12
 	VPACKSSDW Z15, Z14, Z14
@@ -21076,48 +32483,98 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K4
 	VPBROADCASTD 96(BP), Z4
 	VPBROADCASTD 100(BP), Z5
 	VPBROADCASTD 104(BP), Z6
 	TESTQ        R15, R15
 	JZ           plain3
+	VMOVUPS      (R14), Z7
 	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (R15), Z0, Z7
-	VMULPS       (R14), Z0, Z0
-	VMOVAPS      Z7, K2, Z0
+	VMOVDQU32    (R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z0, Z8
+	VPMULDQ      Z7, Z0, Z0
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z0, Z0
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z0, Z0
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z0
+	VMOVUPS      64(R14), Z7
 	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(R15), Z1, Z7
-	VMULPS       64(R14), Z1, Z1
-	VMOVAPS      Z7, K2, Z1
+	VMOVDQU32    64(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULDQ      Z7, Z1, Z1
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z1, Z1
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z1, Z1
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z1
+	VMOVUPS      128(R14), Z7
 	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(R15), Z2, Z7
-	VMULPS       128(R14), Z2, Z2
-	VMOVAPS      Z7, K2, Z2
+	VMOVDQU32    128(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z2, Z8
+	VPMULDQ      Z7, Z2, Z2
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z2, Z2
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z2, Z2
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z2
+	VMOVUPS      192(R14), Z7
 	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(R15), Z3, Z7
-	VMULPS       192(R14), Z3, Z3
-	VMOVAPS      Z7, K2, Z3
+	VMOVDQU32    192(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z3, Z8
+	VPMULDQ      Z7, Z3, Z3
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z3, Z3
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z3, Z3
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z3
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (R14), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(R14), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(R14), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(R14), Z3, Z3
+	VPSRLQ      $0x20, Z0, Z8
+	VPMULDQ     (R14), Z0, Z0
+	VPMULDQ     4(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z0, Z0
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z0, Z0
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z0
+	VPSRLQ      $0x20, Z1, Z8
+	VPMULDQ     64(R14), Z1, Z1
+	VPMULDQ     68(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z1, Z1
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z1, Z1
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z1
+	VPSRLQ      $0x20, Z2, Z8
+	VPMULDQ     128(R14), Z2, Z2
+	VPMULDQ     132(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z2, Z2
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z2, Z2
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z2
+	VPSRLQ      $0x20, Z3, Z8
+	VPMULDQ     192(R14), Z3, Z3
+	VPMULDQ     196(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z3, Z3
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z3, Z3
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z3
 
 scaled4:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW   Z4, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -21365,192 +32822,386 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K4
 	VPBROADCASTD 96(BP), Z16
 	VPBROADCASTD 100(BP), Z17
 	VPBROADCASTD 104(BP), Z18
 	TESTQ        R15, R15
 	JZ           plain3
+	VMOVUPS      (R14), Z19
 	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (R15), Z0, Z19
-	VMULPS       (R14), Z0, Z0
-	VMOVAPS      Z19, K2, Z0
+	VMOVDQU32    (R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z0, Z20
+	VPMULDQ      Z19, Z0, Z0
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z0, Z0
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z0, Z0
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z0
+	VMOVUPS      64(R14), Z19
 	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(R15), Z1, Z19
-	VMULPS       64(R14), Z1, Z1
-	VMOVAPS      Z19, K2, Z1
+	VMOVDQU32    64(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z1, Z20
+	VPMULDQ      Z19, Z1, Z1
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z1, Z1
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z1, Z1
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z1
+	VMOVUPS      128(R14), Z19
 	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(R15), Z2, Z19
-	VMULPS       128(R14), Z2, Z2
-	VMOVAPS      Z19, K2, Z2
+	VMOVDQU32    128(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z2, Z20
+	VPMULDQ      Z19, Z2, Z2
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z2, Z2
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z2, Z2
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z2
+	VMOVUPS      192(R14), Z19
 	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(R15), Z3, Z19
-	VMULPS       192(R14), Z3, Z3
-	VMOVAPS      Z19, K2, Z3
+	VMOVDQU32    192(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z3, Z20
+	VPMULDQ      Z19, Z3, Z3
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z3, Z3
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z3, Z3
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z3
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (R14), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(R14), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(R14), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(R14), Z3, Z3
+	VPSRLQ      $0x20, Z0, Z20
+	VPMULDQ     (R14), Z0, Z0
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z0, Z0
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z0, Z0
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z0
+	VPSRLQ      $0x20, Z1, Z20
+	VPMULDQ     64(R14), Z1, Z1
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z1, Z1
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z1, Z1
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z1
+	VPSRLQ      $0x20, Z2, Z20
+	VPMULDQ     128(R14), Z2, Z2
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z2, Z2
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z2, Z2
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z2
+	VPSRLQ      $0x20, Z3, Z20
+	VPMULDQ     192(R14), Z3, Z3
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z3, Z3
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z3, Z3
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z3
 
 scaled4:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z16, Z0, Z0
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z16, Z2, Z2
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB   Z17, Z0, Z0
-	VPMINUB   Z18, Z0, Z0
-	VMOVDQU8  Z0, K1, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain5
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (R15), Z4, Z19
-	VMULPS    (R14), Z4, Z4
-	VMOVAPS   Z19, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(R15), Z5, Z19
-	VMULPS    64(R14), Z5, Z5
-	VMOVAPS   Z19, K2, Z5
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(R15), Z6, Z19
-	VMULPS    128(R14), Z6, Z6
-	VMOVAPS   Z19, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(R15), Z7, Z19
-	VMULPS    192(R14), Z7, Z7
-	VMOVAPS   Z19, K2, Z7
-	JMP       scaled6
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z16, Z0, Z0
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z16, Z2, Z2
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z17, Z0, Z0
+	VPMINUB     Z18, Z0, Z0
+	VMOVDQU8    Z0, K1, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain5
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     Z19, Z4, Z4
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z4, Z4
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z4, Z4
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     Z19, Z5, Z5
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z5, Z5
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z5, Z5
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     Z19, Z6, Z6
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z6, Z6
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z6, Z6
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     Z19, Z7, Z7
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z7, Z7
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z7, Z7
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
+	JMP         scaled6
 
 plain5:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (R14), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(R14), Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(R14), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(R14), Z7, Z7
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     (R14), Z4, Z4
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z4, Z4
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z4, Z4
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     64(R14), Z5, Z5
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z5, Z5
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z5, Z5
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     128(R14), Z6, Z6
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z6, Z6
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z6, Z6
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     192(R14), Z7, Z7
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z7, Z7
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z7, Z7
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
 
 scaled6:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z16, Z4, Z4
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z16, Z6, Z6
-	VPACKUSWB Z6, Z4, Z4
-	VPMAXUB   Z17, Z4, Z4
-	VPMINUB   Z18, Z4, Z4
-	VMOVDQU8  Z4, K1, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain7
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (R15), Z8, Z19
-	VMULPS    (R14), Z8, Z8
-	VMOVAPS   Z19, K2, Z8
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(R15), Z9, Z19
-	VMULPS    64(R14), Z9, Z9
-	VMOVAPS   Z19, K2, Z9
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(R15), Z10, Z19
-	VMULPS    128(R14), Z10, Z10
-	VMOVAPS   Z19, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(R15), Z11, Z19
-	VMULPS    192(R14), Z11, Z11
-	VMOVAPS   Z19, K2, Z11
-	JMP       scaled8
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z16, Z4, Z4
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z16, Z6, Z6
+	VPACKUSWB   Z6, Z4, Z4
+	VPMAXUB     Z17, Z4, Z4
+	VPMINUB     Z18, Z4, Z4
+	VMOVDQU8    Z4, K1, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain7
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     Z19, Z8, Z8
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z8, Z8
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     Z19, Z9, Z9
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z9, Z9
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z9, Z9
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     Z19, Z10, Z10
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z10, Z10
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z10, Z10
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     Z19, Z11, Z11
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z11, Z11
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z11, Z11
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
+	JMP         scaled8
 
 plain7:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (R14), Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(R14), Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(R14), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(R14), Z11, Z11
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     (R14), Z8, Z8
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z8, Z8
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     64(R14), Z9, Z9
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z9, Z9
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z9, Z9
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     128(R14), Z10, Z10
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z10, Z10
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z10, Z10
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     192(R14), Z11, Z11
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z11, Z11
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z11, Z11
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
 
 scaled8:
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z9, Z8, Z8
-	VPADDSW   Z16, Z8, Z8
-	VPACKSSDW Z11, Z10, Z10
-	VPADDSW   Z16, Z10, Z10
-	VPACKUSWB Z10, Z8, Z8
-	VPMAXUB   Z17, Z8, Z8
-	VPMINUB   Z18, Z8, Z8
-	VMOVDQU8  Z8, K1, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain9
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (R15), Z12, Z19
-	VMULPS    (R14), Z12, Z12
-	VMOVAPS   Z19, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(R15), Z13, Z19
-	VMULPS    64(R14), Z13, Z13
-	VMOVAPS   Z19, K2, Z13
-	VPMOVD2M  Z14, K2
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(R15), Z14, Z19
-	VMULPS    128(R14), Z14, Z14
-	VMOVAPS   Z19, K2, Z14
-	VPMOVD2M  Z15, K2
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(R15), Z15, Z19
-	VMULPS    192(R14), Z15, Z15
-	VMOVAPS   Z19, K2, Z15
-	JMP       scaled10
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z16, Z8, Z8
+	VPACKSSDW   Z11, Z10, Z10
+	VPADDSW     Z16, Z10, Z10
+	VPACKUSWB   Z10, Z8, Z8
+	VPMAXUB     Z17, Z8, Z8
+	VPMINUB     Z18, Z8, Z8
+	VMOVDQU8    Z8, K1, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain9
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     Z19, Z12, Z12
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z12, Z12
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z12, Z12
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     Z19, Z13, Z13
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z13, Z13
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z13, Z13
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z14, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     Z19, Z14, Z14
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z14, Z14
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z14, Z14
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z15, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z15, Z20
+	VPMULDQ     Z19, Z15, Z15
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z15, Z15
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z15, Z15
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z15
+	JMP         scaled10
 
 plain9:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (R14), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(R14), Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(R14), Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(R14), Z15, Z15
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     (R14), Z12, Z12
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z12, Z12
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z12, Z12
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     64(R14), Z13, Z13
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z13, Z13
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z13, Z13
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     128(R14), Z14, Z14
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z14, Z14
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z14, Z14
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	VPSRLQ      $0x20, Z15, Z20
+	VPMULDQ     192(R14), Z15, Z15
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z15, Z15
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z15, Z15
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z15
 
 scaled10:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
-	VCVTPS2DQ Z14, Z14
-	VCVTPS2DQ Z15, Z15
 	VPACKSSDW Z13, Z12, Z12
 	VPADDSW   Z16, Z12, Z12
 	VPACKSSDW Z15, Z14, Z14
@@ -21721,48 +33372,98 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K4
 	VPBROADCASTD 96(BP), Z4
 	VPBROADCASTD 100(BP), Z5
 	VPBROADCASTD 104(BP), Z6
 	TESTQ        R15, R15
 	JZ           plain3
+	VMOVUPS      (R14), Z7
 	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (R15), Z0, Z7
-	VMULPS       (R14), Z0, Z0
-	VMOVAPS      Z7, K2, Z0
+	VMOVDQU32    (R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z0, Z8
+	VPMULDQ      Z7, Z0, Z0
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z0, Z0
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z0, Z0
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z0
+	VMOVUPS      64(R14), Z7
 	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(R15), Z1, Z7
-	VMULPS       64(R14), Z1, Z1
-	VMOVAPS      Z7, K2, Z1
+	VMOVDQU32    64(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULDQ      Z7, Z1, Z1
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z1, Z1
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z1, Z1
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z1
+	VMOVUPS      128(R14), Z7
 	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(R15), Z2, Z7
-	VMULPS       128(R14), Z2, Z2
-	VMOVAPS      Z7, K2, Z2
+	VMOVDQU32    128(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z2, Z8
+	VPMULDQ      Z7, Z2, Z2
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z2, Z2
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z2, Z2
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z2
+	VMOVUPS      192(R14), Z7
 	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(R15), Z3, Z7
-	VMULPS       192(R14), Z3, Z3
-	VMOVAPS      Z7, K2, Z3
+	VMOVDQU32    192(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z3, Z8
+	VPMULDQ      Z7, Z3, Z3
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z3, Z3
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z3, Z3
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z3
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (R14), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(R14), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(R14), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(R14), Z3, Z3
+	VPSRLQ      $0x20, Z0, Z8
+	VPMULDQ     (R14), Z0, Z0
+	VPMULDQ     4(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z0, Z0
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z0, Z0
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z0
+	VPSRLQ      $0x20, Z1, Z8
+	VPMULDQ     64(R14), Z1, Z1
+	VPMULDQ     68(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z1, Z1
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z1, Z1
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z1
+	VPSRLQ      $0x20, Z2, Z8
+	VPMULDQ     128(R14), Z2, Z2
+	VPMULDQ     132(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z2, Z2
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z2, Z2
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z2
+	VPSRLQ      $0x20, Z3, Z8
+	VPMULDQ     192(R14), Z3, Z3
+	VPMULDQ     196(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z3, Z3
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z3, Z3
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z3
 
 scaled4:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW   Z4, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -22068,192 +33769,386 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K4
 	VPBROADCASTD 96(BP), Z16
 	VPBROADCASTD 100(BP), Z17
 	VPBROADCASTD 104(BP), Z18
 	TESTQ        R15, R15
 	JZ           plain3
+	VMOVUPS      (R14), Z19
 	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (R15), Z0, Z19
-	VMULPS       (R14), Z0, Z0
-	VMOVAPS      Z19, K2, Z0
+	VMOVDQU32    (R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z0, Z20
+	VPMULDQ      Z19, Z0, Z0
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z0, Z0
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z0, Z0
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z0
+	VMOVUPS      64(R14), Z19
 	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(R15), Z1, Z19
-	VMULPS       64(R14), Z1, Z1
-	VMOVAPS      Z19, K2, Z1
+	VMOVDQU32    64(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z1, Z20
+	VPMULDQ      Z19, Z1, Z1
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z1, Z1
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z1, Z1
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z1
+	VMOVUPS      128(R14), Z19
 	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(R15), Z2, Z19
-	VMULPS       128(R14), Z2, Z2
-	VMOVAPS      Z19, K2, Z2
+	VMOVDQU32    128(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z2, Z20
+	VPMULDQ      Z19, Z2, Z2
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z2, Z2
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z2, Z2
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z2
+	VMOVUPS      192(R14), Z19
 	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(R15), Z3, Z19
-	VMULPS       192(R14), Z3, Z3
-	VMOVAPS      Z19, K2, Z3
+	VMOVDQU32    192(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z3, Z20
+	VPMULDQ      Z19, Z3, Z3
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z3, Z3
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z3, Z3
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z3
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (R14), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(R14), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(R14), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(R14), Z3, Z3
+	VPSRLQ      $0x20, Z0, Z20
+	VPMULDQ     (R14), Z0, Z0
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z0, Z0
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z0, Z0
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z0
+	VPSRLQ      $0x20, Z1, Z20
+	VPMULDQ     64(R14), Z1, Z1
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z1, Z1
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z1, Z1
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z1
+	VPSRLQ      $0x20, Z2, Z20
+	VPMULDQ     128(R14), Z2, Z2
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z2, Z2
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z2, Z2
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z2
+	VPSRLQ      $0x20, Z3, Z20
+	VPMULDQ     192(R14), Z3, Z3
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z3, Z3
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z3, Z3
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z3
 
 scaled4:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z16, Z0, Z0
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z16, Z2, Z2
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB   Z17, Z0, Z0
-	VPMINUB   Z18, Z0, Z0
-	VMOVDQU8  Z0, K1, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain5
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (R15), Z4, Z19
-	VMULPS    (R14), Z4, Z4
-	VMOVAPS   Z19, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(R15), Z5, Z19
-	VMULPS    64(R14), Z5, Z5
-	VMOVAPS   Z19, K2, Z5
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(R15), Z6, Z19
-	VMULPS    128(R14), Z6, Z6
-	VMOVAPS   Z19, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(R15), Z7, Z19
-	VMULPS    192(R14), Z7, Z7
-	VMOVAPS   Z19, K2, Z7
-	JMP       scaled6
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z16, Z0, Z0
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z16, Z2, Z2
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z17, Z0, Z0
+	VPMINUB     Z18, Z0, Z0
+	VMOVDQU8    Z0, K1, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain5
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     Z19, Z4, Z4
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z4, Z4
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z4, Z4
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     Z19, Z5, Z5
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z5, Z5
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z5, Z5
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     Z19, Z6, Z6
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z6, Z6
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z6, Z6
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     Z19, Z7, Z7
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z7, Z7
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z7, Z7
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
+	JMP         scaled6
 
 plain5:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (R14), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(R14), Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(R14), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(R14), Z7, Z7
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     (R14), Z4, Z4
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z4, Z4
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z4, Z4
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     64(R14), Z5, Z5
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z5, Z5
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z5, Z5
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     128(R14), Z6, Z6
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z6, Z6
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z6, Z6
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     192(R14), Z7, Z7
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z7, Z7
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z7, Z7
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
 
 scaled6:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z16, Z4, Z4
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z16, Z6, Z6
-	VPACKUSWB Z6, Z4, Z4
-	VPMAXUB   Z17, Z4, Z4
-	VPMINUB   Z18, Z4, Z4
-	VMOVDQU8  Z4, K1, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain7
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (R15), Z8, Z19
-	VMULPS    (R14), Z8, Z8
-	VMOVAPS   Z19, K2, Z8
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(R15), Z9, Z19
-	VMULPS    64(R14), Z9, Z9
-	VMOVAPS   Z19, K2, Z9
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(R15), Z10, Z19
-	VMULPS    128(R14), Z10, Z10
-	VMOVAPS   Z19, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(R15), Z11, Z19
-	VMULPS    192(R14), Z11, Z11
-	VMOVAPS   Z19, K2, Z11
-	JMP       scaled8
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z16, Z4, Z4
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z16, Z6, Z6
+	VPACKUSWB   Z6, Z4, Z4
+	VPMAXUB     Z17, Z4, Z4
+	VPMINUB     Z18, Z4, Z4
+	VMOVDQU8    Z4, K1, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain7
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     Z19, Z8, Z8
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z8, Z8
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     Z19, Z9, Z9
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z9, Z9
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z9, Z9
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     Z19, Z10, Z10
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z10, Z10
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z10, Z10
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     Z19, Z11, Z11
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z11, Z11
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z11, Z11
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
+	JMP         scaled8
 
 plain7:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (R14), Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(R14), Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(R14), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(R14), Z11, Z11
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     (R14), Z8, Z8
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z8, Z8
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     64(R14), Z9, Z9
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z9, Z9
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z9, Z9
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     128(R14), Z10, Z10
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z10, Z10
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z10, Z10
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     192(R14), Z11, Z11
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z11, Z11
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z11, Z11
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
 
 scaled8:
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z9, Z8, Z8
-	VPADDSW   Z16, Z8, Z8
-	VPACKSSDW Z11, Z10, Z10
-	VPADDSW   Z16, Z10, Z10
-	VPACKUSWB Z10, Z8, Z8
-	VPMAXUB   Z17, Z8, Z8
-	VPMINUB   Z18, Z8, Z8
-	VMOVDQU8  Z8, K1, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain9
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (R15), Z12, Z19
-	VMULPS    (R14), Z12, Z12
-	VMOVAPS   Z19, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(R15), Z13, Z19
-	VMULPS    64(R14), Z13, Z13
-	VMOVAPS   Z19, K2, Z13
-	VPMOVD2M  Z14, K2
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(R15), Z14, Z19
-	VMULPS    128(R14), Z14, Z14
-	VMOVAPS   Z19, K2, Z14
-	VPMOVD2M  Z15, K2
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(R15), Z15, Z19
-	VMULPS    192(R14), Z15, Z15
-	VMOVAPS   Z19, K2, Z15
-	JMP       scaled10
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z16, Z8, Z8
+	VPACKSSDW   Z11, Z10, Z10
+	VPADDSW     Z16, Z10, Z10
+	VPACKUSWB   Z10, Z8, Z8
+	VPMAXUB     Z17, Z8, Z8
+	VPMINUB     Z18, Z8, Z8
+	VMOVDQU8    Z8, K1, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain9
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     Z19, Z12, Z12
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z12, Z12
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z12, Z12
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     Z19, Z13, Z13
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z13, Z13
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z13, Z13
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z14, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     Z19, Z14, Z14
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z14, Z14
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z14, Z14
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z15, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z15, Z20
+	VPMULDQ     Z19, Z15, Z15
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z15, Z15
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z15, Z15
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z15
+	JMP         scaled10
 
 plain9:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (R14), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(R14), Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(R14), Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(R14), Z15, Z15
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     (R14), Z12, Z12
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z12, Z12
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z12, Z12
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     64(R14), Z13, Z13
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z13, Z13
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z13, Z13
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     128(R14), Z14, Z14
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z14, Z14
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z14, Z14
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	VPSRLQ      $0x20, Z15, Z20
+	VPMULDQ     192(R14), Z15, Z15
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z15, Z15
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z15, Z15
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z15
 
 scaled10:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
-	VCVTPS2DQ Z14, Z14
-	VCVTPS2DQ Z15, Z15
 	VPACKSSDW Z13, Z12, Z12
 	VPADDSW   Z16, Z12, Z12
 	VPACKSSDW Z15, Z14, Z14
@@ -22356,48 +34251,98 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K4
 	VPBROADCASTD 96(BP), Z4
 	VPBROADCASTD 100(BP), Z5
 	VPBROADCASTD 104(BP), Z6
 	TESTQ        R15, R15
 	JZ           plain3
+	VMOVUPS      (R14), Z7
 	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (R15), Z0, Z7
-	VMULPS       (R14), Z0, Z0
-	VMOVAPS      Z7, K2, Z0
+	VMOVDQU32    (R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z0, Z8
+	VPMULDQ      Z7, Z0, Z0
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z0, Z0
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z0, Z0
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z0
+	VMOVUPS      64(R14), Z7
 	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(R15), Z1, Z7
-	VMULPS       64(R14), Z1, Z1
-	VMOVAPS      Z7, K2, Z1
+	VMOVDQU32    64(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULDQ      Z7, Z1, Z1
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z1, Z1
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z1, Z1
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z1
+	VMOVUPS      128(R14), Z7
 	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(R15), Z2, Z7
-	VMULPS       128(R14), Z2, Z2
-	VMOVAPS      Z7, K2, Z2
+	VMOVDQU32    128(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z2, Z8
+	VPMULDQ      Z7, Z2, Z2
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z2, Z2
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z2, Z2
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z2
+	VMOVUPS      192(R14), Z7
 	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(R15), Z3, Z7
-	VMULPS       192(R14), Z3, Z3
-	VMOVAPS      Z7, K2, Z3
+	VMOVDQU32    192(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z3, Z8
+	VPMULDQ      Z7, Z3, Z3
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z3, Z3
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z3, Z3
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z3
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (R14), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(R14), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(R14), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(R14), Z3, Z3
+	VPSRLQ      $0x20, Z0, Z8
+	VPMULDQ     (R14), Z0, Z0
+	VPMULDQ     4(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z0, Z0
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z0, Z0
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z0
+	VPSRLQ      $0x20, Z1, Z8
+	VPMULDQ     64(R14), Z1, Z1
+	VPMULDQ     68(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z1, Z1
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z1, Z1
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z1
+	VPSRLQ      $0x20, Z2, Z8
+	VPMULDQ     128(R14), Z2, Z2
+	VPMULDQ     132(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z2, Z2
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z2, Z2
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z2
+	VPSRLQ      $0x20, Z3, Z8
+	VPMULDQ     192(R14), Z3, Z3
+	VPMULDQ     196(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z3, Z3
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z3, Z3
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z3
 
 scaled4:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW   Z4, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -22626,192 +34571,386 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K4
 	VPBROADCASTD 96(BP), Z16
 	VPBROADCASTD 100(BP), Z17
 	VPBROADCASTD 104(BP), Z18
 	TESTQ        R15, R15
 	JZ           plain3
+	VMOVUPS      (R14), Z19
 	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (R15), Z0, Z19
-	VMULPS       (R14), Z0, Z0
-	VMOVAPS      Z19, K2, Z0
+	VMOVDQU32    (R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z0, Z20
+	VPMULDQ      Z19, Z0, Z0
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z0, Z0
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z0, Z0
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z0
+	VMOVUPS      64(R14), Z19
 	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(R15), Z1, Z19
-	VMULPS       64(R14), Z1, Z1
-	VMOVAPS      Z19, K2, Z1
+	VMOVDQU32    64(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z1, Z20
+	VPMULDQ      Z19, Z1, Z1
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z1, Z1
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z1, Z1
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z1
+	VMOVUPS      128(R14), Z19
 	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(R15), Z2, Z19
-	VMULPS       128(R14), Z2, Z2
-	VMOVAPS      Z19, K2, Z2
+	VMOVDQU32    128(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z2, Z20
+	VPMULDQ      Z19, Z2, Z2
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z2, Z2
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z2, Z2
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z2
+	VMOVUPS      192(R14), Z19
 	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(R15), Z3, Z19
-	VMULPS       192(R14), Z3, Z3
-	VMOVAPS      Z19, K2, Z3
+	VMOVDQU32    192(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z3, Z20
+	VPMULDQ      Z19, Z3, Z3
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z3, Z3
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z3, Z3
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z3
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (R14), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(R14), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(R14), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(R14), Z3, Z3
+	VPSRLQ      $0x20, Z0, Z20
+	VPMULDQ     (R14), Z0, Z0
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z0, Z0
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z0, Z0
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z0
+	VPSRLQ      $0x20, Z1, Z20
+	VPMULDQ     64(R14), Z1, Z1
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z1, Z1
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z1, Z1
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z1
+	VPSRLQ      $0x20, Z2, Z20
+	VPMULDQ     128(R14), Z2, Z2
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z2, Z2
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z2, Z2
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z2
+	VPSRLQ      $0x20, Z3, Z20
+	VPMULDQ     192(R14), Z3, Z3
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z3, Z3
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z3, Z3
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z3
 
 scaled4:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z16, Z0, Z0
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z16, Z2, Z2
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB   Z17, Z0, Z0
-	VPMINUB   Z18, Z0, Z0
-	VMOVDQU8  Z0, K1, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain5
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (R15), Z4, Z19
-	VMULPS    (R14), Z4, Z4
-	VMOVAPS   Z19, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(R15), Z5, Z19
-	VMULPS    64(R14), Z5, Z5
-	VMOVAPS   Z19, K2, Z5
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(R15), Z6, Z19
-	VMULPS    128(R14), Z6, Z6
-	VMOVAPS   Z19, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(R15), Z7, Z19
-	VMULPS    192(R14), Z7, Z7
-	VMOVAPS   Z19, K2, Z7
-	JMP       scaled6
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z16, Z0, Z0
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z16, Z2, Z2
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z17, Z0, Z0
+	VPMINUB     Z18, Z0, Z0
+	VMOVDQU8    Z0, K1, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain5
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     Z19, Z4, Z4
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z4, Z4
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z4, Z4
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     Z19, Z5, Z5
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z5, Z5
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z5, Z5
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     Z19, Z6, Z6
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z6, Z6
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z6, Z6
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     Z19, Z7, Z7
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z7, Z7
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z7, Z7
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
+	JMP         scaled6
 
 plain5:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (R14), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(R14), Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(R14), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(R14), Z7, Z7
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     (R14), Z4, Z4
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z4, Z4
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z4, Z4
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     64(R14), Z5, Z5
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z5, Z5
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z5, Z5
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     128(R14), Z6, Z6
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z6, Z6
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z6, Z6
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     192(R14), Z7, Z7
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z7, Z7
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z7, Z7
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
 
 scaled6:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z16, Z4, Z4
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z16, Z6, Z6
-	VPACKUSWB Z6, Z4, Z4
-	VPMAXUB   Z17, Z4, Z4
-	VPMINUB   Z18, Z4, Z4
-	VMOVDQU8  Z4, K1, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain7
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (R15), Z8, Z19
-	VMULPS    (R14), Z8, Z8
-	VMOVAPS   Z19, K2, Z8
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(R15), Z9, Z19
-	VMULPS    64(R14), Z9, Z9
-	VMOVAPS   Z19, K2, Z9
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(R15), Z10, Z19
-	VMULPS    128(R14), Z10, Z10
-	VMOVAPS   Z19, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(R15), Z11, Z19
-	VMULPS    192(R14), Z11, Z11
-	VMOVAPS   Z19, K2, Z11
-	JMP       scaled8
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z16, Z4, Z4
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z16, Z6, Z6
+	VPACKUSWB   Z6, Z4, Z4
+	VPMAXUB     Z17, Z4, Z4
+	VPMINUB     Z18, Z4, Z4
+	VMOVDQU8    Z4, K1, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain7
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     Z19, Z8, Z8
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z8, Z8
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     Z19, Z9, Z9
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z9, Z9
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z9, Z9
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     Z19, Z10, Z10
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z10, Z10
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z10, Z10
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     Z19, Z11, Z11
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z11, Z11
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z11, Z11
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
+	JMP         scaled8
 
 plain7:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (R14), Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(R14), Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(R14), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(R14), Z11, Z11
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     (R14), Z8, Z8
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z8, Z8
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     64(R14), Z9, Z9
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z9, Z9
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z9, Z9
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     128(R14), Z10, Z10
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z10, Z10
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z10, Z10
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     192(R14), Z11, Z11
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z11, Z11
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z11, Z11
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
 
 scaled8:
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z9, Z8, Z8
-	VPADDSW   Z16, Z8, Z8
-	VPACKSSDW Z11, Z10, Z10
-	VPADDSW   Z16, Z10, Z10
-	VPACKUSWB Z10, Z8, Z8
-	VPMAXUB   Z17, Z8, Z8
-	VPMINUB   Z18, Z8, Z8
-	VMOVDQU8  Z8, K1, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain9
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (R15), Z12, Z19
-	VMULPS    (R14), Z12, Z12
-	VMOVAPS   Z19, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(R15), Z13, Z19
-	VMULPS    64(R14), Z13, Z13
-	VMOVAPS   Z19, K2, Z13
-	VPMOVD2M  Z14, K2
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(R15), Z14, Z19
-	VMULPS    128(R14), Z14, Z14
-	VMOVAPS   Z19, K2, Z14
-	VPMOVD2M  Z15, K2
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(R15), Z15, Z19
-	VMULPS    192(R14), Z15, Z15
-	VMOVAPS   Z19, K2, Z15
-	JMP       scaled10
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z16, Z8, Z8
+	VPACKSSDW   Z11, Z10, Z10
+	VPADDSW     Z16, Z10, Z10
+	VPACKUSWB   Z10, Z8, Z8
+	VPMAXUB     Z17, Z8, Z8
+	VPMINUB     Z18, Z8, Z8
+	VMOVDQU8    Z8, K1, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain9
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     Z19, Z12, Z12
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z12, Z12
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z12, Z12
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     Z19, Z13, Z13
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z13, Z13
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z13, Z13
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z14, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     Z19, Z14, Z14
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z14, Z14
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z14, Z14
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z15, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z15, Z20
+	VPMULDQ     Z19, Z15, Z15
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z15, Z15
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z15, Z15
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z15
+	JMP         scaled10
 
 plain9:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (R14), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(R14), Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(R14), Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(R14), Z15, Z15
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     (R14), Z12, Z12
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z12, Z12
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z12, Z12
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     64(R14), Z13, Z13
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z13, Z13
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z13, Z13
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     128(R14), Z14, Z14
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z14, Z14
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z14, Z14
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	VPSRLQ      $0x20, Z15, Z20
+	VPMULDQ     192(R14), Z15, Z15
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z15, Z15
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z15, Z15
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z15
 
 scaled10:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
-	VCVTPS2DQ Z14, Z14
-	VCVTPS2DQ Z15, Z15
 	VPACKSSDW Z13, Z12, Z12
 	VPADDSW   Z16, Z12, Z12
 	VPACKSSDW Z15, Z14, Z14
@@ -22948,48 +35087,98 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K4
 	VPBROADCASTD 96(BP), Z4
 	VPBROADCASTD 100(BP), Z5
 	VPBROADCASTD 104(BP), Z6
 	TESTQ        R15, R15
 	JZ           plain3
+	VMOVUPS      (R14), Z7
 	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (R15), Z0, Z7
-	VMULPS       (R14), Z0, Z0
-	VMOVAPS      Z7, K2, Z0
+	VMOVDQU32    (R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z0, Z8
+	VPMULDQ      Z7, Z0, Z0
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z0, Z0
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z0, Z0
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z0
+	VMOVUPS      64(R14), Z7
 	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(R15), Z1, Z7
-	VMULPS       64(R14), Z1, Z1
-	VMOVAPS      Z7, K2, Z1
+	VMOVDQU32    64(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULDQ      Z7, Z1, Z1
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z1, Z1
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z1, Z1
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z1
+	VMOVUPS      128(R14), Z7
 	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(R15), Z2, Z7
-	VMULPS       128(R14), Z2, Z2
-	VMOVAPS      Z7, K2, Z2
+	VMOVDQU32    128(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z2, Z8
+	VPMULDQ      Z7, Z2, Z2
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z2, Z2
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z2, Z2
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z2
+	VMOVUPS      192(R14), Z7
 	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(R15), Z3, Z7
-	VMULPS       192(R14), Z3, Z3
-	VMOVAPS      Z7, K2, Z3
+	VMOVDQU32    192(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z3, Z8
+	VPMULDQ      Z7, Z3, Z3
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z3, Z3
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z3, Z3
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z3
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (R14), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(R14), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(R14), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(R14), Z3, Z3
+	VPSRLQ      $0x20, Z0, Z8
+	VPMULDQ     (R14), Z0, Z0
+	VPMULDQ     4(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z0, Z0
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z0, Z0
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z0
+	VPSRLQ      $0x20, Z1, Z8
+	VPMULDQ     64(R14), Z1, Z1
+	VPMULDQ     68(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z1, Z1
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z1, Z1
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z1
+	VPSRLQ      $0x20, Z2, Z8
+	VPMULDQ     128(R14), Z2, Z2
+	VPMULDQ     132(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z2, Z2
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z2, Z2
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z2
+	VPSRLQ      $0x20, Z3, Z8
+	VPMULDQ     192(R14), Z3, Z3
+	VPMULDQ     196(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z3, Z3
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z3, Z3
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z3
 
 scaled4:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW   Z4, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -23276,192 +35465,386 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K4
 	VPBROADCASTD 96(BP), Z16
 	VPBROADCASTD 100(BP), Z17
 	VPBROADCASTD 104(BP), Z18
 	TESTQ        R15, R15
 	JZ           plain3
+	VMOVUPS      (R14), Z19
 	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (R15), Z0, Z19
-	VMULPS       (R14), Z0, Z0
-	VMOVAPS      Z19, K2, Z0
+	VMOVDQU32    (R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z0, Z20
+	VPMULDQ      Z19, Z0, Z0
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z0, Z0
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z0, Z0
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z0
+	VMOVUPS      64(R14), Z19
 	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(R15), Z1, Z19
-	VMULPS       64(R14), Z1, Z1
-	VMOVAPS      Z19, K2, Z1
+	VMOVDQU32    64(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z1, Z20
+	VPMULDQ      Z19, Z1, Z1
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z1, Z1
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z1, Z1
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z1
+	VMOVUPS      128(R14), Z19
 	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(R15), Z2, Z19
-	VMULPS       128(R14), Z2, Z2
-	VMOVAPS      Z19, K2, Z2
+	VMOVDQU32    128(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z2, Z20
+	VPMULDQ      Z19, Z2, Z2
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z2, Z2
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z2, Z2
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z2
+	VMOVUPS      192(R14), Z19
 	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(R15), Z3, Z19
-	VMULPS       192(R14), Z3, Z3
-	VMOVAPS      Z19, K2, Z3
+	VMOVDQU32    192(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z3, Z20
+	VPMULDQ      Z19, Z3, Z3
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z3, Z3
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z3, Z3
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z3
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (R14), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(R14), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(R14), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(R14), Z3, Z3
+	VPSRLQ      $0x20, Z0, Z20
+	VPMULDQ     (R14), Z0, Z0
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z0, Z0
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z0, Z0
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z0
+	VPSRLQ      $0x20, Z1, Z20
+	VPMULDQ     64(R14), Z1, Z1
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z1, Z1
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z1, Z1
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z1
+	VPSRLQ      $0x20, Z2, Z20
+	VPMULDQ     128(R14), Z2, Z2
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z2, Z2
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z2, Z2
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z2
+	VPSRLQ      $0x20, Z3, Z20
+	VPMULDQ     192(R14), Z3, Z3
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z3, Z3
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z3, Z3
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z3
 
 scaled4:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z16, Z0, Z0
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z16, Z2, Z2
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB   Z17, Z0, Z0
-	VPMINUB   Z18, Z0, Z0
-	VMOVDQU8  Z0, K1, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain5
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (R15), Z4, Z19
-	VMULPS    (R14), Z4, Z4
-	VMOVAPS   Z19, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(R15), Z5, Z19
-	VMULPS    64(R14), Z5, Z5
-	VMOVAPS   Z19, K2, Z5
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(R15), Z6, Z19
-	VMULPS    128(R14), Z6, Z6
-	VMOVAPS   Z19, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(R15), Z7, Z19
-	VMULPS    192(R14), Z7, Z7
-	VMOVAPS   Z19, K2, Z7
-	JMP       scaled6
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z16, Z0, Z0
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z16, Z2, Z2
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z17, Z0, Z0
+	VPMINUB     Z18, Z0, Z0
+	VMOVDQU8    Z0, K1, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain5
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     Z19, Z4, Z4
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z4, Z4
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z4, Z4
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     Z19, Z5, Z5
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z5, Z5
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z5, Z5
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     Z19, Z6, Z6
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z6, Z6
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z6, Z6
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     Z19, Z7, Z7
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z7, Z7
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z7, Z7
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
+	JMP         scaled6
 
 plain5:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (R14), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(R14), Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(R14), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(R14), Z7, Z7
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     (R14), Z4, Z4
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z4, Z4
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z4, Z4
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     64(R14), Z5, Z5
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z5, Z5
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z5, Z5
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     128(R14), Z6, Z6
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z6, Z6
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z6, Z6
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     192(R14), Z7, Z7
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z7, Z7
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z7, Z7
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
 
 scaled6:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z16, Z4, Z4
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z16, Z6, Z6
-	VPACKUSWB Z6, Z4, Z4
-	VPMAXUB   Z17, Z4, Z4
-	VPMINUB   Z18, Z4, Z4
-	VMOVDQU8  Z4, K1, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain7
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (R15), Z8, Z19
-	VMULPS    (R14), Z8, Z8
-	VMOVAPS   Z19, K2, Z8
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(R15), Z9, Z19
-	VMULPS    64(R14), Z9, Z9
-	VMOVAPS   Z19, K2, Z9
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(R15), Z10, Z19
-	VMULPS    128(R14), Z10, Z10
-	VMOVAPS   Z19, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(R15), Z11, Z19
-	VMULPS    192(R14), Z11, Z11
-	VMOVAPS   Z19, K2, Z11
-	JMP       scaled8
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z16, Z4, Z4
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z16, Z6, Z6
+	VPACKUSWB   Z6, Z4, Z4
+	VPMAXUB     Z17, Z4, Z4
+	VPMINUB     Z18, Z4, Z4
+	VMOVDQU8    Z4, K1, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain7
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     Z19, Z8, Z8
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z8, Z8
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     Z19, Z9, Z9
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z9, Z9
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z9, Z9
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     Z19, Z10, Z10
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z10, Z10
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z10, Z10
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     Z19, Z11, Z11
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z11, Z11
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z11, Z11
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
+	JMP         scaled8
 
 plain7:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (R14), Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(R14), Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(R14), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(R14), Z11, Z11
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     (R14), Z8, Z8
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z8, Z8
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     64(R14), Z9, Z9
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z9, Z9
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z9, Z9
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     128(R14), Z10, Z10
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z10, Z10
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z10, Z10
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     192(R14), Z11, Z11
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z11, Z11
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z11, Z11
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
 
 scaled8:
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z9, Z8, Z8
-	VPADDSW   Z16, Z8, Z8
-	VPACKSSDW Z11, Z10, Z10
-	VPADDSW   Z16, Z10, Z10
-	VPACKUSWB Z10, Z8, Z8
-	VPMAXUB   Z17, Z8, Z8
-	VPMINUB   Z18, Z8, Z8
-	VMOVDQU8  Z8, K1, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain9
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (R15), Z12, Z19
-	VMULPS    (R14), Z12, Z12
-	VMOVAPS   Z19, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(R15), Z13, Z19
-	VMULPS    64(R14), Z13, Z13
-	VMOVAPS   Z19, K2, Z13
-	VPMOVD2M  Z14, K2
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(R15), Z14, Z19
-	VMULPS    128(R14), Z14, Z14
-	VMOVAPS   Z19, K2, Z14
-	VPMOVD2M  Z15, K2
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(R15), Z15, Z19
-	VMULPS    192(R14), Z15, Z15
-	VMOVAPS   Z19, K2, Z15
-	JMP       scaled10
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z16, Z8, Z8
+	VPACKSSDW   Z11, Z10, Z10
+	VPADDSW     Z16, Z10, Z10
+	VPACKUSWB   Z10, Z8, Z8
+	VPMAXUB     Z17, Z8, Z8
+	VPMINUB     Z18, Z8, Z8
+	VMOVDQU8    Z8, K1, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain9
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     Z19, Z12, Z12
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z12, Z12
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z12, Z12
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     Z19, Z13, Z13
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z13, Z13
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z13, Z13
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z14, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     Z19, Z14, Z14
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z14, Z14
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z14, Z14
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z15, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z15, Z20
+	VPMULDQ     Z19, Z15, Z15
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z15, Z15
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z15, Z15
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z15
+	JMP         scaled10
 
 plain9:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (R14), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(R14), Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(R14), Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(R14), Z15, Z15
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     (R14), Z12, Z12
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z12, Z12
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z12, Z12
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     64(R14), Z13, Z13
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z13, Z13
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z13, Z13
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     128(R14), Z14, Z14
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z14, Z14
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z14, Z14
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	VPSRLQ      $0x20, Z15, Z20
+	VPMULDQ     192(R14), Z15, Z15
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z15, Z15
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z15, Z15
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z15
 
 scaled10:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
-	VCVTPS2DQ Z14, Z14
-	VCVTPS2DQ Z15, Z15
 	VPACKSSDW Z13, Z12, Z12
 	VPADDSW   Z16, Z12, Z12
 	VPACKSSDW Z15, Z14, Z14
@@ -23632,48 +36015,98 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K4
 	VPBROADCASTD 96(BP), Z4
 	VPBROADCASTD 100(BP), Z5
 	VPBROADCASTD 104(BP), Z6
 	TESTQ        R15, R15
 	JZ           plain3
+	VMOVUPS      (R14), Z7
 	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (R15), Z0, Z7
-	VMULPS       (R14), Z0, Z0
-	VMOVAPS      Z7, K2, Z0
+	VMOVDQU32    (R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z0, Z8
+	VPMULDQ      Z7, Z0, Z0
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z0, Z0
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z0, Z0
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z0
+	VMOVUPS      64(R14), Z7
 	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(R15), Z1, Z7
-	VMULPS       64(R14), Z1, Z1
-	VMOVAPS      Z7, K2, Z1
+	VMOVDQU32    64(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULDQ      Z7, Z1, Z1
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z1, Z1
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z1, Z1
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z1
+	VMOVUPS      128(R14), Z7
 	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(R15), Z2, Z7
-	VMULPS       128(R14), Z2, Z2
-	VMOVAPS      Z7, K2, Z2
+	VMOVDQU32    128(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z2, Z8
+	VPMULDQ      Z7, Z2, Z2
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z2, Z2
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z2, Z2
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z2
+	VMOVUPS      192(R14), Z7
 	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(R15), Z3, Z7
-	VMULPS       192(R14), Z3, Z3
-	VMOVAPS      Z7, K2, Z3
+	VMOVDQU32    192(R15), K2, Z7
+	VPSRLQ       $0x20, Z7, Z9
+	VPSRLQ       $0x20, Z3, Z8
+	VPMULDQ      Z7, Z3, Z3
+	VPMULDQ      Z9, Z8, Z8
+	VPADDQ.BCST  112(BP), Z3, Z3
+	VPADDQ.BCST  112(BP), Z8, Z8
+	VPSRLQ       120(BP), Z3, Z3
+	VPSLLQ       136(BP), Z8, Z8
+	VMOVDQA32    Z8, K4, Z3
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (R14), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(R14), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(R14), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(R14), Z3, Z3
+	VPSRLQ      $0x20, Z0, Z8
+	VPMULDQ     (R14), Z0, Z0
+	VPMULDQ     4(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z0, Z0
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z0, Z0
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z0
+	VPSRLQ      $0x20, Z1, Z8
+	VPMULDQ     64(R14), Z1, Z1
+	VPMULDQ     68(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z1, Z1
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z1, Z1
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z1
+	VPSRLQ      $0x20, Z2, Z8
+	VPMULDQ     128(R14), Z2, Z2
+	VPMULDQ     132(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z2, Z2
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z2, Z2
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z2
+	VPSRLQ      $0x20, Z3, Z8
+	VPMULDQ     192(R14), Z3, Z3
+	VPMULDQ     196(R14), Z8, Z8
+	VPADDQ.BCST 112(BP), Z3, Z3
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPSRLQ      120(BP), Z3, Z3
+	VPSLLQ      136(BP), Z8, Z8
+	VMOVDQA32   Z8, K4, Z3
 
 scaled4:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW   Z4, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -24018,192 +36451,386 @@ group2:
 	JNZ          group2
 	MOVQ         80(BP), R14
 	MOVQ         88(BP), R15
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K4
 	VPBROADCASTD 96(BP), Z16
 	VPBROADCASTD 100(BP), Z17
 	VPBROADCASTD 104(BP), Z18
 	TESTQ        R15, R15
 	JZ           plain3
+	VMOVUPS      (R14), Z19
 	VPMOVD2M     Z0, K2
-	VCVTDQ2PS    Z0, Z0
-	VMULPS       (R15), Z0, Z19
-	VMULPS       (R14), Z0, Z0
-	VMOVAPS      Z19, K2, Z0
+	VMOVDQU32    (R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z0, Z20
+	VPMULDQ      Z19, Z0, Z0
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z0, Z0
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z0, Z0
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z0
+	VMOVUPS      64(R14), Z19
 	VPMOVD2M     Z1, K2
-	VCVTDQ2PS    Z1, Z1
-	VMULPS       64(R15), Z1, Z19
-	VMULPS       64(R14), Z1, Z1
-	VMOVAPS      Z19, K2, Z1
+	VMOVDQU32    64(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z1, Z20
+	VPMULDQ      Z19, Z1, Z1
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z1, Z1
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z1, Z1
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z1
+	VMOVUPS      128(R14), Z19
 	VPMOVD2M     Z2, K2
-	VCVTDQ2PS    Z2, Z2
-	VMULPS       128(R15), Z2, Z19
-	VMULPS       128(R14), Z2, Z2
-	VMOVAPS      Z19, K2, Z2
+	VMOVDQU32    128(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z2, Z20
+	VPMULDQ      Z19, Z2, Z2
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z2, Z2
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z2, Z2
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z2
+	VMOVUPS      192(R14), Z19
 	VPMOVD2M     Z3, K2
-	VCVTDQ2PS    Z3, Z3
-	VMULPS       192(R15), Z3, Z19
-	VMULPS       192(R14), Z3, Z3
-	VMOVAPS      Z19, K2, Z3
+	VMOVDQU32    192(R15), K2, Z19
+	VPSRLQ       $0x20, Z19, Z21
+	VPSRLQ       $0x20, Z3, Z20
+	VPMULDQ      Z19, Z3, Z3
+	VPMULDQ      Z21, Z20, Z20
+	VPADDQ.BCST  112(BP), Z3, Z3
+	VPADDQ.BCST  112(BP), Z20, Z20
+	VPSRLQ       120(BP), Z3, Z3
+	VPSLLQ       136(BP), Z20, Z20
+	VMOVDQA32    Z20, K4, Z3
 	JMP          scaled4
 
 plain3:
-	VCVTDQ2PS Z0, Z0
-	VMULPS    (R14), Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VMULPS    64(R14), Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VMULPS    128(R14), Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS    192(R14), Z3, Z3
+	VPSRLQ      $0x20, Z0, Z20
+	VPMULDQ     (R14), Z0, Z0
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z0, Z0
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z0, Z0
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z0
+	VPSRLQ      $0x20, Z1, Z20
+	VPMULDQ     64(R14), Z1, Z1
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z1, Z1
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z1, Z1
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z1
+	VPSRLQ      $0x20, Z2, Z20
+	VPMULDQ     128(R14), Z2, Z2
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z2, Z2
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z2, Z2
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z2
+	VPSRLQ      $0x20, Z3, Z20
+	VPMULDQ     192(R14), Z3, Z3
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z3, Z3
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z3, Z3
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z3
 
 scaled4:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW   Z16, Z0, Z0
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW   Z16, Z2, Z2
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB   Z17, Z0, Z0
-	VPMINUB   Z18, Z0, Z0
-	VMOVDQU8  Z0, K1, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain5
-	VPMOVD2M  Z4, K2
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (R15), Z4, Z19
-	VMULPS    (R14), Z4, Z4
-	VMOVAPS   Z19, K2, Z4
-	VPMOVD2M  Z5, K2
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(R15), Z5, Z19
-	VMULPS    64(R14), Z5, Z5
-	VMOVAPS   Z19, K2, Z5
-	VPMOVD2M  Z6, K2
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(R15), Z6, Z19
-	VMULPS    128(R14), Z6, Z6
-	VMOVAPS   Z19, K2, Z6
-	VPMOVD2M  Z7, K2
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(R15), Z7, Z19
-	VMULPS    192(R14), Z7, Z7
-	VMOVAPS   Z19, K2, Z7
-	JMP       scaled6
+	VPACKSSDW   Z1, Z0, Z0
+	VPADDSW     Z16, Z0, Z0
+	VPACKSSDW   Z3, Z2, Z2
+	VPADDSW     Z16, Z2, Z2
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z17, Z0, Z0
+	VPMINUB     Z18, Z0, Z0
+	VMOVDQU8    Z0, K1, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain5
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z4, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     Z19, Z4, Z4
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z4, Z4
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z4, Z4
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z5, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     Z19, Z5, Z5
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z5, Z5
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z5, Z5
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z6, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     Z19, Z6, Z6
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z6, Z6
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z6, Z6
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z7, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     Z19, Z7, Z7
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z7, Z7
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z7, Z7
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
+	JMP         scaled6
 
 plain5:
-	VCVTDQ2PS Z4, Z4
-	VMULPS    (R14), Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS    64(R14), Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS    128(R14), Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS    192(R14), Z7, Z7
+	VPSRLQ      $0x20, Z4, Z20
+	VPMULDQ     (R14), Z4, Z4
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z4, Z4
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z4, Z4
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z4
+	VPSRLQ      $0x20, Z5, Z20
+	VPMULDQ     64(R14), Z5, Z5
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z5, Z5
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z5, Z5
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z5
+	VPSRLQ      $0x20, Z6, Z20
+	VPMULDQ     128(R14), Z6, Z6
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z6, Z6
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z6, Z6
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z6
+	VPSRLQ      $0x20, Z7, Z20
+	VPMULDQ     192(R14), Z7, Z7
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z7, Z7
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z7, Z7
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z7
 
 scaled6:
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW   Z16, Z4, Z4
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW   Z16, Z6, Z6
-	VPACKUSWB Z6, Z4, Z4
-	VPMAXUB   Z17, Z4, Z4
-	VPMINUB   Z18, Z4, Z4
-	VMOVDQU8  Z4, K1, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain7
-	VPMOVD2M  Z8, K2
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (R15), Z8, Z19
-	VMULPS    (R14), Z8, Z8
-	VMOVAPS   Z19, K2, Z8
-	VPMOVD2M  Z9, K2
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(R15), Z9, Z19
-	VMULPS    64(R14), Z9, Z9
-	VMOVAPS   Z19, K2, Z9
-	VPMOVD2M  Z10, K2
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(R15), Z10, Z19
-	VMULPS    128(R14), Z10, Z10
-	VMOVAPS   Z19, K2, Z10
-	VPMOVD2M  Z11, K2
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(R15), Z11, Z19
-	VMULPS    192(R14), Z11, Z11
-	VMOVAPS   Z19, K2, Z11
-	JMP       scaled8
+	VPACKSSDW   Z5, Z4, Z4
+	VPADDSW     Z16, Z4, Z4
+	VPACKSSDW   Z7, Z6, Z6
+	VPADDSW     Z16, Z6, Z6
+	VPACKUSWB   Z6, Z4, Z4
+	VPMAXUB     Z17, Z4, Z4
+	VPMINUB     Z18, Z4, Z4
+	VMOVDQU8    Z4, K1, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain7
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z8, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     Z19, Z8, Z8
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z8, Z8
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z9, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     Z19, Z9, Z9
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z9, Z9
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z9, Z9
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z10, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     Z19, Z10, Z10
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z10, Z10
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z10, Z10
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z11, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     Z19, Z11, Z11
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z11, Z11
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z11, Z11
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
+	JMP         scaled8
 
 plain7:
-	VCVTDQ2PS Z8, Z8
-	VMULPS    (R14), Z8, Z8
-	VCVTDQ2PS Z9, Z9
-	VMULPS    64(R14), Z9, Z9
-	VCVTDQ2PS Z10, Z10
-	VMULPS    128(R14), Z10, Z10
-	VCVTDQ2PS Z11, Z11
-	VMULPS    192(R14), Z11, Z11
+	VPSRLQ      $0x20, Z8, Z20
+	VPMULDQ     (R14), Z8, Z8
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z8, Z8
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z8, Z8
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z8
+	VPSRLQ      $0x20, Z9, Z20
+	VPMULDQ     64(R14), Z9, Z9
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z9, Z9
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z9, Z9
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z9
+	VPSRLQ      $0x20, Z10, Z20
+	VPMULDQ     128(R14), Z10, Z10
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z10, Z10
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z10, Z10
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z10
+	VPSRLQ      $0x20, Z11, Z20
+	VPMULDQ     192(R14), Z11, Z11
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z11, Z11
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z11, Z11
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z11
 
 scaled8:
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
-	VCVTPS2DQ Z10, Z10
-	VCVTPS2DQ Z11, Z11
-	VPACKSSDW Z9, Z8, Z8
-	VPADDSW   Z16, Z8, Z8
-	VPACKSSDW Z11, Z10, Z10
-	VPADDSW   Z16, Z10, Z10
-	VPACKUSWB Z10, Z8, Z8
-	VPMAXUB   Z17, Z8, Z8
-	VPMINUB   Z18, Z8, Z8
-	VMOVDQU8  Z8, K1, (R12)
-	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain9
-	VPMOVD2M  Z12, K2
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (R15), Z12, Z19
-	VMULPS    (R14), Z12, Z12
-	VMOVAPS   Z19, K2, Z12
-	VPMOVD2M  Z13, K2
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(R15), Z13, Z19
-	VMULPS    64(R14), Z13, Z13
-	VMOVAPS   Z19, K2, Z13
-	VPMOVD2M  Z14, K2
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(R15), Z14, Z19
-	VMULPS    128(R14), Z14, Z14
-	VMOVAPS   Z19, K2, Z14
-	VPMOVD2M  Z15, K2
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(R15), Z15, Z19
-	VMULPS    192(R14), Z15, Z15
-	VMOVAPS   Z19, K2, Z15
-	JMP       scaled10
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z16, Z8, Z8
+	VPACKSSDW   Z11, Z10, Z10
+	VPADDSW     Z16, Z10, Z10
+	VPACKUSWB   Z10, Z8, Z8
+	VPMAXUB     Z17, Z8, Z8
+	VPMINUB     Z18, Z8, Z8
+	VMOVDQU8    Z8, K1, (R12)
+	ADDQ        R13, R12
+	TESTQ       R15, R15
+	JZ          plain9
+	VMOVUPS     (R14), Z19
+	VPMOVD2M    Z12, K2
+	VMOVDQU32   (R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     Z19, Z12, Z12
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z12, Z12
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z12, Z12
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VMOVUPS     64(R14), Z19
+	VPMOVD2M    Z13, K2
+	VMOVDQU32   64(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     Z19, Z13, Z13
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z13, Z13
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z13, Z13
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VMOVUPS     128(R14), Z19
+	VPMOVD2M    Z14, K2
+	VMOVDQU32   128(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     Z19, Z14, Z14
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z14, Z14
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z14, Z14
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	VMOVUPS     192(R14), Z19
+	VPMOVD2M    Z15, K2
+	VMOVDQU32   192(R15), K2, Z19
+	VPSRLQ      $0x20, Z19, Z21
+	VPSRLQ      $0x20, Z15, Z20
+	VPMULDQ     Z19, Z15, Z15
+	VPMULDQ     Z21, Z20, Z20
+	VPADDQ.BCST 112(BP), Z15, Z15
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z15, Z15
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z15
+	JMP         scaled10
 
 plain9:
-	VCVTDQ2PS Z12, Z12
-	VMULPS    (R14), Z12, Z12
-	VCVTDQ2PS Z13, Z13
-	VMULPS    64(R14), Z13, Z13
-	VCVTDQ2PS Z14, Z14
-	VMULPS    128(R14), Z14, Z14
-	VCVTDQ2PS Z15, Z15
-	VMULPS    192(R14), Z15, Z15
+	VPSRLQ      $0x20, Z12, Z20
+	VPMULDQ     (R14), Z12, Z12
+	VPMULDQ     4(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z12, Z12
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z12, Z12
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z12
+	VPSRLQ      $0x20, Z13, Z20
+	VPMULDQ     64(R14), Z13, Z13
+	VPMULDQ     68(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z13, Z13
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z13, Z13
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z13
+	VPSRLQ      $0x20, Z14, Z20
+	VPMULDQ     128(R14), Z14, Z14
+	VPMULDQ     132(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z14, Z14
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z14, Z14
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z14
+	VPSRLQ      $0x20, Z15, Z20
+	VPMULDQ     192(R14), Z15, Z15
+	VPMULDQ     196(R14), Z20, Z20
+	VPADDQ.BCST 112(BP), Z15, Z15
+	VPADDQ.BCST 112(BP), Z20, Z20
+	VPSRLQ      120(BP), Z15, Z15
+	VPSLLQ      136(BP), Z20, Z20
+	VMOVDQA32   Z20, K4, Z15
 
 scaled10:
-	VCVTPS2DQ Z12, Z12
-	VCVTPS2DQ Z13, Z13
-	VCVTPS2DQ Z14, Z14
-	VCVTPS2DQ Z15, Z15
 	VPACKSSDW Z13, Z12, Z12
 	VPADDSW   Z16, Z12, Z12
 	VPACKSSDW Z15, Z14, Z14
@@ -24366,61 +36993,92 @@ TEXT ·combine_avx512(SB), NOSPLIT, $0-40
 	VPBROADCASTD 4(SI), Z1
 	VPBROADCASTD 8(SI), Z2
 	VPBROADCASTD 20(SI), Z3
-	VPBROADCASTD 24(SI), Z4
-	VPMOVZXBD    28(SI), Z5
+	VPBROADCASTD 16(SI), Z4
+	VPBROADCASTQ 88(SI), Z5
+	MOVL         $0x0000aaaa, DI
+	KMOVW        DI, K1
+	VPMOVZXBD    28(SI), Z6
 	SUBQ         $0x00000040, BX
 	JLT          end2
 
 loop1:
-	VPMOVZXBD   (CX), Z6
-	VPSUBD      Z3, Z6, Z6
-	VCVTDQ2PS   Z6, Z6
-	VMULPS      Z4, Z6, Z6
-	VPMOVZXBD   (DX), Z7
-	VPSUBD.BCST 12(SI), Z7, Z7
-	VCVTDQ2PS   Z7, Z7
-	VMULPS.BCST 16(SI), Z7, Z7
-	VADDPS      Z7, Z6, Z6
-	VCVTPS2DQ   Z6, Z6
-	VPMOVZXBD   16(CX), Z7
+	VPMOVZXBD   (CX), Z7
 	VPSUBD      Z3, Z7, Z7
-	VCVTDQ2PS   Z7, Z7
-	VMULPS      Z4, Z7, Z7
-	VPMOVZXBD   16(DX), Z8
+	VPSRLQ      $0x20, Z7, Z9
+	VPMULDQ     Z4, Z7, Z7
+	VPMULDQ     Z4, Z9, Z9
+	VPMOVZXBD   (DX), Z8
 	VPSUBD.BCST 12(SI), Z8, Z8
-	VCVTDQ2PS   Z8, Z8
-	VMULPS.BCST 16(SI), Z8, Z8
-	VADDPS      Z8, Z7, Z7
-	VCVTPS2DQ   Z7, Z7
-	VPMOVZXBD   32(CX), Z8
+	VPSRLQ      $0x20, Z8, Z10
+	VPMULDQ     Z5, Z8, Z8
+	VPMULDQ     Z5, Z10, Z10
+	VPADDQ      Z8, Z7, Z7
+	VPADDQ      Z10, Z9, Z9
+	VPADDQ.BCST 48(SI), Z7, Z7
+	VPADDQ.BCST 48(SI), Z9, Z9
+	VPSRLQ      56(SI), Z7, Z7
+	VPSLLQ      72(SI), Z9, Z9
+	VMOVDQA32   Z9, K1, Z7
+	VPMOVZXBD   16(CX), Z8
 	VPSUBD      Z3, Z8, Z8
-	VCVTDQ2PS   Z8, Z8
-	VMULPS      Z4, Z8, Z8
-	VPMOVZXBD   32(DX), Z9
+	VPSRLQ      $0x20, Z8, Z10
+	VPMULDQ     Z4, Z8, Z8
+	VPMULDQ     Z4, Z10, Z10
+	VPMOVZXBD   16(DX), Z9
 	VPSUBD.BCST 12(SI), Z9, Z9
-	VCVTDQ2PS   Z9, Z9
-	VMULPS.BCST 16(SI), Z9, Z9
-	VADDPS      Z9, Z8, Z8
-	VCVTPS2DQ   Z8, Z8
-	VPMOVZXBD   48(CX), Z9
+	VPSRLQ      $0x20, Z9, Z11
+	VPMULDQ     Z5, Z9, Z9
+	VPMULDQ     Z5, Z11, Z11
+	VPADDQ      Z9, Z8, Z8
+	VPADDQ      Z11, Z10, Z10
+	VPADDQ.BCST 48(SI), Z8, Z8
+	VPADDQ.BCST 48(SI), Z10, Z10
+	VPSRLQ      56(SI), Z8, Z8
+	VPSLLQ      72(SI), Z10, Z10
+	VMOVDQA32   Z10, K1, Z8
+	VPMOVZXBD   32(CX), Z9
 	VPSUBD      Z3, Z9, Z9
-	VCVTDQ2PS   Z9, Z9
-	VMULPS      Z4, Z9, Z9
-	VPMOVZXBD   48(DX), Z10
+	VPSRLQ      $0x20, Z9, Z11
+	VPMULDQ     Z4, Z9, Z9
+	VPMULDQ     Z4, Z11, Z11
+	VPMOVZXBD   32(DX), Z10
 	VPSUBD.BCST 12(SI), Z10, Z10
-	VCVTDQ2PS   Z10, Z10
-	VMULPS.BCST 16(SI), Z10, Z10
-	VADDPS      Z10, Z9, Z9
-	VCVTPS2DQ   Z9, Z9
-	VPACKSSDW   Z7, Z6, Z6
-	VPACKSSDW   Z9, Z8, Z8
-	VPADDSW     Z0, Z6, Z6
-	VPADDSW     Z0, Z8, Z8
-	VPACKUSWB   Z8, Z6, Z6
-	VPMAXUB     Z1, Z6, Z6
-	VPMINUB     Z2, Z6, Z6
-	VPERMD      Z6, Z5, Z6
-	VMOVDQU32   Z6, (AX)
+	VPSRLQ      $0x20, Z10, Z12
+	VPMULDQ     Z5, Z10, Z10
+	VPMULDQ     Z5, Z12, Z12
+	VPADDQ      Z10, Z9, Z9
+	VPADDQ      Z12, Z11, Z11
+	VPADDQ.BCST 48(SI), Z9, Z9
+	VPADDQ.BCST 48(SI), Z11, Z11
+	VPSRLQ      56(SI), Z9, Z9
+	VPSLLQ      72(SI), Z11, Z11
+	VMOVDQA32   Z11, K1, Z9
+	VPMOVZXBD   48(CX), Z10
+	VPSUBD      Z3, Z10, Z10
+	VPSRLQ      $0x20, Z10, Z12
+	VPMULDQ     Z4, Z10, Z10
+	VPMULDQ     Z4, Z12, Z12
+	VPMOVZXBD   48(DX), Z11
+	VPSUBD.BCST 12(SI), Z11, Z11
+	VPSRLQ      $0x20, Z11, Z13
+	VPMULDQ     Z5, Z11, Z11
+	VPMULDQ     Z5, Z13, Z13
+	VPADDQ      Z11, Z10, Z10
+	VPADDQ      Z13, Z12, Z12
+	VPADDQ.BCST 48(SI), Z10, Z10
+	VPADDQ.BCST 48(SI), Z12, Z12
+	VPSRLQ      56(SI), Z10, Z10
+	VPSLLQ      72(SI), Z12, Z12
+	VMOVDQA32   Z12, K1, Z10
+	VPACKSSDW   Z8, Z7, Z7
+	VPACKSSDW   Z10, Z9, Z9
+	VPADDSW     Z0, Z7, Z7
+	VPADDSW     Z0, Z9, Z9
+	VPACKUSWB   Z9, Z7, Z7
+	VPMAXUB     Z1, Z7, Z7
+	VPMINUB     Z2, Z7, Z7
+	VPERMD      Z7, Z6, Z7
+	VMOVDQU32   Z7, (AX)
 	ADDQ        $0x00000040, AX
 	ADDQ        $0x00000040, CX
 	ADDQ        $0x00000040, DX
@@ -24432,66 +37090,94 @@ end2:
 	JZ          done3
 	MOVQ        $-1, DI
 	BZHIQ       BX, DI, DI
-	KMOVQ       DI, K1
-	KSHIFTRQ    $0x00, K1, K2
-	KSHIFTRQ    $0x10, K1, K3
-	KSHIFTRQ    $0x20, K1, K4
-	KSHIFTRQ    $0x30, K1, K5
-	VPMOVZXBD.Z (CX), K2, Z6
-	VPSUBD      Z3, Z6, Z6
-	VCVTDQ2PS   Z6, Z6
-	VMULPS      Z4, Z6, Z6
-	VPMOVZXBD.Z (DX), K2, Z7
-	VPSUBD.BCST 12(SI), Z7, Z7
-	VCVTDQ2PS   Z7, Z7
-	VMULPS.BCST 16(SI), Z7, Z7
-	VADDPS      Z7, Z6, Z6
-	VCVTPS2DQ   Z6, Z6
-	VPMOVZXBD.Z 16(CX), K3, Z7
+	KMOVQ       DI, K2
+	KSHIFTRQ    $0x00, K2, K3
+	KSHIFTRQ    $0x10, K2, K4
+	KSHIFTRQ    $0x20, K2, K5
+	KSHIFTRQ    $0x30, K2, K6
+	VPMOVZXBD.Z (CX), K3, Z7
 	VPSUBD      Z3, Z7, Z7
-	VCVTDQ2PS   Z7, Z7
-	VMULPS      Z4, Z7, Z7
-	VPMOVZXBD.Z 16(DX), K3, Z8
+	VPSRLQ      $0x20, Z7, Z9
+	VPMULDQ     Z4, Z7, Z7
+	VPMULDQ     Z4, Z9, Z9
+	VPMOVZXBD.Z (DX), K3, Z8
 	VPSUBD.BCST 12(SI), Z8, Z8
-	VCVTDQ2PS   Z8, Z8
-	VMULPS.BCST 16(SI), Z8, Z8
-	VADDPS      Z8, Z7, Z7
-	VCVTPS2DQ   Z7, Z7
-	VPMOVZXBD.Z 32(CX), K4, Z8
+	VPSRLQ      $0x20, Z8, Z10
+	VPMULDQ     Z5, Z8, Z8
+	VPMULDQ     Z5, Z10, Z10
+	VPADDQ      Z8, Z7, Z7
+	VPADDQ      Z10, Z9, Z9
+	VPADDQ.BCST 48(SI), Z7, Z7
+	VPADDQ.BCST 48(SI), Z9, Z9
+	VPSRLQ      56(SI), Z7, Z7
+	VPSLLQ      72(SI), Z9, Z9
+	VMOVDQA32   Z9, K1, Z7
+	VPMOVZXBD.Z 16(CX), K4, Z8
 	VPSUBD      Z3, Z8, Z8
-	VCVTDQ2PS   Z8, Z8
-	VMULPS      Z4, Z8, Z8
-	VPMOVZXBD.Z 32(DX), K4, Z9
+	VPSRLQ      $0x20, Z8, Z10
+	VPMULDQ     Z4, Z8, Z8
+	VPMULDQ     Z4, Z10, Z10
+	VPMOVZXBD.Z 16(DX), K4, Z9
 	VPSUBD.BCST 12(SI), Z9, Z9
-	VCVTDQ2PS   Z9, Z9
-	VMULPS.BCST 16(SI), Z9, Z9
-	VADDPS      Z9, Z8, Z8
-	VCVTPS2DQ   Z8, Z8
-	VPMOVZXBD.Z 48(CX), K5, Z9
+	VPSRLQ      $0x20, Z9, Z11
+	VPMULDQ     Z5, Z9, Z9
+	VPMULDQ     Z5, Z11, Z11
+	VPADDQ      Z9, Z8, Z8
+	VPADDQ      Z11, Z10, Z10
+	VPADDQ.BCST 48(SI), Z8, Z8
+	VPADDQ.BCST 48(SI), Z10, Z10
+	VPSRLQ      56(SI), Z8, Z8
+	VPSLLQ      72(SI), Z10, Z10
+	VMOVDQA32   Z10, K1, Z8
+	VPMOVZXBD.Z 32(CX), K5, Z9
 	VPSUBD      Z3, Z9, Z9
-	VCVTDQ2PS   Z9, Z9
-	VMULPS      Z4, Z9, Z9
-	VPMOVZXBD.Z 48(DX), K5, Z3
-	VPSUBD.BCST 12(SI), Z3, Z3
-	VCVTDQ2PS   Z3, Z3
-	VMULPS.BCST 16(SI), Z3, Z3
-	VADDPS      Z3, Z9, Z9
-	VCVTPS2DQ   Z9, Z9
-	VPACKSSDW   Z7, Z6, Z6
-	VPACKSSDW   Z9, Z8, Z8
-	VPADDSW     Z0, Z6, Z6
-	VPADDSW     Z0, Z8, Z8
-	VPACKUSWB   Z8, Z6, Z6
-	VPMAXUB     Z1, Z6, Z6
-	VPMINUB     Z2, Z6, Z6
-	VPERMD      Z6, Z5, Z6
-	VMOVDQU8    Z6, K1, (AX)
+	VPSRLQ      $0x20, Z9, Z11
+	VPMULDQ     Z4, Z9, Z9
+	VPMULDQ     Z4, Z11, Z11
+	VPMOVZXBD.Z 32(DX), K5, Z10
+	VPSUBD.BCST 12(SI), Z10, Z10
+	VPSRLQ      $0x20, Z10, Z12
+	VPMULDQ     Z5, Z10, Z10
+	VPMULDQ     Z5, Z12, Z12
+	VPADDQ      Z10, Z9, Z9
+	VPADDQ      Z12, Z11, Z11
+	VPADDQ.BCST 48(SI), Z9, Z9
+	VPADDQ.BCST 48(SI), Z11, Z11
+	VPSRLQ      56(SI), Z9, Z9
+	VPSLLQ      72(SI), Z11, Z11
+	VMOVDQA32   Z11, K1, Z9
+	VPMOVZXBD.Z 48(CX), K6, Z10
+	VPSUBD      Z3, Z10, Z10
+	VPSRLQ      $0x20, Z10, Z3
+	VPMULDQ     Z4, Z10, Z10
+	VPMULDQ     Z4, Z3, Z3
+	VPMOVZXBD.Z 48(DX), K6, Z4
+	VPSUBD.BCST 12(SI), Z4, Z4
+	VPSRLQ      $0x20, Z4, Z11
+	VPMULDQ     Z5, Z4, Z4
+	VPMULDQ     Z5, Z11, Z11
+	VPADDQ      Z4, Z10, Z10
+	VPADDQ      Z11, Z3, Z3
+	VPADDQ.BCST 48(SI), Z10, Z10
+	VPADDQ.BCST 48(SI), Z3, Z3
+	VPSRLQ      56(SI), Z10, Z10
+	VPSLLQ      72(SI), Z3, Z3
+	VMOVDQA32   Z3, K1, Z10
+	VPACKSSDW   Z8, Z7, Z7
+	VPACKSSDW   Z10, Z9, Z9
+	VPADDSW     Z0, Z7, Z7
+	VPADDSW     Z0, Z9, Z9
+	VPACKUSWB   Z9, Z7, Z7
+	VPMAXUB     Z1, Z7, Z7
+	VPMINUB     Z2, Z7, Z7
+	VPERMD      Z7, Z6, Z7
+	VMOVDQU8    Z7, K2, (AX)
 
 done3:
 	VZEROUPPER
 	RET
 
-// func multiply_avx512(y *uint8, a *uint8, b *float32, n int, p *byte)
+// func multiply_avx512(y *uint8, a *uint8, b *int32, n int, p *byte)
 // Requires: AVX, AVX512BW, AVX512F, BMI2
 TEXT ·multiply_avx512(SB), NOSPLIT, $0-40
 	MOVQ         y+0(FP), AX
@@ -24503,89 +37189,59 @@ TEXT ·multiply_avx512(SB), NOSPLIT, $0-40
 	VPBROADCASTD 4(SI), Z1
 	VPBROADCASTD 8(SI), Z2
 	VPBROADCASTD 20(SI), Z3
-	VPBROADCASTD 24(SI), Z4
+	VPBROADCASTD 16(SI), Z4
+	VPBROADCASTQ 88(SI), Z5
+	MOVL         $0x0000aaaa, DI
+	KMOVW        DI, K1
 	VPMOVZXBD    28(SI), Z5
 	SUBQ         $0x00000040, BX
 	JLT          end2
 
 loop1:
-	VPMOVZXBD (CX), Z6
-	VPSUBD    Z3, Z6, Z6
-	VCVTDQ2PS Z6, Z6
-	VMULPS    (DX), Z6, Z6
-	VMULPS    Z4, Z6, Z6
-	VCVTPS2DQ Z6, Z6
-	VPMOVZXBD 16(CX), Z7
-	VPSUBD    Z3, Z7, Z7
-	VCVTDQ2PS Z7, Z7
-	VMULPS    64(DX), Z7, Z7
-	VMULPS    Z4, Z7, Z7
-	VCVTPS2DQ Z7, Z7
-	VPMOVZXBD 32(CX), Z8
-	VPSUBD    Z3, Z8, Z8
-	VCVTDQ2PS Z8, Z8
-	VMULPS    128(DX), Z8, Z8
-	VMULPS    Z4, Z8, Z8
-	VCVTPS2DQ Z8, Z8
-	VPMOVZXBD 48(CX), Z9
-	VPSUBD    Z3, Z9, Z9
-	VCVTDQ2PS Z9, Z9
-	VMULPS    192(DX), Z9, Z9
-	VMULPS    Z4, Z9, Z9
-	VCVTPS2DQ Z9, Z9
-	VPACKSSDW Z7, Z6, Z6
-	VPACKSSDW Z9, Z8, Z8
-	VPADDSW   Z0, Z6, Z6
-	VPADDSW   Z0, Z8, Z8
-	VPACKUSWB Z8, Z6, Z6
-	VPMAXUB   Z1, Z6, Z6
-	VPMINUB   Z2, Z6, Z6
-	VPERMD    Z6, Z5, Z6
-	VMOVDQU32 Z6, (AX)
-	ADDQ      $0x00000040, AX
-	ADDQ      $0x00000040, CX
-	ADDQ      $0x00000100, DX
-	SUBQ      $0x00000040, BX
-	JGE       loop1
-
-end2:
-	ADDQ        $0x00000040, BX
-	JZ          done3
-	MOVQ        $-1, SI
-	BZHIQ       BX, SI, SI
-	KMOVQ       SI, K1
-	KSHIFTRQ    $0x00, K1, K2
-	KSHIFTRQ    $0x10, K1, K3
-	KSHIFTRQ    $0x20, K1, K4
-	KSHIFTRQ    $0x30, K1, K5
-	VPMOVZXBD.Z (CX), K2, Z6
+	VPMOVZXBD   (CX), Z6
 	VPSUBD      Z3, Z6, Z6
-	VCVTDQ2PS   Z6, Z6
-	VMOVUPS.Z   (DX), K2, Z7
-	VMULPS      Z7, Z6, Z6
-	VMULPS      Z4, Z6, Z6
-	VCVTPS2DQ   Z6, Z6
-	VPMOVZXBD.Z 16(CX), K3, Z7
+	VPMULLD     (DX), Z6, Z6
+	VPSRLQ      $0x20, Z6, Z7
+	VPMULDQ     Z4, Z6, Z6
+	VPMULDQ     Z4, Z7, Z7
+	VPADDQ.BCST 48(SI), Z6, Z6
+	VPADDQ.BCST 48(SI), Z7, Z7
+	VPSRLQ      56(SI), Z6, Z6
+	VPSLLQ      72(SI), Z7, Z7
+	VMOVDQA32   Z7, K1, Z6
+	VPMOVZXBD   16(CX), Z7
 	VPSUBD      Z3, Z7, Z7
-	VCVTDQ2PS   Z7, Z7
-	VMOVUPS.Z   64(DX), K3, Z8
-	VMULPS      Z8, Z7, Z7
-	VMULPS      Z4, Z7, Z7
-	VCVTPS2DQ   Z7, Z7
-	VPMOVZXBD.Z 32(CX), K4, Z8
+	VPMULLD     64(DX), Z7, Z7
+	VPSRLQ      $0x20, Z7, Z8
+	VPMULDQ     Z4, Z7, Z7
+	VPMULDQ     Z4, Z8, Z8
+	VPADDQ.BCST 48(SI), Z7, Z7
+	VPADDQ.BCST 48(SI), Z8, Z8
+	VPSRLQ      56(SI), Z7, Z7
+	VPSLLQ      72(SI), Z8, Z8
+	VMOVDQA32   Z8, K1, Z7
+	VPMOVZXBD   32(CX), Z8
 	VPSUBD      Z3, Z8, Z8
-	VCVTDQ2PS   Z8, Z8
-	VMOVUPS.Z   128(DX), K4, Z9
-	VMULPS      Z9, Z8, Z8
-	VMULPS      Z4, Z8, Z8
-	VCVTPS2DQ   Z8, Z8
-	VPMOVZXBD.Z 48(CX), K5, Z9
+	VPMULLD     128(DX), Z8, Z8
+	VPSRLQ      $0x20, Z8, Z9
+	VPMULDQ     Z4, Z8, Z8
+	VPMULDQ     Z4, Z9, Z9
+	VPADDQ.BCST 48(SI), Z8, Z8
+	VPADDQ.BCST 48(SI), Z9, Z9
+	VPSRLQ      56(SI), Z8, Z8
+	VPSLLQ      72(SI), Z9, Z9
+	VMOVDQA32   Z9, K1, Z8
+	VPMOVZXBD   48(CX), Z9
 	VPSUBD      Z3, Z9, Z9
-	VCVTDQ2PS   Z9, Z9
-	VMOVUPS.Z   192(DX), K5, Z3
-	VMULPS      Z3, Z9, Z9
-	VMULPS      Z4, Z9, Z9
-	VCVTPS2DQ   Z9, Z9
+	VPMULLD     192(DX), Z9, Z9
+	VPSRLQ      $0x20, Z9, Z10
+	VPMULDQ     Z4, Z9, Z9
+	VPMULDQ     Z4, Z10, Z10
+	VPADDQ.BCST 48(SI), Z9, Z9
+	VPADDQ.BCST 48(SI), Z10, Z10
+	VPSRLQ      56(SI), Z9, Z9
+	VPSLLQ      72(SI), Z10, Z10
+	VMOVDQA32   Z10, K1, Z9
 	VPACKSSDW   Z7, Z6, Z6
 	VPACKSSDW   Z9, Z8, Z8
 	VPADDSW     Z0, Z6, Z6
@@ -24594,7 +37250,80 @@ end2:
 	VPMAXUB     Z1, Z6, Z6
 	VPMINUB     Z2, Z6, Z6
 	VPERMD      Z6, Z5, Z6
-	VMOVDQU8    Z6, K1, (AX)
+	VMOVDQU32   Z6, (AX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000100, DX
+	SUBQ        $0x00000040, BX
+	JGE         loop1
+
+end2:
+	ADDQ        $0x00000040, BX
+	JZ          done3
+	MOVQ        $-1, DI
+	BZHIQ       BX, DI, DI
+	KMOVQ       DI, K2
+	KSHIFTRQ    $0x00, K2, K3
+	KSHIFTRQ    $0x10, K2, K4
+	KSHIFTRQ    $0x20, K2, K5
+	KSHIFTRQ    $0x30, K2, K6
+	VPMOVZXBD.Z (CX), K3, Z6
+	VPSUBD      Z3, Z6, Z6
+	VMOVDQU32.Z (DX), K3, Z7
+	VPMULLD     Z7, Z6, Z6
+	VPSRLQ      $0x20, Z6, Z7
+	VPMULDQ     Z4, Z6, Z6
+	VPMULDQ     Z4, Z7, Z7
+	VPADDQ.BCST 48(SI), Z6, Z6
+	VPADDQ.BCST 48(SI), Z7, Z7
+	VPSRLQ      56(SI), Z6, Z6
+	VPSLLQ      72(SI), Z7, Z7
+	VMOVDQA32   Z7, K1, Z6
+	VPMOVZXBD.Z 16(CX), K4, Z7
+	VPSUBD      Z3, Z7, Z7
+	VMOVDQU32.Z 64(DX), K4, Z8
+	VPMULLD     Z8, Z7, Z7
+	VPSRLQ      $0x20, Z7, Z8
+	VPMULDQ     Z4, Z7, Z7
+	VPMULDQ     Z4, Z8, Z8
+	VPADDQ.BCST 48(SI), Z7, Z7
+	VPADDQ.BCST 48(SI), Z8, Z8
+	VPSRLQ      56(SI), Z7, Z7
+	VPSLLQ      72(SI), Z8, Z8
+	VMOVDQA32   Z8, K1, Z7
+	VPMOVZXBD.Z 32(CX), K5, Z8
+	VPSUBD      Z3, Z8, Z8
+	VMOVDQU32.Z 128(DX), K5, Z9
+	VPMULLD     Z9, Z8, Z8
+	VPSRLQ      $0x20, Z8, Z9
+	VPMULDQ     Z4, Z8, Z8
+	VPMULDQ     Z4, Z9, Z9
+	VPADDQ.BCST 48(SI), Z8, Z8
+	VPADDQ.BCST 48(SI), Z9, Z9
+	VPSRLQ      56(SI), Z8, Z8
+	VPSLLQ      72(SI), Z9, Z9
+	VMOVDQA32   Z9, K1, Z8
+	VPMOVZXBD.Z 48(CX), K6, Z9
+	VPSUBD      Z3, Z9, Z9
+	VMOVDQU32.Z 192(DX), K6, Z3
+	VPMULLD     Z3, Z9, Z9
+	VPSRLQ      $0x20, Z9, Z3
+	VPMULDQ     Z4, Z9, Z9
+	VPMULDQ     Z4, Z3, Z3
+	VPADDQ.BCST 48(SI), Z9, Z9
+	VPADDQ.BCST 48(SI), Z3, Z3
+	VPSRLQ      56(SI), Z9, Z9
+	VPSLLQ      72(SI), Z3, Z3
+	VMOVDQA32   Z3, K1, Z9
+	VPACKSSDW   Z7, Z6, Z6
+	VPACKSSDW   Z9, Z8, Z8
+	VPADDSW     Z0, Z6, Z6
+	VPADDSW     Z0, Z8, Z8
+	VPACKUSWB   Z8, Z6, Z6
+	VPMAXUB     Z1, Z6, Z6
+	VPMINUB     Z2, Z6, Z6
+	VPERMD      Z6, Z5, Z6
+	VMOVDQU8    Z6, K2, (AX)
 
 done3:
 	VZEROUPPER

@@ -3,6 +3,7 @@ package vector
 import (
 	"fmt"
 	"math"
+	"math/big"
 	"testing"
 )
 
@@ -32,23 +33,27 @@ func (f *fuzz) activations(n int) []uint8 {
 
 // byteResult returns random parameters for sums of about the given size.
 func (f *fuzz) byteResult(columns, size int) ByteResult {
-	scales := func() []float32 {
-		s := array[float32](f, columns)
-		for i := range s {
-			if s[i] = float32(200*f.Float64()) / float32(size); f.IntN(5) == 0 {
-				s[i] = 0.5 // halves, which are rounded to the even number
+	q := ByteResult{Shift: uint8(1 + f.IntN(32)), Zero: uint8(f.IntN(256)), Low: uint8(f.IntN(100)), High: uint8(100 + f.IntN(156)), AddendZero: uint8(f.IntN(256))}
+	multiplier := func(scale float64) int32 {
+		return int32(min(math.MaxInt32, scale*math.Exp2(float64(q.Shift))))
+	}
+	multipliers := func() []int32 {
+		m := array[int32](f, columns+1)
+		for i := range m {
+			if m[i] = multiplier(200 * f.Float64() / float64(size)); f.IntN(5) == 0 {
+				m[i] = multiplier(0.5) // halves, which are rounded up
 			}
 		}
-		return s
+		return m
 	}
-	q := ByteResult{Scale: scales(), Zero: uint8(f.IntN(256)), Low: uint8(f.IntN(100)), High: uint8(100 + f.IntN(156)), AddendZero: uint8(f.IntN(256)), AddendScale: []float32{0.5, f.Float32()}[f.IntN(2)]}
+	q.Multiplier, q.AddendMultiplier = multipliers(), multiplier([]float64{0.5, f.Float64()}[f.IntN(2)])
 	if f.IntN(3) == 0 {
 		q.Zero, q.Low, q.High = 0, 0, 255
 	}
 	if f.IntN(3) == 0 {
-		q.Negative = scales()
+		q.Negative = multipliers()
 		for i := range q.Negative {
-			q.Negative[i] -= 0.25
+			q.Negative[i] -= multiplier(0.25)
 		}
 	}
 	return q
@@ -56,17 +61,17 @@ func (f *fuzz) byteResult(columns, size int) ByteResult {
 
 // result is the definition of ByteResult.
 func (q ByteResult) result(sum int64, column int, addend *uint8) uint8 {
-	scale := q.Scale[column]
+	multiplier := q.Multiplier[column]
 	if sum < 0 && q.Negative != nil {
-		scale = q.Negative[column]
+		multiplier = q.Negative[column]
 	}
-	// float64 holds products of two float32 exactly; one rounding to float32 follows.
-	v := float32(float64(float32(sum)) * float64(scale))
+	product := new(big.Int).Mul(big.NewInt(sum), big.NewInt(int64(multiplier)))
 	if addend != nil {
-		w := float32(float64(int(*addend)-int(q.AddendZero)) * float64(q.AddendScale))
-		v = float32(float64(v) + float64(w))
+		product.Add(product, big.NewInt(int64(int(*addend)-int(q.AddendZero))*int64(q.AddendMultiplier)))
 	}
-	return uint8(min(max(float64(q.Zero)+math.RoundToEven(float64(v)), float64(q.Low)), float64(q.High)))
+	product.Add(product, new(big.Int).Lsh(big.NewInt(1), uint(q.Shift)-1))
+	rounded, _ := new(big.Float).SetInt(product.Div(product, new(big.Int).Lsh(big.NewInt(1), uint(q.Shift)))).Float64() // the floor
+	return uint8(min(max(float64(q.Zero)+rounded, float64(q.Low)), float64(q.High)))
 }
 
 // Every engine gives the bytes and the sums of plain loops.
@@ -266,9 +271,9 @@ func TestByteElements(t *testing.T) {
 		}
 
 		q, firstZero := f.byteResult(1, 200), uint8(f.IntN(256))
-		factors, z := array[float32](f, channels), array[uint8](f, len(x)/channels*channels)
+		factors, z := array[int32](f, channels), array[uint8](f, len(x)/channels*channels)
 		for i := range factors {
-			factors[i] = float32(f.IntN(511) - 255)
+			factors[i] = int32(f.IntN(511) - 255)
 		}
 		e.Multiply(z, x[:len(z)], factors, firstZero, &q)
 		for i, got := range z {
@@ -305,7 +310,7 @@ func BenchmarkByteRows(b *testing.B) {
 				r := &ByteRows{
 					Width: width, Columns: columns, Segments: 1, Length: depth,
 					X: make([]uint8, rows*depth), Y: make([]uint8, rows*columns), B: make([]uint8, e.PanelSize(depth, width)), Initial: make([]int32, columns),
-					Result: ByteResult{Scale: make([]float32, columns), High: 255},
+					Result: ByteResult{Multiplier: make([]int32, columns+1), Shift: 32, High: 255},
 				}
 				for i := range rows {
 					r.XOffsets, r.YOffsets = append(r.XOffsets, int32(i*depth)), append(r.YOffsets, int32(i*columns))
@@ -330,7 +335,7 @@ func BenchmarkByteDepthwise(b *testing.B) {
 				const count = 28
 				d := &ByteDepthwise{
 					X: make([]uint8, 8*(2*count+8)*lanes), XPixel: lanes, Step: step, Columns: height, Y: make([]uint8, count*lanes), YPixel: lanes, Count: count, Channels: lanes,
-					Weights: make([]uint8, e.DepthwiseSize(height, height)), Initial: make([]int32, lanes), Result: ByteResult{Scale: make([]float32, lanes), High: 255},
+					Weights: make([]uint8, e.DepthwiseSize(height, height)), Initial: make([]int32, lanes), Result: ByteResult{Multiplier: make([]int32, lanes+1), Shift: 32, High: 255},
 				}
 				for k := range (height + e.DepthwiseRows() - 1) / e.DepthwiseRows() * e.DepthwiseRows() {
 					d.Rows = append(d.Rows, int32(min(k, height-1)*(2*count+8)*lanes))

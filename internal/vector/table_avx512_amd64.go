@@ -949,7 +949,7 @@ func lookup_avx512(y, x, table *uint8, n int)
 func combine_avx512(y, a *uint8, b *uint8, n int, p *byteCombination)
 
 //go:noescape
-func multiply_avx512(y, a *uint8, b *float32, n int, p *byteCombination)
+func multiply_avx512(y, a *uint8, b *int32, n int, p *byteCombination)
 
 // peaksTiles holds the tiles by rows of taps and by taps in a row.
 var peaksTiles = [][]func(*peaksCall){nil,

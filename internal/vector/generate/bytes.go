@@ -24,7 +24,7 @@ const (
 	byteYOffsets
 	byteSums   // 0 for bytes
 	byteAddend // 0 for none
-	byteScale
+	byteMultiplier
 	byteNegative // 0 for none
 	byteMask     // of the bytes of a row
 	byteColumns
@@ -32,11 +32,11 @@ const (
 	byteAddendZero  = byteZero + 4
 	byteLow         = byteZero + 8
 	byteHigh        = byteZero + 12
-	byteAddendScale = byteZero + 16
-	byteOrder       = byteZero + 24 // 16 bytes
-	byteBuffer      = byteZero + 40 // 32 bytes
-	byteNext        = byteZero + 72 // of the memory that is prefetched
-	byteNextEnd     = byteZero + 80
+	byteRowsScaling = byteZero + 16                 // byteScaling
+	byteOrder       = byteRowsScaling + scalingSize // 16 bytes
+	byteBuffer      = byteOrder + 16                // 32 bytes
+	byteNext        = byteBuffer + 32               // of the memory that is prefetched
+	byteNextEnd     = byteNext + 8
 )
 
 // byteRows are the largest numbers of rows of tiles of ByteRows, by their width in vectors.
@@ -264,18 +264,99 @@ var (
 
 // byteAddresses loads the pointers of the last part.
 func (c *code) byteAddresses(field func(int) operand.Mem) {
-	c.MOVQ(field(byteScale), byteScales)
+	c.MOVQ(field(byteMultiplier), byteScales)
 	c.MOVQ(field(byteNegative), byteMinus)
 	c.MOVQ(field(byteY), byteResultBase)
 	c.MOVQ(field(byteAddend), byteOtherBase)
 }
 
-// byteResults writes the bytes of all rows: it scales the sums in float32, adds the addend, rounds,
-// and packs with saturation.
+// The offsets of the fields of byteScaling, in bytes.
+const (
+	scalingHalf   = 0
+	scalingShift  = 8  // 16 bytes
+	scalingLeft   = 24 // 16 bytes
+	scalingAddend = 40
+	scalingSize   = 48
+)
+
+// byteScaler scales sums: it multiplies those of the even and of the odd lanes to 64 bits, and shifts
+// the products so that the lower half of each is where the sum was.
+type byteScaler struct {
+	*code
+	scaling   func(offset int) operand.Mem // of byteScaling
+	odd, more reg.VecPhysical
+	half      reg.VecPhysical // AVX2: broadcast
+}
+
+// oddLanes is the mask of the odd lanes, of 32 bits, in K4.
+func (c *code) oddLanes(temporary reg.GPPhysical) {
+	if c.wide() {
+		c.MOVL(operand.U32(0xaaaa), temporary.As32())
+		c.KMOVW(temporary.As32(), reg.K4)
+	}
+}
+
+// multiply writes the products to s and odd.
+func (c *byteScaler) multiply(s reg.VecPhysical, multipliers operand.Mem) {
+	next := multipliers
+	next.Disp += 4
+	c.VPSRLQ(operand.Imm(32), s, c.odd)
+	c.VPMULDQ(multipliers, s, s)
+	c.VPMULDQ(next, c.odd, c.odd)
+}
+
+// multiplySigned is multiply with one of two multipliers, depending on the sign of the sum.
+func (c *byteScaler) multiplySigned(s, temporary reg.VecPhysical, multipliers, negative operand.Mem) {
+	c.VMOVUPS(multipliers, temporary)
+	if c.wide() {
+		c.VPMOVD2M(s, reg.K2)
+		c.VMOVDQU32(negative, reg.K2, temporary)
+	} else {
+		c.VBLENDVPS(s, negative, temporary, temporary)
+	}
+	c.VPSRLQ(operand.Imm(32), temporary, c.more)
+	c.VPSRLQ(operand.Imm(32), s, c.odd)
+	c.VPMULDQ(temporary, s, s)
+	c.VPMULDQ(c.more, c.odd, c.odd)
+}
+
+// add adds addends, less their zero point, times the multiplier of addends.
+func (c *byteScaler) add(s, addends, multiplier reg.VecPhysical) {
+	c.VPSRLQ(operand.Imm(32), addends, c.more)
+	c.VPMULDQ(multiplier, addends, addends)
+	c.VPMULDQ(multiplier, c.more, c.more)
+	c.VPADDQ(addends, s, s)
+	c.VPADDQ(c.more, c.odd, c.odd)
+}
+
+// finish rounds the products and writes their lower halves to s.
+func (c *byteScaler) finish(s reg.VecPhysical) {
+	if c.wide() {
+		c.VPADDQ_BCST(c.scaling(scalingHalf), s, s)
+		c.VPADDQ_BCST(c.scaling(scalingHalf), c.odd, c.odd)
+	} else {
+		c.VPADDQ(c.half, s, s)
+		c.VPADDQ(c.half, c.odd, c.odd)
+	}
+	c.VPSRLQ(c.scaling(scalingShift), s, s)
+	c.VPSLLQ(c.scaling(scalingLeft), c.odd, c.odd)
+	if c.wide() {
+		c.VMOVDQA32(c.odd, reg.K4, s)
+	} else {
+		c.VPBLENDD(operand.Imm(0xaa), c.odd, s, s)
+	}
+}
+
+// byteResults writes the bytes of all rows: it scales the sums with the addend, rounds, and packs with
+// saturation.
 func (c *code) byteResults(width, rows int, field func(int) operand.Mem, sum func(row, v int) reg.VecPhysical) {
 	first := width * rows
 	zero, low, high, order, temporary := c.vector(first), c.vector(first+1), c.vector(first+2), c.vector(first+3), c.vector(first+4)
+	scaler := byteScaler{code: c, scaling: func(offset int) operand.Mem { return field(byteRowsScaling + offset) }, odd: c.vector(first + 5), more: c.vector(first + 6)}
+	multiplier := c.vector(first + 7)
+	c.oddLanes(reg.RAX)
 	c.byteAddresses(field)
+	c.VPBROADCASTQ(field(byteRowsScaling+scalingAddend), multiplier)
 	c.VPBROADCASTD(field(byteZero), zero)
 	c.VPBROADCASTD(field(byteLow), low)
 	c.VPBROADCASTD(field(byteHigh), high)
@@ -285,24 +366,9 @@ func (c *code) byteResults(width, rows int, field func(int) operand.Mem, sum fun
 	for row := range rows {
 		c.MOVLQSX(operand.Mem{Base: reg.RSI, Disp: 4 * row}, byteOther)
 		c.LEAQ(operand.Mem{Base: byteResultBase, Index: byteOther, Scale: 1}, byteResult)
-		plain, scaled, ready := c.label("plain"), c.label("scaled"), c.label("ready")
-		c.TESTQ(byteMinus, byteMinus)
-		c.JZ(operand.LabelRef(plain))
-		for v := range width {
-			c.byteScaleSigned(sum(row, v), temporary, operand.Mem{Base: byteScales, Disp: 64 * v}, operand.Mem{Base: byteMinus, Disp: 64 * v}, operand.Mem{})
-		}
-		c.JMP(operand.LabelRef(scaled))
-		c.Label(plain)
-		for v := range width {
-			s := sum(row, v)
-			c.VCVTDQ2PS(s, s)
-			c.VMULPS(operand.Mem{Base: byteScales, Disp: 64 * v}, s, s)
-		}
-		c.Label(scaled)
-		c.TESTQ(byteOtherBase, byteOtherBase)
-		c.JZ(operand.LabelRef(ready))
-		c.ADDQ(byteOtherBase, byteOther)
-		for v := range width {
+		c.byteScaled(scaler, width, func(v int) reg.VecPhysical { return sum(row, v) }, temporary, func() {
+			c.ADDQ(byteOtherBase, byteOther)
+		}, func(v int) {
 			from := operand.Mem{Base: byteOther, Disp: 16 * v}
 			if v == width-1 {
 				c.VPMOVZXBD_Z(from, reg.K3, temporary)
@@ -310,14 +376,8 @@ func (c *code) byteResults(width, rows int, field func(int) operand.Mem, sum fun
 				c.VPMOVZXBD(from, temporary)
 			}
 			c.VPSUBD_BCST(field(byteAddendZero), temporary, temporary)
-			c.VCVTDQ2PS(temporary, temporary)
-			c.VMULPS_BCST(field(byteAddendScale), temporary, temporary)
-			c.VADDPS(temporary, sum(row, v), sum(row, v))
-		}
-		c.Label(ready)
-		for v := range width {
-			c.VCVTPS2DQ(sum(row, v), sum(row, v))
-		}
+			scaler.add(sum(row, v), temporary, multiplier)
+		})
 		last := func(v int) reg.VecPhysical { return sum(row, min(v, width-1)) }
 		words := sum(row, 0)
 		if width > 2 {
@@ -339,7 +399,10 @@ func (c *code) byteResults(width, rows int, field func(int) operand.Mem, sum fun
 func (c *code) byteResultsNarrow(width, rows int, field func(int) operand.Mem, sum func(row, v int) reg.VecPhysical) {
 	first := width * rows
 	zero, low, high, temporary := c.vector(first), c.vector(first+1), c.vector(first+2), c.vector(first+3)
+	scaler := byteScaler{code: c, scaling: func(offset int) operand.Mem { return field(byteRowsScaling + offset) }, odd: c.vector(first + 4), more: c.vector(first + 5), half: c.vector(first + 6)}
+	other := c.vector(first + 7)
 	c.byteAddresses(field)
+	c.VPBROADCASTQ(field(byteRowsScaling+scalingHalf), scaler.half)
 	c.VPBROADCASTD(field(byteZero), zero)
 	c.VPBROADCASTD(field(byteLow), low)
 	c.VPBROADCASTD(field(byteHigh), high)
@@ -361,45 +424,23 @@ func (c *code) byteResultsNarrow(width, rows int, field func(int) operand.Mem, s
 	for row := range rows {
 		c.MOVLQSX(operand.Mem{Base: reg.RSI, Disp: 4 * row}, byteOther)
 		c.LEAQ(operand.Mem{Base: byteResultBase, Index: byteOther, Scale: 1}, byteResult)
-		plain, scaled, ready := c.label("plain"), c.label("scaled"), c.label("ready")
-		c.TESTQ(byteMinus, byteMinus)
-		c.JZ(operand.LabelRef(plain))
-		for v := range width {
-			c.byteScaleSigned(sum(row, v), temporary, operand.Mem{Base: byteScales, Disp: 32 * v}, operand.Mem{Base: byteMinus, Disp: 32 * v}, field(byteBuffer))
-		}
-		c.JMP(operand.LabelRef(scaled))
-		c.Label(plain)
-		for v := range width {
-			s := sum(row, v)
-			c.VCVTDQ2PS(s, s)
-			c.VMULPS(operand.Mem{Base: byteScales, Disp: 32 * v}, s, s)
-		}
-		c.Label(scaled)
-		c.TESTQ(byteOtherBase, byteOtherBase)
-		c.JZ(operand.LabelRef(ready))
-		c.ADDQ(byteOtherBase, byteOther)
-		direct := c.label("direct")
-		whole(direct)
-		c.LEAQ(field(byteBuffer), reg.R11)
-		copyBytes(byteOther, reg.R11)
-		c.MOVQ(reg.R11, byteOther)
-		c.Label(direct)
-		for v := range width {
-			// The addend's zero point and scale are broadcast into registers that hold others.
+		c.byteScaled(scaler, width, func(v int) reg.VecPhysical { return sum(row, v) }, temporary, func() {
+			c.ADDQ(byteOtherBase, byteOther)
+			direct := c.label("direct")
+			whole(direct)
+			c.LEAQ(field(byteBuffer), reg.R11)
+			copyBytes(byteOther, reg.R11)
+			c.MOVQ(reg.R11, byteOther)
+			c.Label(direct)
+		}, func(v int) {
+			// The addend's zero point and multiplier are broadcast into one register.
 			c.VPMOVZXBD(operand.Mem{Base: byteOther, Disp: 8 * v}, temporary)
-			c.VPBROADCASTD(field(byteAddendZero), zero)
-			c.VPSUBD(zero, temporary, temporary)
-			c.VCVTDQ2PS(temporary, temporary)
-			c.VBROADCASTSS(field(byteAddendScale), zero)
-			c.VMULPS(zero, temporary, temporary)
-			c.VADDPS(temporary, sum(row, v), sum(row, v))
-		}
-		c.VPBROADCASTD(field(byteZero), zero)
-		c.Label(ready)
+			c.VPBROADCASTD(field(byteAddendZero), other)
+			c.VPSUBD(other, temporary, temporary)
+			c.VPBROADCASTQ(field(byteRowsScaling+scalingAddend), other)
+			scaler.add(sum(row, v), temporary, other)
+		})
 		words := sum(row, 0)
-		for v := range width {
-			c.VCVTPS2DQ(sum(row, v), sum(row, v))
-		}
 		c.VPACKSSDW(sum(row, width-1), words, words)
 		c.VPADDSW(zero, words, words)
 		c.VPACKUSWB(words, words, words)
@@ -425,6 +466,36 @@ func (c *code) byteResultsNarrow(width, rows int, field func(int) operand.Mem, s
 		copyBytes(reg.R11, byteResult)
 		c.Label(stored)
 	}
+}
+
+// byteScaled scales the sums of a row, of which there are three kinds: with an addend, with two
+// multipliers, and plain ones.
+func (c *code) byteScaled(scaler byteScaler, width int, sum func(v int) reg.VecPhysical, temporary reg.VecPhysical, begin func(), add func(v int)) {
+	at := func(base reg.Register, v int) operand.Mem { return operand.Mem{Base: base, Disp: 4 * c.lanes * v} }
+	signed, plain, ready := c.label("signed"), c.label("plain"), c.label("ready")
+	c.TESTQ(byteOtherBase, byteOtherBase)
+	c.JZ(operand.LabelRef(signed))
+	begin()
+	for v := range width {
+		scaler.multiply(sum(v), at(byteScales, v))
+		add(v)
+		scaler.finish(sum(v))
+	}
+	c.JMP(operand.LabelRef(ready))
+	c.Label(signed)
+	c.TESTQ(byteMinus, byteMinus)
+	c.JZ(operand.LabelRef(plain))
+	for v := range width {
+		scaler.multiplySigned(sum(v), temporary, at(byteScales, v), at(byteMinus, v))
+		scaler.finish(sum(v))
+	}
+	c.JMP(operand.LabelRef(ready))
+	c.Label(plain)
+	for v := range width {
+		scaler.multiply(sum(v), at(byteScales, v))
+		scaler.finish(sum(v))
+	}
+	c.Label(ready)
 }
 
 // byteLastSums stores the last vector of a row of sums in AVX2, as many lanes as there are columns.

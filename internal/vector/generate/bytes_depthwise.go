@@ -20,12 +20,12 @@ const (
 	byteDepthwiseInitial
 	byteDepthwiseTiles // counted down
 	byteDepthwiseMask
-	byteDepthwiseScale
+	byteDepthwiseMultiplier
 	byteDepthwiseNegative // 0 for none
 	byteDepthwiseZero
-	byteDepthwiseLow    = byteDepthwiseZero + 4
-	byteDepthwiseHigh   = byteDepthwiseZero + 8
-	byteDepthwiseBuffer = byteDepthwiseZero + 16 // 32 bytes
+	byteDepthwiseLow     = byteDepthwiseZero + 4
+	byteDepthwiseHigh    = byteDepthwiseZero + 8
+	byteDepthwiseScaling = byteDepthwiseZero + 16 // byteScaling
 )
 
 // byteDepthwiseTile is a function for some results next to each other, whose windows have some
@@ -155,9 +155,14 @@ func (c *code) byteDepthwiseTile(t byteDepthwiseTile) {
 	c.DECQ(groups)
 	c.JNZ(operand.LabelRef(group))
 
-	c.MOVQ(field(byteDepthwiseScale), scales)
+	c.MOVQ(field(byteDepthwiseMultiplier), scales)
 	c.MOVQ(field(byteDepthwiseNegative), minus)
 	zero, low, high, temporary := c.vector(first), c.vector(first+1), c.vector(first+2), c.vector(first+3)
+	scaler := byteScaler{code: c, scaling: func(offset int) operand.Mem { return field(byteDepthwiseScaling + offset) }, odd: c.vector(first + 4), more: c.vector(first + 5), half: c.vector(first + 6)}
+	c.oddLanes(w)
+	if !c.wide() {
+		c.VPBROADCASTQ(field(byteDepthwiseScaling+scalingHalf), scaler.half)
+	}
 	c.VPBROADCASTD(field(byteDepthwiseZero), zero)
 	c.VPBROADCASTD(field(byteDepthwiseLow), low)
 	c.VPBROADCASTD(field(byteDepthwiseHigh), high)
@@ -166,20 +171,16 @@ func (c *code) byteDepthwiseTile(t byteDepthwiseTile) {
 		c.TESTQ(minus, minus)
 		c.JZ(operand.LabelRef(plain))
 		for v := range vectors {
-			s := sum(result, v)
-			c.byteScaleSigned(s, temporary, operand.Mem{Base: scales, Disp: 4 * v * c.lanes}, operand.Mem{Base: minus, Disp: 4 * v * c.lanes}, field(byteDepthwiseBuffer))
+			scaler.multiplySigned(sum(result, v), temporary, operand.Mem{Base: scales, Disp: 4 * v * c.lanes}, operand.Mem{Base: minus, Disp: 4 * v * c.lanes})
+			scaler.finish(sum(result, v))
 		}
 		c.JMP(operand.LabelRef(scaled))
 		c.Label(plain)
 		for v := range vectors {
-			s := sum(result, v)
-			c.VCVTDQ2PS(s, s)
-			c.VMULPS(operand.Mem{Base: scales, Disp: 4 * v * c.lanes}, s, s)
+			scaler.multiply(sum(result, v), operand.Mem{Base: scales, Disp: 4 * v * c.lanes})
+			scaler.finish(sum(result, v))
 		}
 		c.Label(scaled)
-		for v := range vectors {
-			c.VCVTPS2DQ(sum(result, v), sum(result, v))
-		}
 		words := sum(result, 0)
 		c.VPACKSSDW(sum(result, 1), words, words)
 		c.VPADDSW(zero, words, words)
@@ -240,22 +241,4 @@ func (c *code) byteInterleaved(t byteDepthwiseTile, rows []reg.GPPhysical, at re
 	c.VPUNPCKLWD(r(2), r(0), r(7))
 	c.VPUNPCKHWD(r(2), r(0), r(0))
 	return []reg.VecPhysical{r(6), r(4), r(7), r(0)}
-}
-
-// byteScaleSigned scales sums by one of two scales, depending on their sign.
-func (c *code) byteScaleSigned(s, temporary reg.VecPhysical, scale, negative, buffer operand.Mem) {
-	if c.wide() {
-		c.VPMOVD2M(s, reg.K2)
-		c.VCVTDQ2PS(s, s)
-		c.VMULPS(negative, s, temporary)
-		c.VMULPS(scale, s, s)
-		c.VMOVAPS(temporary, reg.K2, s)
-		return
-	}
-	// The sign of the float32 is that of the sum.
-	c.VCVTDQ2PS(s, s)
-	c.VMULPS(negative, s, temporary)
-	c.VMOVUPS(temporary, buffer)
-	c.VMULPS(scale, s, temporary)
-	c.VBLENDVPS(s, buffer, temporary, s)
 }

@@ -186,18 +186,19 @@ const (
 	combinationLow
 	combinationHigh
 	combinationAddendZero
-	combinationAddendScale
+	combinationMultiplier
 	combinationFirstZero
-	combinationScale
+	_
 	combinationOrder
+	combinationScaling = combinationOrder + 20 // byteScaling
 )
 
-// byteCombinations writes the sum of two arrays, and the product of an array with factors in float32.
+// byteCombinations writes the sum of two arrays, and the product of an array with factors.
 func (c *code) byteCombinations() {
 	for _, multiply := range []bool{false, true} {
 		second := "b *uint8"
 		if multiply {
-			second = "b *float32"
+			second = "b *int32"
 		}
 		name := map[bool]string{false: "combine", true: "multiply"}[multiply]
 		c.byteRoutine(name, "(y, a *uint8, "+second+", n int, p *byteCombination)")
@@ -209,7 +210,13 @@ func (c *code) byteCombinations() {
 			return v
 		}
 		zero, low, high := broadcast(combinationZero), broadcast(combinationLow), broadcast(combinationHigh)
-		firstZero, scale := broadcast(combinationFirstZero), broadcast(combinationScale)
+		firstZero, multiplier := broadcast(combinationFirstZero), broadcast(combinationMultiplier)
+		addendMultiplier := c.any()
+		c.VPBROADCASTQ(field(combinationScaling+scalingAddend), addendMultiplier)
+		odd := c.K()
+		lanes := c.GP32()
+		c.MOVL(operand.U32(0xaaaa), lanes)
+		c.KMOVW(lanes, odd)
 		order := c.any()
 		c.VPMOVZXBD(field(combinationOrder), order)
 		body := func(masks *[5]reg.OpmaskVirtual) {
@@ -226,26 +233,34 @@ func (c *code) byteCombinations() {
 				sums[v] = s
 				load(operand.Mem{Base: a, Disp: 16 * v}, s)
 				c.VPSUBD(firstZero, s, s)
-				c.VCVTDQ2PS(s, s)
 				if multiply {
-					// The product of two integers is exact.
 					factors := operand.Mem{Base: b, Disp: 64 * v}
 					if masks == nil {
-						c.VMULPS(factors, s, s)
+						c.VPMULLD(factors, s, s)
 					} else {
-						c.VMOVUPS_Z(factors, masks[v], other)
-						c.VMULPS(other, s, s)
+						c.VMOVDQU32_Z(factors, masks[v], other)
+						c.VPMULLD(other, s, s)
 					}
-					c.VMULPS(scale, s, s)
-				} else {
-					c.VMULPS(scale, s, s)
+				}
+				upper := c.any()
+				c.VPSRLQ(operand.Imm(32), s, upper)
+				c.VPMULDQ(multiplier, s, s)
+				c.VPMULDQ(multiplier, upper, upper)
+				if !multiply {
+					more := c.any()
 					load(operand.Mem{Base: b, Disp: 16 * v}, other)
 					c.VPSUBD_BCST(field(combinationAddendZero), other, other)
-					c.VCVTDQ2PS(other, other)
-					c.VMULPS_BCST(field(combinationAddendScale), other, other)
-					c.VADDPS(other, s, s)
+					c.VPSRLQ(operand.Imm(32), other, more)
+					c.VPMULDQ(addendMultiplier, other, other)
+					c.VPMULDQ(addendMultiplier, more, more)
+					c.VPADDQ(other, s, s)
+					c.VPADDQ(more, upper, upper)
 				}
-				c.VCVTPS2DQ(s, s)
+				c.VPADDQ_BCST(field(combinationScaling+scalingHalf), s, s)
+				c.VPADDQ_BCST(field(combinationScaling+scalingHalf), upper, upper)
+				c.VPSRLQ(field(combinationScaling+scalingShift), s, s)
+				c.VPSLLQ(field(combinationScaling+scalingLeft), upper, upper)
+				c.VMOVDQA32(upper, odd, s)
 			}
 			c.VPACKSSDW(sums[1], sums[0], sums[0])
 			c.VPACKSSDW(sums[3], sums[2], sums[2])
