@@ -2,6 +2,7 @@ package vector
 
 import (
 	"slices"
+	"sync/atomic"
 )
 
 // ByteEngine has the inner loops of networks of bytes, of package integer. Every engine gives the
@@ -42,6 +43,8 @@ type ByteEngine interface {
 	Multiply(y, x []uint8, factors []int32, firstZero uint8, q *ByteResult)
 	// Lookup writes y[i] = table[x[i]]. y may be x. The table has 256 bytes.
 	Lookup(y, x, table []uint8)
+	// MultiplyAdds is that of Engine, for bytes.
+	MultiplyAdds(iterations int) int
 }
 
 // ByteDepthwise is a row of results of a depthwise convolution, for a block of channels:
@@ -350,3 +353,18 @@ func (PortableBytes) Multiply(y, x []uint8, factors []int32, firstZero uint8, q 
 		}
 	}
 }
+
+// MultiplyAdds multiplies and adds in registers.
+func (PortableBytes) MultiplyAdds(iterations int) int {
+	var sums [portableByteLanes]int32
+	for i := range iterations {
+		for j := range sums {
+			sums[j] += int32(uint8(i)) * int32(int8(j))
+		}
+	}
+	byteSink.Store(sums[0] + sums[1] + sums[2] + sums[3])
+	return 2 * len(sums) * max(0, iterations)
+}
+
+// byteSink keeps sums that are needed for nothing else.
+var byteSink atomic.Int32

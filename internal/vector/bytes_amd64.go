@@ -23,6 +23,8 @@ type byteRoutines struct {
 	sums   func(sum *int32, x *uint8, rows, step, channels int)
 	lookup func(y, x, table *uint8, n int) // nil if there is none
 
+	byteCeiling func(iterations int)
+
 	combine  func(y, a, b *uint8, n int, p *byteCombination) // nil if there is none
 	multiply func(y, a *uint8, b *int32, n int, p *byteCombination)
 }
@@ -316,4 +318,14 @@ func (s *ByteSet) Lookup(y, x, table []uint8) {
 	}
 	_ = table[255]
 	s.lookup(&y[:len(x)][0], &x[0], &table[0], len(x))
+}
+
+// MultiplyAdds multiplies and adds in registers.
+func (s *ByteSet) MultiplyAdds(iterations int) int {
+	const perIteration = 24
+	if iterations < 1 {
+		return 0
+	}
+	s.byteCeiling(iterations)
+	return 2 * 4 * s.lanes * perIteration * iterations
 }

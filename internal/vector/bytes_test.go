@@ -300,6 +300,32 @@ func TestByteElements(t *testing.T) {
 	})
 }
 
+func TestByteEngines(t *testing.T) {
+	for _, engine := range Engines() {
+		e := ByteEngineOf(engine)
+		if e.Lanes() < 1 || e.MaxWidth() < 1 || e.Name() == "" {
+			t.Errorf("%q has %d lanes and panels of at most %d vectors", e.Name(), e.Lanes(), e.MaxWidth())
+		}
+		if got := e.MultiplyAdds(3); got < 3 || e.MultiplyAdds(6) != 2*got || e.MultiplyAdds(0) != 0 {
+			t.Errorf("%s: three iterations are %d operations, six are %d, none is %d", e.Name(), got, e.MultiplyAdds(6), e.MultiplyAdds(0))
+		}
+	}
+}
+
+// The upper bound of the rate of one thread, with which to compare the others.
+func BenchmarkByteCeiling(b *testing.B) {
+	for _, engine := range Engines() {
+		e := ByteEngineOf(engine)
+		b.Run(e.Name(), func(b *testing.B) {
+			operations := 0
+			for b.Loop() {
+				operations += e.MultiplyAdds(1000)
+			}
+			b.ReportMetric(float64(operations)/b.Elapsed().Seconds()/1e9, "Gop/s")
+		})
+	}
+}
+
 func BenchmarkByteRows(b *testing.B) {
 	for _, engine := range Engines() {
 		e := ByteEngineOf(engine)

@@ -580,8 +580,9 @@ var avx2Bytes = &ByteSet{
 		{2, 7, 4, false}: byteDepthwise_avx2_2x7x4,
 	},
 	byteRoutines: byteRoutines{
-		maxima: maxima_avx2,
-		sums:   sums_avx2,
+		maxima:      maxima_avx2,
+		sums:        sums_avx2,
+		byteCeiling: byteCeiling_avx2,
 	},
 }
 
@@ -662,3 +663,6 @@ func maxima_avx2(y, x *uint8, offsets *int32, positions, count, step, yStep, cha
 
 //go:noescape
 func sums_avx2(sum *int32, x *uint8, rows, step, channels int)
+
+//go:noescape
+func byteCeiling_avx2(iterations int)

@@ -742,11 +742,12 @@ var avx512Bytes = &ByteSet{
 		{2, 7, 4, true}:  byteDepthwise_avx512_2x7x4Masked,
 	},
 	byteRoutines: byteRoutines{
-		maxima:   maxima_avx512,
-		sums:     sums_avx512,
-		lookup:   lookup_avx512,
-		combine:  combine_avx512,
-		multiply: multiply_avx512,
+		maxima:      maxima_avx512,
+		sums:        sums_avx512,
+		byteCeiling: byteCeiling_avx512,
+		lookup:      lookup_avx512,
+		combine:     combine_avx512,
+		multiply:    multiply_avx512,
 	},
 }
 
@@ -941,6 +942,9 @@ func maxima_avx512(y, x *uint8, offsets *int32, positions, count, step, yStep, c
 
 //go:noescape
 func sums_avx512(sum *int32, x *uint8, rows, step, channels int)
+
+//go:noescape
+func byteCeiling_avx512(iterations int)
 
 //go:noescape
 func lookup_avx512(y, x, table *uint8, n int)

@@ -13,6 +13,7 @@ import (
 func writeByteElements(c *code) {
 	c.byteMaxima()
 	c.byteSums()
+	c.byteCeiling()
 	if c.wide() {
 		c.byteLookup()
 		c.byteCombinations()
@@ -303,4 +304,31 @@ func (c *code) byteCombinations() {
 		c.Label(done)
 		c.end()
 	}
+}
+
+// byteCeiling writes products in registers, of 24 vectors in an iteration.
+func (c *code) byteCeiling() {
+	c.byteRoutine("byteCeiling", "(iterations int)")
+	left, loop, element, product := c.argument("iterations"), c.label("loop"), c.any(), c.any()
+	c.zero(element)
+	var sums []reg.VecVirtual
+	for range 12 {
+		sums = append(sums, c.zeros())
+	}
+	c.Label(loop)
+	for range 2 {
+		for _, sum := range sums {
+			if c.wide() {
+				c.byteDot(element, element, sum)
+				continue
+			}
+			for range 2 {
+				c.VPMADDWD(element, element, product)
+				c.VPADDD(product, sum, sum)
+			}
+		}
+	}
+	c.DECQ(left)
+	c.JNZ(operand.LabelRef(loop))
+	c.end()
 }
