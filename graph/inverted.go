@@ -54,7 +54,7 @@ func combineInverted[T Float](b *Builder, nodes []*Node, kept map[*Node]bool) []
 		if f == nil {
 			continue
 		}
-		if sum, call := reader(last); call != nil && call.inputs[0] == last && call.inputs[1] == x {
+		if sum, call := reader(last); call != nil && len(call.inputs) == 2 && call.inputs[0] == last && call.inputs[1] == x {
 			if r, ok := call.function.(*residualSum[T]); ok && r.function == kernel.Identity {
 				if whole := newInverted(f.expand, depthwise, project, true); whole != nil {
 					f, last, combined = whole, sum, append(combined, last)
