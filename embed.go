@@ -16,7 +16,7 @@ import (
 
 // Embed returns the embedding of each image, in order. An embedding does not depend on
 // the other images except for rounding, because layers add up in another order for one
-// image than for many.
+// image than for many; that of a quantized model does not depend on them at all.
 func (m *Model) Embed(images ...image.Image) (embeddings [][]float32, err error) {
 	defer func() {
 		if caught(recover(), &err); err != nil {
@@ -260,6 +260,9 @@ func batchFor(n, length int) int {
 // embedBatch embeds up to batch images; missing ones are zeros, which change
 // nothing because the images of an evaluation graph do not see each other.
 func (m *Model) embedBatch(pixels [][]uint8, batch int) ([][]float32, error) {
+	if m.Quantized != nil {
+		return m.Quantized.Embed(pixels) // an embedding does not depend on the batch
+	}
 	program, err := m.programs.borrow(m, batch)
 	if err != nil {
 		return nil, err

@@ -13,12 +13,14 @@ import (
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/safetensors"
+	"github.com/likeness-go/likeness/quantized"
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
 )
 
 // A model file is a safetensors file: the weights in canonical layout under
-// PyTorch's names, and in the metadata what else determines the function.
+// PyTorch's names, or the arrays of a quantized network with the weights of the head, and in the
+// metadata what else determines the function.
 const (
 	formatKey        = "likeness.format"
 	backboneKey      = "likeness.backbone"      // TOML, as backbone.Parse reads it
@@ -153,7 +155,7 @@ func (m *Model) checkReadable(file safetensors.File) error {
 	if err != nil {
 		return err
 	}
-	_, err = matched(described.Weights, file.Tensors)
+	_, err = matched(described.Weights, described.ofWeights(file.Tensors))
 	return err
 }
 
@@ -166,7 +168,10 @@ func notFinite(values []float32) (index int, found bool) {
 // content is what the model's file holds.
 func (m *Model) content() (safetensors.File, error) {
 	format, half := Format, func(string) bool { return false }
-	if m.HalfPrecision {
+	switch {
+	case m.Quantized != nil:
+		format = QuantizedFormat
+	case m.HalfPrecision:
 		format, half = HalfFormat, halfPrecision(m.Weights)
 	}
 	metadata := map[string]string{formatKey: format, headKey: heads.Identifier(m.Head), backboneKey: ownBackbone}
@@ -192,6 +197,9 @@ func (m *Model) content() (safetensors.File, error) {
 			Name: weight.Name, Shape: weight.Value.Shape(), Data: weight.Value.Data(), Half: half(weight.Name),
 		})
 	}
+	for _, p := range m.Quantized.Parameters() {
+		file.Tensors = append(file.Tensors, safetensors.Tensor{Name: p.Name, Shape: p.Shape, Data: p.Data})
+	}
 	return file, nil
 }
 
@@ -204,6 +212,9 @@ func (m *Model) RoundToHalf() (err error) {
 		err = errors.Wrap(err, "round to half precision")
 	}()
 	if err := m.check(); err != nil {
+		return err
+	}
+	if err := m.CheckFloat(); err != nil {
 		return err
 	}
 	half := halfPrecision(m.Weights)
@@ -351,7 +362,7 @@ func fromFile(file safetensors.File, intact bool, own own) (m *Model, err error)
 	if m, err = described(file, own); err != nil {
 		return nil, err
 	}
-	values, err := matched(m.Weights, file.Tensors)
+	values, err := matched(m.Weights, m.ofWeights(file.Tensors))
 	if err != nil {
 		return nil, err
 	}
@@ -387,7 +398,14 @@ func described(file safetensors.File, own own) (*Model, error) {
 	if own.backbone == nil && own.head == nil {
 		batches = batches[:1] // networks and heads of this module keep the batch size
 	}
-	m, err := build(network, head, preprocessing, graph.NewZeroWeights(graph.Float32), batches...)
+	var integers *quantized.Network
+	isQuantized := file.Metadata[formatKey] == QuantizedFormat
+	if isQuantized {
+		if integers, err = integersOf(network, file.Tensors); err != nil {
+			return nil, err
+		}
+	}
+	m, err := build(network, head, preprocessing, graph.NewZeroWeights(graph.Float32), integers, batches...)
 	if err != nil {
 		return nil, err
 	}
@@ -400,7 +418,7 @@ func described(file safetensors.File, own own) (*Model, error) {
 		m.Threshold = &threshold
 	}
 	if text, ok := file.Metadata[probeKey]; ok {
-		if m.probe, err = parseProbe(text); err != nil {
+		if m.probe, err = parseProbe(text, isQuantized); err != nil {
 			return nil, errors.Wrapf(err, "field %s", probeKey)
 		}
 	}

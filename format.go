@@ -5,12 +5,14 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Format is the version of the model file that Save writes, and HalfFormat that of a model
-// with HalfPrecision. Load also reads likeness/1, whose files have no checksum and no probe.
+// Format is the version of the model file that Save writes, HalfFormat that of a model with
+// HalfPrecision, and QuantizedFormat that of a quantized model. Load also reads likeness/1, whose
+// files have no checksum and no probe.
 const (
-	Format       = "likeness/2"
-	HalfFormat   = "likeness/3"
-	formatBefore = "likeness/1"
+	Format          = "likeness/2"
+	HalfFormat      = "likeness/3"
+	QuantizedFormat = "likeness/4"
+	formatBefore    = "likeness/1"
 )
 
 // ErrChecksum marks a model file that has changed since it was written.
@@ -22,7 +24,7 @@ var ErrChecksum = safetensors.ErrChecksum
 func checkFormat(file safetensors.File, intact bool) error {
 	_, sealed := file.Metadata[safetensors.ChecksumKey]
 	switch format := file.Metadata[formatKey]; {
-	case format == Format, format == HalfFormat, format == formatBefore && sealed:
+	case format == Format, format == HalfFormat, format == QuantizedFormat, format == formatBefore && sealed:
 		if intact {
 			return nil
 		}
@@ -32,6 +34,6 @@ func checkFormat(file safetensors.File, intact bool) error {
 	case format == "":
 		return errors.Errorf("field %s is missing: this is not a likeness model: give a file that Model.Save or `likeness train` wrote; `likeness import` makes a model of PyTorch's weights", formatKey)
 	default:
-		return errors.Errorf("field %s: found %q, expected %q, %q or %q: a later version of likeness wrote it", formatKey, format, Format, HalfFormat, formatBefore)
+		return errors.Errorf("field %s: found %q, expected %q, %q, %q or %q: a later version of likeness wrote it", formatKey, format, Format, HalfFormat, QuantizedFormat, formatBefore)
 	}
 }

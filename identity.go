@@ -15,8 +15,8 @@ import (
 // between embeddings of the same identity.
 type Identity struct {
 	// Checksum is the SHA-256, in hexadecimal, of everything that determines an embedding
-	// and a distance: the network, the head, the preprocessing and the weights, but not
-	// the threshold. A user-defined backbone is represented by its weights alone.
+	// and a distance: the network, the head, the preprocessing and the weights, of a quantized
+	// model its integers, but not the threshold. A user-defined backbone is represented by its weights alone.
 	Checksum string       `json:"checksum"`
 	Backbone string       `json:"backbone"` // its name; "own" if it is user-defined
 	Head     string       `json:"head"`     // its name; with the prefix "own:" if it is user-defined

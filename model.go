@@ -10,6 +10,7 @@ import (
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/quantized"
 	"github.com/pkg/errors"
 )
 
@@ -32,6 +33,9 @@ type Model struct {
 	// numbers, in half the space. The weights must be such numbers: use RoundToHalf, which
 	// sets it, and measure the threshold afterwards.
 	HalfPrecision bool
+	// Quantized, unless it is nil, is the network in integers that embeds images, see Quantize.
+	// Backbone then has its blocks, and Weights are those of the head only.
+	Quantized *quantized.Network
 
 	probe    *probe // of the file that it was loaded from; nil where that has none
 	programs programs
@@ -41,18 +45,19 @@ type Model struct {
 // preprocessing must be the backbone's input size.
 func New(network backbone.Backbone, head heads.Head, preprocessing imaging.Preprocessing, seed uint64) (*Model, error) {
 	// Two batch sizes reveal a backbone or a head whose result does not have the batch size.
-	return build(network, head, preprocessing, graph.NewWeights(graph.Float32, seed), 2, 3)
+	return build(network, head, preprocessing, graph.NewWeights(graph.Float32, seed), nil, 2, 3)
 }
 
-// build is New with empty weights, which it fills by building the graph for the given batch sizes.
-func build(network backbone.Backbone, head heads.Head, preprocessing imaging.Preprocessing, weights *graph.Weights, batches ...int) (m *Model, err error) {
+// build is New with empty weights, which it fills by building the graph for the given batch sizes. With
+// a network in integers they are those of the head.
+func build(network backbone.Backbone, head heads.Head, preprocessing imaging.Preprocessing, weights *graph.Weights, integers *quantized.Network, batches ...int) (m *Model, err error) {
 	defer func() {
 		caught(recover(), &err)
 		if err != nil {
 			m, err = nil, errors.Wrap(err, "new model")
 		}
 	}()
-	m = &Model{Backbone: network, Head: head, Preprocessing: preprocessing, Weights: weights}
+	m = &Model{Backbone: network, Head: head, Preprocessing: preprocessing, Weights: weights, Quantized: integers}
 	if err := m.check(); err != nil {
 		return nil, err
 	}
@@ -60,7 +65,12 @@ func build(network backbone.Backbone, head heads.Head, preprocessing imaging.Pre
 	features := map[int]bool{}
 	for _, batch := range batches {
 		program, err := graph.Build(m.Weights, graph.Evaluation, func(b *graph.Builder) graph.Outputs {
-			embeddings := m.embed(b, batch)
+			var embeddings *graph.Node
+			if integers == nil {
+				embeddings = m.embed(b, batch)
+			} else {
+				embeddings = b.Input("embeddings", batch, integers.Features())
+			}
 			if features[embeddings.Shape()[1]] = true; len(features) > 1 {
 				b.Fail("backbone %T: its method Embed gives as many features as %v, depending on the batch size, expected one number", network, slices.Sorted(maps.Keys(features)))
 			}
@@ -99,7 +109,7 @@ func (m *Model) check() error {
 	if size := m.Backbone.Input(); m.Preprocessing.Size != size {
 		return errors.Errorf("the backbone takes images of %v, the preprocessing makes %v", size, m.Preprocessing.Size)
 	}
-	return nil
+	return m.checkQuantized()
 }
 
 // caught makes an error of what was recovered from a panic.

@@ -18,10 +18,10 @@ var ErrNoProbe = errors.New("no probe is stored")
 
 // probe is what a model file says of the embedding of the probe picture. It was
 // computed in float64 by portable code, so that it is the same whichever
-// processor wrote the file.
+// processor wrote the file. That of a quantized model was computed in integers.
 type probe struct {
 	Embedding []float32 `json:"embedding"`
-	// Tolerance is how far a value may be off, as a part of the largest.
+	// Tolerance is how far a value may be off, as a part of the largest; 0 for a quantized model.
 	Tolerance float64 `json:"tolerance"`
 }
 
@@ -32,7 +32,7 @@ const probeTolerance = 1e-3
 
 // ProbeDeviation embeds a generated image, the probe, and compares the result with the
 // embedding that the model's file stores. It returns the largest difference of an
-// element, relative to the largest element, and the tolerance. A larger deviation, or
+// element, relative to the largest element, and the tolerance, which is 0 for a quantized model. A larger deviation, or
 // NaN, means that the model does not compute here what it computed where it was saved.
 // The error wraps ErrNoProbe if there is no stored embedding.
 func (m *Model) ProbeDeviation() (deviation, tolerance float64, err error) {
@@ -63,6 +63,13 @@ func (m *Model) ProbeDeviation() (deviation, tolerance float64, err error) {
 
 // newProbe is nil where the backbone has no form in float64: graph.ErrNoForm.
 func (m *Model) newProbe() (*probe, error) {
+	if m.Quantized != nil {
+		rows, err := m.Quantized.Embed([][]uint8{m.Preprocessing.Pixels(probePicture(m.Preprocessing))})
+		if err != nil {
+			return nil, errors.Wrap(err, "the embedding of the probe picture")
+		}
+		return &probe{Embedding: rows[0]}, nil
+	}
 	program, err := graph.Build(m.Weights.Convert(graph.Float64), graph.Evaluation, func(b *graph.Builder) graph.Outputs {
 		return graph.Outputs{"embeddings": m.embed(b, 1)}
 	})
@@ -92,13 +99,16 @@ func (m *Model) newProbe() (*probe, error) {
 	return &probe{Embedding: embedding, Tolerance: probeTolerance}, nil
 }
 
-// parseProbe reads what a file stores.
-func parseProbe(text string) (*probe, error) {
+// parseProbe reads what a file stores, of a quantized model with a tolerance of 0.
+func parseProbe(text string, exact bool) (*probe, error) {
 	p := new(probe)
 	if err := json.Unmarshal([]byte(text), p); err != nil {
 		return nil, err
 	}
-	if !(p.Tolerance > 0) || len(p.Embedding) == 0 {
+	if exact && (p.Tolerance != 0 || len(p.Embedding) == 0) {
+		return nil, errors.Errorf("found a tolerance of %v and %d values, expected 0 and more than 0", p.Tolerance, len(p.Embedding))
+	}
+	if !exact && !(p.Tolerance > 0) || len(p.Embedding) == 0 {
 		return nil, errors.Errorf("found a tolerance of %v and %d values, expected more than 0 of both", p.Tolerance, len(p.Embedding))
 	}
 	return p, nil

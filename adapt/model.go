@@ -83,6 +83,9 @@ func networkOf(model *likeness.Model) (backbone.Network, error) {
 	if model == nil || model.Backbone == nil || model.Head == nil || model.Weights == nil {
 		return backbone.Network{}, errors.New("found a model that is nil or lacks a part, expected one of likeness.New or likeness.Load")
 	}
+	if err := model.CheckFloat(); err != nil {
+		return backbone.Network{}, err
+	}
 	network, ok := model.Backbone.(backbone.Network)
 	if !ok {
 		return backbone.Network{}, errors.Errorf("found a backbone of type %T, expected a backbone.Network, to which layers can be added", model.Backbone)

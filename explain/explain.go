@@ -84,6 +84,9 @@ func newExplainer(model *likeness.Model) (*Explainer, error) {
 	if model == nil || model.Backbone == nil || model.Head == nil || model.Weights == nil {
 		return nil, errors.New("found a model that is nil or lacks a part, expected one of likeness.New or likeness.Load")
 	}
+	if err := model.CheckFloat(); err != nil {
+		return nil, err
+	}
 	if err := model.Preprocessing.Validate(); err != nil {
 		return nil, err
 	}

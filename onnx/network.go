@@ -31,6 +31,9 @@ func Network(m *likeness.Model) (*Model, error) {
 	if m == nil {
 		return nil, errNil
 	}
+	if err := m.CheckFloat(); err != nil {
+		return nil, errors.Wrap(err, "onnx")
+	}
 	network, ok := m.Backbone.(backbone.Network)
 	if !ok {
 		return nil, errors.Errorf("onnx: the backbone is of type %T, expected a backbone.Network: only a list of blocks can be written", m.Backbone)

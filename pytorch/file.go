@@ -41,7 +41,7 @@ func (f *File) check(model *likeness.Model) error {
 	case model == nil || model.Weights == nil:
 		return errors.Errorf("%s: found no model, expected one from likeness.New or likeness.Load", f.path)
 	}
-	return nil
+	return errors.Wrap(model.CheckFloat(), f.path)
 }
 
 // counter is the name of the number of batches that PyTorch's batch norm stores beside

@@ -1,9 +1,11 @@
 package quantized
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"github.com/likeness-go/likeness/backbone"
+	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/guard"
 	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/pkg/errors"
@@ -329,4 +331,20 @@ func assign[T any](to *[]T, data any, elements int) bool {
 	values, ok := data.([]T)
 	*to = values
 	return ok && len(values) == elements
+}
+
+// Size is the size of the images.
+func (n *Network) Size() imaging.Size {
+	if n == nil || n.plan == nil {
+		return imaging.Size{}
+	}
+	return n.plan.size
+}
+
+// Bytes is the size of the arrays of Parameters in a file.
+func (n *Network) Bytes() (size int64) {
+	for _, p := range n.Parameters() {
+		size += int64(binary.Size(p.Data))
+	}
+	return size
 }

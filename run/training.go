@@ -36,6 +36,9 @@ func (s *Settings) start() (pretrained, model *likeness.Model, err error) {
 	if err != nil {
 		return nil, nil, errors.WithMessage(err, "--from")
 	}
+	if err := pretrained.CheckFloat(); err != nil {
+		return nil, nil, errors.WithMessagef(err, "--from: %s", s.From)
+	}
 	if s.From = path; !isBundled(path) {
 		if s.From, err = filepath.Abs(path); err != nil {
 			return nil, nil, err

@@ -25,6 +25,11 @@ func CopyWeights(to, from *likeness.Model, patterns ...string) (copied []string,
 	if to == nil || from == nil || to.Weights == nil || from.Weights == nil {
 		return nil, errors.New("copy weights: found nil, expected two models with weights")
 	}
+	for _, model := range []*likeness.Model{to, from} {
+		if err := model.CheckFloat(); err != nil {
+			return nil, errors.Wrap(err, "copy weights")
+		}
+	}
 	matched := make([]bool, len(patterns))
 	for _, weight := range to.Weights.All() {
 		other := from.Weights.Get(weight.Name)
@@ -79,6 +84,9 @@ func ReplaceLast(model *likeness.Model, seed uint64, blocks ...graph.Block) (*li
 	if model == nil || model.Weights == nil {
 		return nil, errors.New("replace last layer: found nil, expected a model with weights")
 	}
+	if err := model.CheckFloat(); err != nil {
+		return nil, errors.Wrap(err, "replace last layer")
+	}
 	network, ok := model.Backbone.(backbone.Network)
 	if !ok {
 		return nil, errors.Errorf("replace last layer: found a backbone of type %T, expected a backbone.Network", model.Backbone)
@@ -126,6 +134,9 @@ func WithFeatures(model *likeness.Model, features int, seed uint64) (*likeness.M
 	}
 	if model == nil || model.Weights == nil {
 		return nil, errors.New("replace last layer: found nil, expected a model with weights")
+	}
+	if err := model.CheckFloat(); err != nil {
+		return nil, errors.Wrap(err, "replace last layer")
 	}
 	network, ok := model.Backbone.(backbone.Network)
 	if !ok {

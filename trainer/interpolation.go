@@ -54,6 +54,9 @@ func Interpolate(trained *likeness.Model, start *graph.Weights, share float64) e
 	if trained == nil || trained.Weights == nil || start == nil {
 		return errors.New("interpolate weights: found nil, expected a trained model and the weights that it began with")
 	}
+	if err := trained.CheckFloat(); err != nil {
+		return errors.Wrap(err, "interpolate weights")
+	}
 	if err := checkShare(share); err != nil {
 		return errors.WithMessage(err, "interpolate weights")
 	}

@@ -61,6 +61,9 @@ func newPrefix(ctx context.Context, known *Prefix, model *likeness.Model, images
 	if ctx == nil || model == nil || model.Backbone == nil || model.Weights == nil || images == nil {
 		return nil, errors.New("found no context, no model or no images, expected all of them")
 	}
+	if err := model.CheckFloat(); err != nil {
+		return nil, err
+	}
 	if err := datasets.CheckImages(images); err != nil {
 		return nil, err
 	}

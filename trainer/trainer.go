@@ -383,6 +383,8 @@ func (t *Trainer) check() error {
 		return errors.New("field Model is missing")
 	case t.Model.Backbone == nil || t.Model.Head == nil || t.Model.Weights == nil:
 		return errors.New("field Model: found one without a backbone, a head or weights: make it with likeness.New or likeness.Load")
+	case t.Model.CheckFloat() != nil:
+		return errors.Wrap(t.Model.CheckFloat(), "field Model")
 	case t.Loss == nil:
 		return errors.New("field Loss is missing")
 	case t.Images == nil:

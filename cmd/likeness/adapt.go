@@ -68,7 +68,7 @@ type adaptEstimate struct {
 
 // Run adapts.
 func (a *adaptCommand) Run(c *console) error {
-	if err := a.checkOut(); err != nil {
+	if err := checkOut(a.Out); err != nil {
 		return err
 	}
 	files, err := imageFiles(c, []string{a.Data})
@@ -107,13 +107,13 @@ func (a *adaptCommand) Run(c *console) error {
 	return nil
 }
 
-// checkOut refuses a file that could not be written after minutes of embedding.
-func (a *adaptCommand) checkOut() error {
-	if info, err := os.Stat(a.Out); err == nil && info.IsDir() {
-		return errors.Errorf("--out: %s is a folder, expected a file such as %s", a.Out, filepath.Join(a.Out, "model.safetensors"))
+// checkOut refuses a file of --out that could not be written after minutes of embedding.
+func checkOut(out string) error {
+	if info, err := os.Stat(out); err == nil && info.IsDir() {
+		return errors.Errorf("--out: %s is a folder, expected a file such as %s", out, filepath.Join(out, "model.safetensors"))
 	}
-	if info, err := os.Stat(filepath.Dir(a.Out)); err != nil || !info.IsDir() {
-		return errors.Errorf("--out: found no folder %s, expected one to write %s to: create it", filepath.Dir(a.Out), filepath.Base(a.Out))
+	if info, err := os.Stat(filepath.Dir(out)); err != nil || !info.IsDir() {
+		return errors.Errorf("--out: found no folder %s, expected one to write %s to: create it", filepath.Dir(out), filepath.Base(out))
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ import (
 
 // Read reads the size bytes of r as a safetensors file. F16 and BF16 tensors
 // are converted to []float32, which represents all their values. Element types other
-// than these, F32, F64 and I64 are errors, and so are incomplete tensors and bytes
+// than these, F32, F64, I64, I32, I8 and U8 are errors, and so are incomplete tensors and bytes
 // outside of all tensors. Errors begin with name.
 func Read(r io.ReaderAt, size int64, name string) (File, error) {
 	content, err := read(r, size, false)
@@ -195,11 +195,17 @@ func readTensor(r io.Reader, e entry) (Tensor, error) {
 		tensor.Data, err = readElements[float64](r, elements)
 	case "I64":
 		tensor.Data, err = readElements[int64](r, elements)
+	case "I32":
+		tensor.Data, err = readElements[int32](r, elements)
+	case "I8":
+		tensor.Data, err = readElements[int8](r, elements)
+	case "U8":
+		tensor.Data, err = readElements[uint8](r, elements)
 	}
 	return tensor, err
 }
 
-func readElements[T float32 | float64 | int64](r io.Reader, elements int) ([]T, error) {
+func readElements[T number](r io.Reader, elements int) ([]T, error) {
 	data := make([]T, elements)
 	buffer := make([]byte, min(elements, chunk)*binary.Size(T(0)))
 	for part := range slices.Chunk(data, chunk) {

@@ -23,7 +23,7 @@ type File struct {
 type Tensor struct {
 	Name  string
 	Shape []int // empty for a single number
-	Data  any   // []float32, []float64 or []int64, row-major
+	Data  any   // []float32, []float64, []int64, []int32, []int8 or []uint8, row-major
 	// Half is set for a tensor that the file has as F16. Its Data are []float32, which
 	// Write refuses unless all are half-precision numbers.
 	Half bool
@@ -51,14 +51,20 @@ func (t Tensor) layout() (dtype string, elements int, err error) {
 		return "F64", len(data), nil
 	case []int64:
 		return "I64", len(data), nil
+	case []int32:
+		return "I32", len(data), nil
+	case []int8:
+		return "I8", len(data), nil
+	case []uint8:
+		return "U8", len(data), nil
 	default:
-		return "", 0, errors.Errorf("tensor %q: data is %T, want []float32, []float64 or []int64", t.Name, t.Data)
+		return "", 0, errors.Errorf("tensor %q: data is %T, want []float32, []float64, []int64, []int32, []int8 or []uint8", t.Name, t.Data)
 	}
 }
 
 // elementSize is the number of bytes an element takes in a file, for the
 // dtypes that Read knows.
-var elementSize = map[string]int64{"BF16": 2, "F16": 2, "F32": 4, "F64": 8, "I64": 8}
+var elementSize = map[string]int64{"BF16": 2, "F16": 2, "F32": 4, "F64": 8, "I64": 8, "I32": 4, "I8": 1, "U8": 1}
 
 // count multiplies a shape's dimensions; ok is false if one is negative or the
 // product does not fit.

@@ -94,7 +94,7 @@ func arrange(tensors []Tensor) ([]entry, error) {
 }
 
 // dtypeOrder is the reference implementation's order of the dtypes in a file.
-var dtypeOrder = map[string]int{"I64": 0, "F64": 1, "F32": 2, "F16": 3}
+var dtypeOrder = map[string]int{"I64": 0, "F64": 1, "F32": 2, "I32": 3, "F16": 4, "I8": 5, "U8": 6}
 
 func writeElements(w io.Writer, tensor Tensor) error {
 	switch data := tensor.Data.(type) {
@@ -106,6 +106,12 @@ func writeElements(w io.Writer, tensor Tensor) error {
 	case []float64:
 		return writeChunks(w, data)
 	case []int64:
+		return writeChunks(w, data)
+	case []int32:
+		return writeChunks(w, data)
+	case []int8:
+		return writeChunks(w, data)
+	case []uint8:
 		return writeChunks(w, data)
 	}
 	return nil // arrange accepts no other types
@@ -133,7 +139,12 @@ func writeHalf(w io.Writer, data []float32) error {
 	return nil
 }
 
-func writeChunks[T float32 | float64 | int64 | uint16](w io.Writer, data []T) error {
+// number is the types of elements in a file.
+type number interface {
+	float32 | float64 | int64 | int32 | int8 | uint8 | uint16
+}
+
+func writeChunks[T number](w io.Writer, data []T) error {
 	var buffer []byte
 	for part := range slices.Chunk(data, chunk) {
 		var err error
