@@ -2,8 +2,10 @@ package quantized_test
 
 import (
 	"math"
+	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/imaging"
@@ -11,6 +13,7 @@ import (
 	"github.com/likeness-go/likeness/quantized"
 )
 
+// small images are not square.
 var small = imaging.Size{Height: 12, Width: 10, Channels: 3}
 
 // networks have every block and every activation.
@@ -26,7 +29,7 @@ func networks() map[string][]graph.Block {
 		return append([]graph.Block{conv, graph.GlobalAveragePool{}, graph.Linear{Units: 9}}, blocks...)
 	}
 	all := map[string][]graph.Block{
-		"conv4":            backbone.Conv4(small, 8, true).Blocks[:3],
+		"conv4":            append(backbone.Conv4(small, 8, true).Blocks[:2:2], graph.Flatten{}),
 		"flatten":          g(conv, graph.MaxPool{Size: 3, Stride: 2, Padding: 1}, graph.Flatten{}, graph.Linear{Units: 5}),
 		"linear only":      g(graph.Flatten{}, graph.Linear{Units: 7, Activation: "relu"}, graph.Linear{Units: 6}),
 		"same padding":     image(graph.Conv{Filters: 8, Kernel: 5, Stride: 2, SamePadding: true, Activation: "relu6"}),
@@ -128,37 +131,56 @@ func embedFloat(t testing.TB, network backbone.Network, weights *graph.Weights, 
 	return rows
 }
 
-func TestNearFloat(t *testing.T) {
+// preprocessing has other numbers for each channel.
+var preprocessing = imaging.Preprocessing{Size: small, Mean: []float64{0.5, 0.45, 0.4}, StdDev: []float64{0.25, 0.2, 0.3}}
+
+// quantize makes the network in integers of a network with random weights.
+func quantize(t testing.TB, name string, blocks []graph.Block) (backbone.Network, *graph.Weights, *quantized.Network) {
+	t.Helper()
+	network := backbone.Network{Name: name, Size: small, Blocks: blocks}
+	weights := randomWeights(t, network, 3)
+	n, err := quantized.Quantize(network, weights, preprocessing, pictures(small, 12, 1), quantized.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return network, weights, n
+}
+
+// Embeddings of all kinds of blocks are those of the definitions, exactly, and near those in
+// float32; New makes the same network of its parameters.
+func TestBlocks(t *testing.T) {
+	images := pictures(small, 3, 2)
 	for name, blocks := range networks() {
 		t.Run(name, func(t *testing.T) {
-			network := backbone.Network{Name: name, Size: small, Blocks: blocks}
-			if name == "conv4" {
-				network.Blocks = append(blocks[:2:2], graph.Flatten{})
-			}
-			p := imaging.Preprocessing{Size: small, Mean: []float64{0.5, 0.45, 0.4}, StdDev: []float64{0.25, 0.2, 0.3}}
-			weights := randomWeights(t, network, 3)
-			images := pictures(small, 12, 1)
-			n, err := quantized.Quantize(network, weights, p, images, quantized.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
+			network, weights, n := quantize(t, name, blocks)
 			found, err := n.Embed(images)
 			if err != nil {
 				t.Fatal(err)
 			}
+			if n.Features() != len(found[0]) || n.Size() != small {
+				t.Errorf("found %d features of images of %v, expected %d of %v", n.Features(), n.Size(), len(found[0]), small)
+			}
 			var errors, signal float64
-			expected := embedFloat(t, network, weights, p, images)
-			for i := range found {
+			expected := embedFloat(t, network, weights, preprocessing, images)
+			for i, image := range images {
+				if want := quantized.Fake(n, image); !slices.Equal(found[i], want) {
+					t.Fatalf("image %d: found %v, expected %v", i, found[i], want)
+				}
 				for j, v := range expected[i] {
 					d := float64(found[i][j] - v)
 					errors += d * d
 					signal += float64(v) * float64(v)
 				}
 			}
-			if ratio := math.Sqrt(errors / signal); ratio > 0.05 {
-				t.Errorf("the relative error is %.4f", ratio)
-			} else {
-				t.Logf("%.4f", ratio)
+			if relative := math.Sqrt(errors / signal); !(relative < 0.04) {
+				t.Errorf("the embeddings deviate from those in float32 by %.4f of their length, expected less than 0.04", relative)
+			}
+			same, err := quantized.New(network, n.Parameters())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again, err := same.Embed(images); err != nil || !cmp.Equal(again, found) {
+				t.Errorf("from its parameters it embeds differently (%v)", err)
 			}
 		})
 	}
