@@ -63,7 +63,7 @@ func TestLoadRefusesFormats(t *testing.T) {
 		{func(m map[string]string) { m["likeness.format"] = "likeness/1" }, "found the checksum"},
 		{func(m map[string]string) { delete(m, "likeness.checksum") }, "likeness.checksum is missing"},
 		{func(m map[string]string) { m["likeness.threshold"] = "0.76" }, "found the checksum"},
-		{func(m map[string]string) { m["likeness.format"] = "likeness/9" }, `field likeness.format: found "likeness/9", expected "likeness/2", "likeness/3" or "likeness/1"`},
+		{func(m map[string]string) { m["likeness.format"] = "likeness/9" }, `field likeness.format: found "likeness/9", expected "likeness/2", "likeness/3", "likeness/4" or "likeness/1"`},
 		{func(m map[string]string) { delete(m, "likeness.format") }, "this is not a likeness model"},
 	} {
 		path := saved(t, fixtureModel(t))

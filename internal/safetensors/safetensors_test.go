@@ -74,7 +74,7 @@ func drawFile(t *rapid.T) safetensors.File {
 		}
 		var data any
 		half := false
-		switch rapid.IntRange(0, 3).Draw(t, "type") {
+		switch rapid.IntRange(0, 6).Draw(t, "type") {
 		case 0:
 			data = rapid.SliceOfN(rapid.Float32(), elements, elements).Draw(t, "data")
 		case 1:
@@ -84,6 +84,12 @@ func drawFile(t *rapid.T) safetensors.File {
 		case 3:
 			half = true
 			data = rapid.SliceOfN(rapid.Map(rapid.Float32(), safetensors.Half), elements, elements).Draw(t, "data")
+		case 4:
+			data = rapid.SliceOfN(rapid.Int32(), elements, elements).Draw(t, "data")
+		case 5:
+			data = rapid.SliceOfN(rapid.Int8(), elements, elements).Draw(t, "data")
+		case 6:
+			data = rapid.SliceOfN(rapid.Uint8(), elements, elements).Draw(t, "data")
 		}
 		file.Tensors = append(file.Tensors, safetensors.Tensor{Name: name, Shape: shape, Data: data, Half: half})
 	}
