@@ -298,6 +298,9 @@ func (m *Model) Close() error {
 	if m == nil {
 		return nil
 	}
+	if err := m.Quantized.Close(); err != nil {
+		return errors.Wrap(err, "close model")
+	}
 	return errors.Wrap(m.programs.close(), "close model")
 }
 

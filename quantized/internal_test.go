@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"testing"
 
+	"github.com/likeness-go/likeness/internal/integer"
 	"github.com/likeness-go/likeness/internal/random"
 )
 
@@ -135,12 +136,9 @@ func TestRange(t *testing.T) {
 // exact, and roundings are those of the documentation of package integer. It has none of the loops of
 // the steps that it replaces.
 func fake(p *plan, image []uint8) []float32 {
-	n := &Network{plan: p, keep: make([]bool, len(p.values))}
-	for i := range n.keep {
-		n.keep[i] = true
-	}
-	m := n.kept()
-	m.pixels = image
+	n := &Network{plan: p}
+	m := n.newMemory(1, func(int) bool { return true }, nil)
+	m.pixels = [][]uint8{image}
 	numbers := func(x, i int) float64 { // without the zero point
 		v := p.values[x]
 		if v.kind == words {
@@ -154,10 +152,13 @@ func fake(p *plan, image []uint8) []float32 {
 	for _, s := range p.steps {
 		switch s := s.(type) {
 		case *convStep:
-			c, in, out := s.shape, p.values[s.in[0]], p.values[s.out]
+			c, in := s.shape, p.values[s.in[0]]
+			c.Pool = integer.Pool{}
+			out := c.Output()
+			convolved := make([]uint8, out.Size())
 			channels, filters := c.Input.Channels/max(1, c.Groups), c.Filters/max(1, c.Groups)
-			for i := range out.len() {
-				f, column, row := i%c.Filters, i/c.Filters%out.width, i/c.Filters/out.width
+			for i := range convolved {
+				f, column, row := i%c.Filters, i/c.Filters%out.Width, i/c.Filters/out.Width
 				sum := float64(s.bias[f])
 				for w, weight := range s.weight[f*s.patch():][:s.patch()] {
 					x, y, channel := w%c.KernelWidth, w/c.KernelWidth%c.KernelHeight, w/c.KernelWidth/c.KernelHeight
@@ -174,8 +175,9 @@ func fake(p *plan, image []uint8) []float32 {
 				if len(s.in) > 1 {
 					y = y + float32(float32(numbers(s.in[1], i))*s.addend[0])
 				}
-				m.bytes[s.out][i] = rounded(y, s.limits)
+				convolved[i] = rounded(y, s.limits)
 			}
+			copy(m.bytes[s.out], pooled(convolved, out, s.shape.Pool))
 		case *linearStep:
 			for u := range s.units {
 				sum := float64(s.bias[u])
@@ -186,7 +188,7 @@ func fake(p *plan, image []uint8) []float32 {
 			}
 		case *addStep:
 			if p.values[s.out].kind == words {
-				s.run(p, []*memory{m})
+				s.run(p, m)
 				continue
 			}
 			for i := range m.bytes[s.out] {
@@ -199,28 +201,36 @@ func fake(p *plan, image []uint8) []float32 {
 				m.sums[s.out][i%p.values[s.in[0]].channels] += int64(numbers(s.in[0], i))
 			}
 		case *maxPoolStep:
-			in, out := p.values[s.in[0]], p.values[s.out]
-			for i := range out.len() {
-				c, column, row := i%out.channels, i/out.channels%out.width, i/out.channels/out.width
-				var largest uint8
-				for j := range s.pool.Size * s.pool.Size {
-					h, v := row*s.pool.Stride-s.pool.Padding+j/s.pool.Size, column*s.pool.Stride-s.pool.Padding+j%s.pool.Size
-					if h >= 0 && v >= 0 && h < in.height && v < in.width {
-						largest = max(largest, m.bytes[s.in[0]][(h*in.width+v)*in.channels+c])
-					}
-				}
-				m.bytes[s.out][i] = largest
-			}
+			copy(m.bytes[s.out], pooled(m.bytes[s.in[0]], p.values[s.in[0]].shape(), s.pool))
 		case *gateStep:
 			for i := range m.bytes[s.out] {
 				product := numbers(s.in[0], i) * numbers(s.in[1], i%p.values[s.out].channels)
 				m.bytes[s.out][i] = rounded(float32(product)*s.scale[0], s.limits)
 			}
 		default:
-			s.run(p, []*memory{m})
+			s.run(p, m)
 		}
 	}
-	return m.result
+	return m.result[0]
+}
+
+// pooled is a max pool of an image; a pool of size 0 changes nothing.
+func pooled(x []uint8, in integer.Shape, pool integer.Pool) []uint8 {
+	if pool.Size == 0 {
+		return x
+	}
+	height, width := (in.Height+2*pool.Padding-pool.Size)/pool.Stride+1, (in.Width+2*pool.Padding-pool.Size)/pool.Stride+1
+	y := make([]uint8, height*width*in.Channels)
+	for i := range y {
+		c, column, row := i%in.Channels, i/in.Channels%width, i/in.Channels/width
+		for j := range pool.Size * pool.Size {
+			h, v := row*pool.Stride-pool.Padding+j/pool.Size, column*pool.Stride-pool.Padding+j%pool.Size
+			if h >= 0 && v >= 0 && h < in.Height && v < in.Width {
+				y[i] = max(y[i], x[(h*in.Width+v)*in.Channels+c])
+			}
+		}
+	}
+	return y
 }
 
 // Fake returns the embedding by fake, for tests of all networks.

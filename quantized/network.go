@@ -2,11 +2,14 @@ package quantized
 
 import (
 	"encoding/binary"
+	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/guard"
+	"github.com/likeness-go/likeness/internal/integer"
 	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/pkg/errors"
 )
@@ -14,13 +17,17 @@ import (
 // Network is a network in integers, made by Quantize or New. It does not change, and its methods
 // are safe for concurrent use.
 type Network struct {
-	plan *plan
-	// The first steps compute images, each by itself; those from tail on compute vectors, of all images
-	// at once, because they read many weights for each.
+	plan  *plan
+	steps []step
+	// The first steps compute images, a few at a time, so that these stay in caches; those from tail
+	// on compute vectors, of all images at once, because they read many weights for each.
 	tail    int
 	keep    []bool // the values that steps of the tail read or write
-	pool    chan *memory
 	buffers buffers
+
+	mutex   sync.Mutex
+	idle    []*memory // for the first steps
+	release func()    // of the scratch memory and the threads that package integer keeps; nil before the first use
 }
 
 // Parameter is an array of numbers of a network.
@@ -31,10 +38,14 @@ type Parameter struct {
 }
 
 // network completes a plan whose steps are prepared.
-func (p *plan) network() *Network {
-	n := &Network{plan: p, tail: len(p.steps), keep: make([]bool, len(p.values))}
+func (p *plan) network() (*Network, error) {
+	steps, err := p.combined()
+	if err != nil {
+		return nil, err
+	}
+	n := &Network{plan: p, steps: steps, tail: len(steps), keep: make([]bool, len(p.values))}
 	for n.tail > 1 {
-		s := p.steps[n.tail-1].at()
+		s := steps[n.tail-1].at()
 		vectors := s.out < 0 || p.values[s.out].isVector()
 		for _, x := range s.in {
 			vectors = vectors && p.values[x].isVector()
@@ -44,40 +55,39 @@ func (p *plan) network() *Network {
 		}
 		n.tail--
 	}
-	for _, s := range p.steps[n.tail:] {
+	for _, s := range steps[n.tail:] {
 		for _, x := range append(slices.Clone(s.at().in), s.at().out) {
 			if x >= 0 {
 				n.keep[x] = true
 			}
 		}
 	}
-	n.buffers = p.assign(n.tail, n.keep)
-	n.pool = make(chan *memory, 64)
-	return n
+	n.buffers = p.assign(steps[:n.tail], n.keep)
+	return n, nil
 }
 
-// buffers are the arrays of the values of images: arrays of values that are not needed at the same
-// time are shared, so that one image takes little memory, which stays in caches.
+// buffers are the arrays of the values of images: values that are not needed at the same time share
+// one, so that an image takes little memory.
 type buffers struct {
 	of    []int // the buffer of each value; -1 for none
-	sizes []int // in elements
+	sizes []int // in elements of an image
 	kinds []kind
 }
 
-// assign assigns buffers to the values of the first steps. Values that are kept have their own.
-func (p *plan) assign(tail int, keep []bool) buffers {
+// assign assigns buffers to the results of steps, except those that are kept.
+func (p *plan) assign(steps []step, keep []bool) buffers {
 	b := buffers{of: make([]int, len(p.values))}
 	last := make([]int, len(p.values)) // the last step that reads each value
 	for i := range b.of {
 		b.of[i] = -1
 	}
-	for i, s := range p.steps[:tail] {
+	for i, s := range steps {
 		for _, x := range s.at().in {
 			last[x] = i
 		}
 	}
 	var free []int
-	for i, s := range p.steps[:tail] {
+	for i, s := range steps {
 		out := s.at().out
 		v := p.values[out]
 		if !keep[out] {
@@ -100,55 +110,33 @@ func (p *plan) assign(tail int, keep []bool) buffers {
 	return b
 }
 
-// newMemory is memory for the values of the first steps.
-func (n *Network) newMemory() *memory {
-	m := n.emptyMemory()
-	bytesOf, wordsOf, sumsOf := make([][]uint8, len(n.buffers.sizes)), make([][]uint16, len(n.buffers.sizes)), make([][]int64, len(n.buffers.sizes))
-	for i, size := range n.buffers.sizes {
-		switch n.buffers.kinds[i] {
-		case bytes:
-			bytesOf[i] = make([]uint8, size)
-		case words:
-			wordsOf[i] = make([]uint16, size)
-		default:
-			sumsOf[i] = make([]int64, size)
-		}
-	}
-	for i, b := range n.buffers.of {
-		if b < 0 {
-			continue
-		}
-		switch v := n.plan.values[i]; v.kind {
-		case bytes:
-			m.bytes[i] = bytesOf[b][:v.len()]
-		case words:
-			m.words[i] = wordsOf[b][:v.len()]
-		default:
-			m.sums[i] = sumsOf[b][:v.len()]
-		}
-	}
-	return m
-}
-
-func (n *Network) emptyMemory() *memory {
+// newMemory is memory for some images, for the values that are chosen: without buffers of their own,
+// or in the given ones.
+func (n *Network) newMemory(images int, chosen func(i int) bool, shared *buffers) *memory {
 	values := len(n.plan.values)
-	return &memory{bytes: make([][]uint8, values), words: make([][]uint16, values), sums: make([][]int64, values)}
-}
-
-// kept is memory for the values that the tail reads or writes.
-func (n *Network) kept() *memory {
-	m := n.emptyMemory()
+	m := &memory{images: images, bytes: make([][]uint8, values), words: make([][]uint16, values), sums: make([][]int64, values)}
+	var bytesOf [][]uint8
+	if shared != nil {
+		for i, size := range shared.sizes {
+			bytesOf = append(bytesOf, nil)
+			if shared.kinds[i] == bytes {
+				bytesOf[i] = make([]uint8, images*size)
+			}
+		}
+	}
 	for i, v := range n.plan.values {
-		if !n.keep[i] {
+		if !chosen(i) {
 			continue
 		}
-		switch v.kind {
-		case bytes:
-			m.bytes[i] = make([]uint8, v.len())
-		case words:
-			m.words[i] = make([]uint16, v.len())
+		switch {
+		case v.kind == bytes && shared != nil:
+			m.bytes[i] = bytesOf[shared.of[i]][:images*v.len()]
+		case v.kind == bytes:
+			m.bytes[i] = make([]uint8, images*v.len())
+		case v.kind == words:
+			m.words[i] = make([]uint16, images*v.len())
 		default:
-			m.sums[i] = make([]int64, v.len())
+			m.sums[i] = make([]int64, images*v.len())
 		}
 	}
 	return m
@@ -180,50 +168,90 @@ func (n *Network) Embed(images [][]uint8) (embeddings [][]float32, err error) {
 			return nil, errors.Errorf("image %d has %d values, expected %d for %v", i, len(image), n.plan.size.Len(), n.plan.size)
 		}
 	}
-	tails := make([]*memory, len(images))
-	// Many images are divided among the threads, and few by rows within each layer.
-	if threads := parallel.Threads(); len(images) >= threads {
-		parallel.ForWorkers(threads, len(images), func(_, i int) { tails[i] = n.first(images[i]) })
-	} else {
-		for i := range images {
-			tails[i] = n.first(images[i])
-		}
+	if len(images) == 0 {
+		return [][]float32{}, nil
 	}
-	for _, s := range n.plan.steps[n.tail:] {
-		s.run(n.plan, tails)
+	// Threads divide the images of a group, and the rows of one image.
+	group := max(1, min(parallel.Threads(), len(images)))
+	tail := n.newMemory(len(images), func(i int) bool { return n.keep[i] }, nil)
+	tail.pixels = images
+	for from := 0; from < len(images); from += group {
+		n.first(tail, from, min(group, len(images)-from))
 	}
-	embeddings = make([][]float32, len(images))
-	for i, m := range tails {
-		embeddings[i] = m.result
+	for _, s := range n.steps[n.tail:] {
+		s.run(n.plan, tail)
 	}
-	return embeddings, nil
+	return tail.result, nil
 }
 
-// first runs the steps of images, and returns what the others need.
-func (n *Network) first(image []uint8) *memory {
-	var m *memory
-	select {
-	case m = <-n.pool:
-	default:
-		m = n.newMemory()
-	}
-	tail := n.kept()
-	m.pixels, tail.pixels = image, image
-	for i := range n.keep { // the last of these steps write to the memory of the tail
-		if n.keep[i] {
-			m.bytes[i], m.words[i], m.sums[i] = tail.bytes[i], tail.words[i], tail.sums[i]
+// first runs the steps that compute images, for some images from an index on, and writes what the
+// others need to the memory of the tail.
+func (n *Network) first(tail *memory, from, images int) {
+	m := n.borrow(images)
+	defer n.giveBack(m)
+	m.pixels = tail.pixels[from : from+images]
+	for i, v := range n.plan.values {
+		if !n.keep[i] {
+			continue
+		}
+		switch size := v.len(); v.kind {
+		case bytes:
+			m.bytes[i] = tail.bytes[i][from*size:][:images*size]
+		case words:
+			m.words[i] = tail.words[i][from*size:][:images*size]
+		default:
+			m.sums[i] = tail.sums[i][from*size:][:images*size]
 		}
 	}
-	one := []*memory{m}
-	for _, s := range n.plan.steps[:n.tail] {
-		s.run(n.plan, one)
+	for _, s := range n.steps[:n.tail] {
+		s.run(n.plan, m)
 	}
+}
+
+// borrow returns memory for the first steps.
+func (n *Network) borrow(images int) *memory {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	if n.release == nil {
+		n.release = integer.Retain()
+		runtime.AddCleanup(n, func(release func()) { release() }, n.release)
+	}
+	if at := slices.IndexFunc(n.idle, func(m *memory) bool { return m.images == images }); at >= 0 {
+		m := n.idle[at]
+		n.idle = slices.Delete(n.idle, at, at+1)
+		return m
+	}
+	return n.newMemory(images, func(i int) bool { return n.buffers.of[i] >= 0 }, &n.buffers)
+}
+
+// maxIdle limits the memory that is kept between calls.
+const maxIdle = 4
+
+func (n *Network) giveBack(m *memory) {
 	m.pixels = nil
-	select {
-	case n.pool <- m:
-	default:
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	if len(n.idle) == maxIdle {
+		n.idle = slices.Delete(n.idle, 0, 1)
 	}
-	return tail
+	n.idle = append(n.idle, m)
+}
+
+// Close releases the memory and, if no other network or program of the process has them, the threads
+// that a network keeps between calls. Calling it is optional, since the garbage collector does so with
+// the network. A network may be used after Close and then keeps them again.
+func (n *Network) Close() error {
+	if n == nil {
+		return nil
+	}
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	n.idle = nil
+	if n.release != nil {
+		n.release()
+		n.release = nil
+	}
+	return nil
 }
 
 // Parameters returns the arrays of the network, which must not be changed. With the network of
@@ -297,7 +325,7 @@ func newNetwork(network backbone.Network, parameters []Parameter) (*Network, err
 	for name := range given {
 		return nil, errors.Errorf("array %q is not part of the network", name)
 	}
-	return p.network(), nil
+	return p.network()
 }
 
 // set sets the parameters of a field.

@@ -129,7 +129,7 @@ func (p *plan) sequence(blocks []graph.Block, within scope, x int) (int, error) 
 			numbers[block.Kind()]++
 			return numbers[block.Kind()]
 		}
-		l := layer{within: within, number: number(block)}
+		l := layer{within: within, first: i == 0, number: number(block)}
 		l.name = within.name(fmt.Sprint(block.Kind(), l.number))
 		// A batch norm after a convolution or a fully connected layer is part of it, and so is an
 		// activation.
@@ -164,7 +164,8 @@ func (p *plan) sequence(blocks []graph.Block, within scope, x int) (int, error) 
 type layer struct {
 	name   string // with its scope
 	within scope
-	number int // among the blocks of its kind
+	first  bool // of its sequence
+	number int  // among the blocks of its kind
 
 	norm           *graph.BatchNorm // that follows the block and is computed with it; nil for none
 	normNumber     int
@@ -187,7 +188,7 @@ func (p *plan) block(block graph.Block, l layer, x int) (int, error) {
 		}
 		return p.activation(b.Function, l.name, within(l, b.Kind())+".weight", p.quantity(x), l.within.apply(b, l.number, x))
 	case graph.MaxPool:
-		return p.maxPool(b, l.name, l, x)
+		return p.maxPool(b, l.name, l, x, !l.first)
 	case graph.AveragePool:
 		return p.average(averageStep{window: b.Size, stride: orDefault(b.Stride, b.Size), factor: optional(b.Trainable, l.name+".weight"), addend: optional(b.Trainable, l.name+".bias")}, block, l, x)
 	case graph.BatchNorm:
@@ -301,7 +302,7 @@ func (p *plan) conv(c graph.Conv, l layer, x int) (int, error) {
 		}
 	}
 	if c.Pool > 0 {
-		return p.maxPool(graph.MaxPool{Size: c.Pool}, l.name+".pool", l, x)
+		return p.maxPool(graph.MaxPool{Size: c.Pool}, l.name+".pool", l, x, true)
 	}
 	return x, nil
 }
@@ -493,7 +494,7 @@ func (p *plan) residual(r graph.Residual, l layer, x int) (int, error) {
 	}
 	out := p.add(&sum)
 	y := out
-	if s, ok := p.steps[len(p.steps)-1].(*convStep); ok && s.out == body && body != x && body != shortcut && s.bounds == (bounds{}) {
+	if s, ok := p.steps[len(p.steps)-1].(*convStep); ok && s.out == body && body != x && body != shortcut && s.bounds == (bounds{}) && s.shape.Pool.Size == 0 {
 		// The last convolution of the body adds the shortcut to its sums. What it computes without
 		// remains for the calibration only.
 		v.calibrated = false
@@ -507,7 +508,7 @@ func (p *plan) residual(r graph.Residual, l layer, x int) (int, error) {
 		}
 	}
 	if r.Pool > 0 {
-		return p.maxPool(graph.MaxPool{Size: r.Pool}, l.name+".pool", l, y)
+		return p.maxPool(graph.MaxPool{Size: r.Pool}, l.name+".pool", l, y, false)
 	}
 	return y, nil
 }
@@ -518,8 +519,9 @@ type given struct{ node *graph.Node }
 func (given) Kind() string                                         { return "given" }
 func (g given) Apply(*graph.Builder, int, *graph.Node) *graph.Node { return g.node }
 
-// maxPool plans a max pool.
-func (p *plan) maxPool(m graph.MaxPool, name string, l layer, x int) (int, error) {
+// maxPool plans a max pool. own is set if nothing else reads its input; the pool is then part of a
+// convolution before it.
+func (p *plan) maxPool(m graph.MaxPool, name string, l layer, x int, own bool) (int, error) {
 	if err := p.needs(x, bytes, "an image"); err != nil {
 		return 0, err
 	}
@@ -532,6 +534,11 @@ func (p *plan) maxPool(m graph.MaxPool, name string, l layer, x int) (int, error
 	result := kernel.Output()
 	v.name, v.height, v.width = name, result.Height, result.Width
 	v.draw, v.calibrated = l.within.apply(m, l.number, x), false
+	if c, ok := p.steps[len(p.steps)-1].(*convStep); ok && own && c.out == x && len(c.in) == 1 && c.shape.Pool.Size == 0 {
+		p.values[x].calibrated, v.calibrated = false, true
+		c.shape.Pool, c.out = s.pool, p.add(&v)
+		return c.out, nil
+	}
 	s.base = base{name, []int{x}, p.add(&v)}
 	return p.append(s), nil
 }

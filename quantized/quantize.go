@@ -66,7 +66,7 @@ func quantize(network backbone.Network, weights *graph.Weights, preprocessing im
 			return nil, errors.WithMessagef(err, "block %s", s.at().name)
 		}
 	}
-	return p.network(), nil
+	return p.network()
 }
 
 // source has the weights of the network in float32. The first error is kept.

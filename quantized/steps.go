@@ -5,6 +5,7 @@ import (
 	"math/bits"
 
 	"github.com/likeness-go/likeness/internal/integer"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/pkg/errors"
 )
 
@@ -25,8 +26,8 @@ type step interface {
 	// prepare checks the parameters, which may come from a file that others wrote, and sets the
 	// zero point of the result.
 	prepare(p *plan) error
-	// run computes the value for each of some images.
-	run(p *plan, images []*memory)
+	// run computes the value for all images of the memory.
+	run(p *plan, m *memory)
 }
 
 // base is what all steps have.
@@ -45,13 +46,15 @@ type field struct {
 	data  any // *[]int8, *[]uint8, *[]int32, *[]int64, *[]float32 or *[]float64
 }
 
-// memory has the values of one image, by their indices; each in the array of its kind.
+// memory has the values of some images, by their indices; each in the array of its kind, one image
+// after the other.
 type memory struct {
-	pixels []uint8
+	images int
+	pixels [][]uint8
 	bytes  [][]uint8
 	words  [][]uint16
 	sums   [][]int64
-	result []float32
+	result [][]float32
 }
 
 // limits are the zero point, the least and the largest number of a result.
@@ -140,23 +143,21 @@ func (s *inputStep) prepare(p *plan) error {
 	return s.limits.check(mostByte)
 }
 
-func (s *inputStep) run(p *plan, images []*memory) {
-	channels := p.size.Channels
-	for _, m := range images {
-		y := m.bytes[s.out]
-		if channels == 1 {
-			for i, v := range m.pixels {
-				y[i] = s.table[v]
+func (s *inputStep) run(p *plan, m *memory) {
+	parallel.For(m.images, func(image int) {
+		x, y := m.pixels[image], m.bytes[s.out][image*p.size.Len():][:p.size.Len()]
+		if p.size.Channels == 1 {
+			table := (*[256]uint8)(s.table)
+			for i, v := range x {
+				y[i] = table[v]
 			}
-			continue
+			return
 		}
-		for c := range channels {
-			table := (*[256]uint8)(s.table[256*c:])
-			for i := c; i < len(y); i += channels {
-				y[i] = table[m.pixels[i]]
-			}
+		red, green, blue := (*[256]uint8)(s.table), (*[256]uint8)(s.table[256:]), (*[256]uint8)(s.table[512:])
+		for i := 0; i+2 < len(y); i += 3 {
+			y[i], y[i+1], y[i+2] = red[x[i]], green[x[i+1]], blue[x[i+2]]
 		}
-	}
+	})
 }
 
 // convStep is a convolution, with a second value that is added at the end of a residual block.
@@ -227,14 +228,16 @@ func checkWeights(weights []int8) error {
 	return nil
 }
 
-func (s *convStep) run(p *plan, images []*memory) {
-	for _, m := range images {
-		var addend []uint8
-		if len(s.in) > 1 {
-			addend = m.bytes[s.in[1]]
-		}
-		s.kernel.Forward(m.bytes[s.out], m.bytes[s.in[0]], addend, 1)
+func (s *convStep) run(_ *plan, m *memory) {
+	s.kernel.Forward(m.bytes[s.out], m.bytes[s.in[0]], s.added(m), m.images)
+}
+
+// added is the value that is added; nil for none.
+func (s *convStep) added(m *memory) []uint8 {
+	if len(s.in) > 1 {
+		return m.bytes[s.in[1]]
 	}
+	return nil
 }
 
 // linearStep is a fully connected layer from bytes or words to sums. Words are computed as two
@@ -277,31 +280,28 @@ func (s *linearStep) prepare(p *plan) (err error) {
 	return err
 }
 
-func (s *linearStep) run(p *plan, images []*memory) {
-	planes, wide := 1, p.values[s.in[0]].kind == words
-	if wide {
-		planes = 2
-	}
-	rows := len(images) * planes
-	x, y := make([]uint8, rows*s.inputs), make([]int32, rows*s.units)
-	for i, m := range images {
-		if !wide {
-			copy(x[i*s.inputs:], m.bytes[s.in[0]])
-			continue
+func (s *linearStep) run(p *plan, m *memory) {
+	if p.values[s.in[0]].kind == bytes {
+		y := make([]int32, m.images*s.units)
+		s.kernel.Sums(y, m.bytes[s.in[0]], m.images)
+		for i, sum := range y {
+			m.sums[s.out][i] = s.initial[i%s.units] + int64(sum)
 		}
-		low, high := x[2*i*s.inputs:][:s.inputs], x[(2*i+1)*s.inputs:][:s.inputs]
-		for j, v := range m.words[s.in[0]] {
+		return
+	}
+	// The bytes of lower and of higher digits are two rows.
+	x, y := make([]uint8, 2*m.images*s.inputs), make([]int32, 2*m.images*s.units)
+	for image := range m.images {
+		low, high := x[2*image*s.inputs:][:s.inputs], x[(2*image+1)*s.inputs:][:s.inputs]
+		for j, v := range m.words[s.in[0]][image*s.inputs:][:s.inputs] {
 			low[j], high[j] = uint8(v), uint8(v>>8)
 		}
 	}
-	s.kernel.Sums(y, x, rows)
-	for i, m := range images {
-		to, from := m.sums[s.out], y[i*planes*s.units:][:planes*s.units]
-		for u := range to {
-			to[u] = s.initial[u] + int64(from[u])
-			if wide {
-				to[u] += int64(from[s.units+u]) << 8
-			}
+	s.kernel.Sums(y, x, 2*m.images)
+	for image := range m.images {
+		low, high := y[2*image*s.units:][:s.units], y[(2*image+1)*s.units:][:s.units]
+		for u := range s.units {
+			m.sums[s.out][image*s.units+u] = s.initial[u] + int64(low[u]) + int64(high[u])<<8
 		}
 	}
 }
@@ -333,16 +333,14 @@ func (s *requantizeStep) prepare(p *plan) error {
 	return s.limits.check(p.values[s.out].largest())
 }
 
-func (s *requantizeStep) run(_ *plan, images []*memory) {
-	for _, m := range images {
-		y := m.words[s.out]
-		for i, x := range m.sums[s.in[0]] {
-			factor := s.multiplier[i]
-			if x < 0 && len(s.negative) > 0 {
-				factor = s.negative[i]
-			}
-			y[i] = uint16(s.limits.clamp(scaled(x, factor, s.shift[0])))
+func (s *requantizeStep) run(_ *plan, m *memory) {
+	y, channels := m.words[s.out], len(s.multiplier)
+	for i, x := range m.sums[s.in[0]] {
+		factor := s.multiplier[i%channels]
+		if x < 0 && len(s.negative) > 0 {
+			factor = s.negative[i%channels]
 		}
+		y[i] = uint16(s.limits.clamp(scaled(x, factor, s.shift[0])))
 	}
 }
 
@@ -384,37 +382,27 @@ func (s *tableStep) prepare(p *plan) error {
 	return s.limits.check(most)
 }
 
-func (s *tableStep) run(p *plan, images []*memory) {
-	channels := p.values[s.in[0]].channels
-	for _, m := range images {
-		switch from, to := p.values[s.in[0]].kind, p.values[s.out].kind; {
-		case from == words && to == words:
-			y := m.words[s.out]
-			for i, x := range m.words[s.in[0]] {
-				y[i] = uint16(s.wide[s.row(i)*(mostIndex+1)+int(x)])
-			}
-		case from == words:
-			y := m.bytes[s.out]
-			for i, x := range m.words[s.in[0]] {
-				y[i] = uint8(s.wide[s.row(i)*(mostIndex+1)+int(x)])
-			}
-		case s.slope == "":
-			integer.Lookup(m.bytes[s.out], m.bytes[s.in[0]], s.table)
-		default:
-			y := m.bytes[s.out]
-			for i, x := range m.bytes[s.in[0]] {
-				y[i] = s.table[i%channels<<8|int(x)]
-			}
+func (s *tableStep) run(p *plan, m *memory) {
+	rows := s.rows(p)
+	switch from, to := p.values[s.in[0]].kind, p.values[s.out].kind; {
+	case from == words && to == words:
+		y := m.words[s.out]
+		for i, x := range m.words[s.in[0]] {
+			y[i] = uint16(s.wide[i%rows*(mostIndex+1)+int(x)])
+		}
+	case from == words:
+		y := m.bytes[s.out]
+		for i, x := range m.words[s.in[0]] {
+			y[i] = uint8(s.wide[i%rows*(mostIndex+1)+int(x)])
+		}
+	case rows == 1:
+		integer.Lookup(m.bytes[s.out], m.bytes[s.in[0]], s.table)
+	default:
+		y := m.bytes[s.out]
+		for i, x := range m.bytes[s.in[0]] {
+			y[i] = s.table[i%rows<<8|int(x)]
 		}
 	}
-}
-
-// row is the row of the table for element i of a vector.
-func (s *tableStep) row(i int) int {
-	if s.slope == "" {
-		return 0
-	}
-	return i
 }
 
 // addStep is the sum of a residual block whose body does not end in a convolution.
@@ -455,18 +443,16 @@ func (s *addStep) prepare(p *plan) (err error) {
 	return err
 }
 
-func (s *addStep) run(p *plan, images []*memory) {
-	for _, m := range images {
-		if p.values[s.out].kind == bytes {
-			s.kernel.Forward(m.bytes[s.out], m.bytes[s.in[0]], m.bytes[s.in[1]])
-			continue
-		}
-		a, b, y := m.words[s.in[0]], m.words[s.in[1]], m.words[s.out]
-		zeroA, zeroB := int64(p.values[s.in[0]].zero), int64(p.values[s.in[1]].zero)
-		for i := range y {
-			sum := (int64(a[i])-zeroA)*int64(s.multiplier[0]) + (int64(b[i])-zeroB)*int64(s.multiplier[1])
-			y[i] = uint16(s.limits.clamp(scaled(sum, 1, s.shift[0])))
-		}
+func (s *addStep) run(p *plan, m *memory) {
+	if p.values[s.out].kind == bytes {
+		s.kernel.Forward(m.bytes[s.out], m.bytes[s.in[0]], m.bytes[s.in[1]])
+		return
+	}
+	a, b, y := m.words[s.in[0]], m.words[s.in[1]], m.words[s.out]
+	zeroA, zeroB := int64(p.values[s.in[0]].zero), int64(p.values[s.in[1]].zero)
+	for i := range y {
+		sum := (int64(a[i])-zeroA)*int64(s.multiplier[0]) + (int64(b[i])-zeroB)*int64(s.multiplier[1])
+		y[i] = uint16(s.limits.clamp(scaled(sum, 1, s.shift[0])))
 	}
 }
 
@@ -486,10 +472,8 @@ func (s *maxPoolStep) prepare(p *plan) (err error) {
 	return err
 }
 
-func (s *maxPoolStep) run(_ *plan, images []*memory) {
-	for _, m := range images {
-		s.kernel.Forward(m.bytes[s.out], m.bytes[s.in[0]], 1)
-	}
+func (s *maxPoolStep) run(_ *plan, m *memory) {
+	s.kernel.Forward(m.bytes[s.out], m.bytes[s.in[0]], m.images)
 }
 
 // averageStep is the sum of each window, with a factor and a term for each channel: an average
@@ -524,31 +508,30 @@ func (s *averageStep) prepare(p *plan) error {
 	return s.limits.check(p.values[s.out].largest())
 }
 
-func (s *averageStep) run(p *plan, images []*memory) {
+func (s *averageStep) run(p *plan, m *memory) {
 	v, w := p.values[s.in[0]], p.values[s.out]
-	for _, m := range images {
-		if v.kind == words { // a vector
-			for c, x := range m.words[s.in[0]] {
-				m.words[s.out][c] = uint16(s.result(int64(x)-int64(v.zero), c))
-			}
-			continue
+	if v.kind == words { // vectors
+		for i, x := range m.words[s.in[0]] {
+			m.words[s.out][i] = uint16(s.result(int64(x)-int64(v.zero), i%v.channels))
 		}
-		x, y := m.bytes[s.in[0]], m.bytes[s.out]
-		for row := range w.height {
-			for column := range w.width {
-				for c := range v.channels {
-					sum := -int64(v.zero) * int64(s.window*s.window)
-					for i := range s.window {
-						at := ((row*s.stride+i)*v.width+column*s.stride)*v.channels + c
-						for j := range s.window {
-							sum += int64(x[at+j*v.channels])
-						}
-					}
-					y[(row*w.width+column)*v.channels+c] = uint8(s.result(sum, c))
-				}
-			}
-		}
+		return
 	}
+	parallel.For(m.images*w.height, func(i int) {
+		x, row := m.bytes[s.in[0]][i/w.height*v.len():][:v.len()], i%w.height
+		y := m.bytes[s.out][i*w.width*w.channels:][:w.width*w.channels]
+		for column := range w.width {
+			for c := range v.channels {
+				sum := -int64(v.zero) * int64(s.window*s.window)
+				for i := range s.window {
+					at := ((row*s.stride+i)*v.width+column*s.stride)*v.channels + c
+					for j := range s.window {
+						sum += int64(x[at+j*v.channels])
+					}
+				}
+				y[column*v.channels+c] = uint8(s.result(sum, c))
+			}
+		}
+	})
 }
 
 func (s *averageStep) result(sum int64, c int) int64 {
@@ -569,13 +552,11 @@ func (s *sumStep) prepare(p *plan) (err error) {
 	return err
 }
 
-func (s *sumStep) run(p *plan, images []*memory) {
-	sums := make([]int32, p.values[s.out].channels)
-	for _, m := range images {
-		s.kernel.Sums(sums, m.bytes[s.in[0]], 1)
-		for c, sum := range sums {
-			m.sums[s.out][c] = int64(sum)
-		}
+func (s *sumStep) run(_ *plan, m *memory) {
+	sums := make([]int32, len(m.sums[s.out]))
+	s.kernel.Sums(sums, m.bytes[s.in[0]], m.images)
+	for i, sum := range sums {
+		m.sums[s.out][i] = int64(sum)
 	}
 }
 
@@ -637,21 +618,19 @@ func (s *gemStep) prepare(p *plan) error {
 	return s.limits.check(mostWord)
 }
 
-func (s *gemStep) run(p *plan, images []*memory) {
-	channels := p.values[s.out].channels
-	totals := make([]uint64, channels)
-	for _, m := range images {
-		clear(totals)
-		x := m.bytes[s.in[0]]
-		for i := 0; i < len(x); i += channels {
-			for c, v := range x[i:][:channels] {
-				totals[c] += uint64(s.power[v])
+func (s *gemStep) run(p *plan, m *memory) {
+	v := p.values[s.in[0]]
+	parallel.For(m.images, func(image int) {
+		x, totals := m.bytes[s.in[0]][image*v.len():][:v.len()], make([]uint64, v.channels)
+		for i := 0; i < len(x); i += v.channels {
+			for c, a := range x[i:][:v.channels] {
+				totals[c] += uint64(s.power[a])
 			}
 		}
 		for c, total := range totals {
-			m.words[s.out][c] = uint16(s.root[gemIndex(total)])
+			m.words[s.out][image*v.channels+c] = uint16(s.root[gemIndex(total)])
 		}
-	}
+	})
 }
 
 // gateStep multiplies the channels of an image by the bytes of a vector.
@@ -677,11 +656,9 @@ func (s *gateStep) prepare(p *plan) (err error) {
 	return err
 }
 
-func (s *gateStep) run(p *plan, images []*memory) {
+func (s *gateStep) run(p *plan, m *memory) {
 	v := p.values[s.out]
-	for _, m := range images {
-		s.kernel.Forward(m.bytes[s.out], m.bytes[s.in[0]], m.bytes[s.in[1]], v.height*v.width, v.channels, 1)
-	}
+	s.kernel.Forward(m.bytes[s.out], m.bytes[s.in[0]], m.bytes[s.in[1]], v.height*v.width, v.channels, m.images)
 }
 
 // flattenStep orders an image as PyTorch does, channels first.
@@ -694,10 +671,8 @@ func (s *flattenStep) prepare(p *plan) error {
 	return nil
 }
 
-func (s *flattenStep) run(p *plan, images []*memory) {
-	for _, m := range images {
-		integer.Flatten(m.bytes[s.out], m.bytes[s.in[0]], p.values[s.in[0]].shape(), 1)
-	}
+func (s *flattenStep) run(p *plan, m *memory) {
+	integer.Flatten(m.bytes[s.out], m.bytes[s.in[0]], p.values[s.in[0]].shape(), m.images)
 }
 
 // normalizeStep scales a vector to length 2^unitBits: the square root is the largest integer that
@@ -718,27 +693,30 @@ func (s *normalizeStep) prepare(p *plan) error {
 	return nil
 }
 
-func (s *normalizeStep) run(p *plan, images []*memory) {
+func (s *normalizeStep) run(p *plan, m *memory) {
 	v := p.values[s.in[0]]
-	for _, m := range images {
-		at := func(i int) int64 { return int64(m.bytes[s.in[0]][i]) - int64(v.zero) }
-		if v.kind == words {
-			at = func(i int) int64 { return int64(m.words[s.in[0]][i]) - int64(v.zero) }
-		}
+	x := make([]int64, v.channels)
+	for image := range m.images {
 		var squares uint64
-		for i := range v.channels {
-			squares += uint64(at(i) * at(i))
+		for i := range x {
+			if v.kind == words {
+				x[i] = int64(m.words[s.in[0]][image*v.channels+i])
+			} else {
+				x[i] = int64(m.bytes[s.in[0]][image*v.channels+i])
+			}
+			x[i] -= int64(v.zero)
+			squares += uint64(x[i] * x[i])
 		}
-		length := int64(squareRoot(squares << rootBits)) // in units of 2^(-rootBits/2)
-		for i := range m.sums[s.out] {
-			y, x := int64(0), at(i)
+		length := squareRoot(squares << rootBits) // in units of 2^(-rootBits/2)
+		for i, x := range x {
+			var y int64
 			if length > 0 {
-				y = int64(magnitude(x)<<(unitBits+rootBits/2)+uint64(length)/2) / length
+				y = int64((magnitude(x)<<(unitBits+rootBits/2) + length/2) / length)
 			}
 			if x < 0 {
 				y = -y
 			}
-			m.sums[s.out][i] = y
+			m.sums[s.out][image*v.channels+i] = y
 		}
 	}
 }
@@ -777,13 +755,14 @@ func (s *outputStep) prepare(*plan) error {
 	return nil
 }
 
-func (s *outputStep) run(p *plan, images []*memory) {
+func (s *outputStep) run(p *plan, m *memory) {
 	v := p.values[s.in[0]]
-	for _, m := range images {
-		m.result = make([]float32, v.channels)
-		for i := range m.result {
+	m.result = make([][]float32, m.images)
+	for image := range m.result {
+		row := make([]float32, v.channels)
+		for c := range row {
 			var x int64
-			switch v.kind {
+			switch i := image*v.channels + c; v.kind {
 			case bytes:
 				x = int64(m.bytes[s.in[0]][i]) - int64(v.zero)
 			case words:
@@ -791,7 +770,60 @@ func (s *outputStep) run(p *plan, images []*memory) {
 			default:
 				x = m.sums[s.in[0]][i]
 			}
-			m.result[i] = float32(float64(x) * s.scale[i])
+			row[c] = float32(float64(x) * s.scale[c])
+		}
+		m.result[image] = row
+	}
+}
+
+// invertedStep is the three convolutions of an inverted residual, computed a few rows at a time. It
+// replaces them when a network runs; the first may be nil.
+type invertedStep struct {
+	step // the last
+	base
+	last   *convStep
+	kernel *integer.Inverted
+}
+
+func (s *invertedStep) at() *base { return &s.base }
+
+func (s *invertedStep) run(_ *plan, m *memory) {
+	s.kernel.Forward(m.bytes[s.out], m.bytes[s.in[0]], s.last.added(m), m.images)
+}
+
+// combined returns the steps of a plan as they run: inverted residuals are one step.
+func (p *plan) combined() ([]step, error) {
+	readers := make([]int, len(p.values))
+	for _, s := range p.steps {
+		for _, x := range s.at().in {
+			readers[x]++
 		}
 	}
+	var all []step
+	for i := 0; i < len(p.steps); i++ {
+		all = append(all, p.steps[i])
+		depthwise, ok := p.steps[i].(*convStep)
+		if !ok || i+1 == len(p.steps) || depthwise.shape.Groups < 2 || depthwise.shape.Groups != depthwise.shape.Input.Channels || len(depthwise.in) > 1 || readers[depthwise.out] > 1 {
+			continue
+		}
+		project, ok := p.steps[i+1].(*convStep)
+		if !ok || project.in[0] != depthwise.out || project.shape.KernelHeight > 1 {
+			continue
+		}
+		first, in := (*integer.Conv)(nil), depthwise.in[0]
+		if i > 0 {
+			if expand, ok := p.steps[i-1].(*convStep); ok && expand.out == in && readers[in] == 1 && len(expand.in) == 1 && expand.shape.KernelHeight == 1 && expand.shape.Pool.Size == 0 {
+				first, in = expand.kernel, expand.in[0]
+				all = all[:len(all)-1]
+			}
+		}
+		kernel, err := integer.NewInverted(first, depthwise.kernel, project.kernel)
+		if err != nil {
+			return nil, err
+		}
+		inputs := append([]int{in}, project.in[1:]...)
+		all[len(all)-1] = &invertedStep{step: project, base: base{project.name, inputs, project.out}, last: project, kernel: kernel}
+		i++
+	}
+	return all, nil
 }
