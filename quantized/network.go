@@ -74,6 +74,19 @@ type buffers struct {
 	kinds []kind
 }
 
+// groupBytes is about the size of the values that a thread computes at a time, which stay in its level
+// 2 cache.
+const groupBytes = 512 << 10
+
+// bytes is the size of the buffers of an image.
+func (b buffers) bytes() int {
+	size := 1
+	for _, elements := range b.sizes {
+		size += elements
+	}
+	return size
+}
+
 // assign assigns buffers to the results of steps, except those that are kept.
 func (p *plan) assign(steps []step, keep []bool) buffers {
 	b := buffers{of: make([]int, len(p.values))}
@@ -171,8 +184,9 @@ func (n *Network) Embed(images [][]uint8) (embeddings [][]float32, err error) {
 	if len(images) == 0 {
 		return [][]float32{}, nil
 	}
-	// Threads divide the images of a group, and the rows of one image.
-	group := max(1, min(parallel.Threads(), len(images)))
+	// Threads divide the images of a group, and the rows of one image. Of small images several are
+	// computed at a time.
+	group := min(parallel.Threads()*max(1, groupBytes/n.buffers.bytes()), len(images))
 	tail := n.newMemory(len(images), func(i int) bool { return n.keep[i] }, nil)
 	tail.pixels = images
 	for from := 0; from < len(images); from += group {

@@ -1,6 +1,6 @@
 """A peer of benchmarks/peers/speed: runs the workloads in PyTorch, ONNX Runtime or OpenVINO.
 
-    python benchmarks/peers/speed.py eager|channels_last|compile|onnxruntime|openvino THREADS
+    python benchmarks/peers/speed.py eager|channels_last|compile|bfloat16|onnxruntime|onnxruntime-int8|openvino|openvino-bf16|openvino-int8 THREADS
 
 benchmarks/peers/speed starts it. Each line of the input is a request in JSON, and each
 line of the output its answer:

@@ -32,8 +32,16 @@ def prepare(folder, variant, threads, fresh):
         return Training(network, head, described["loss"], described["solver"], batches, variant)
     if variant == "onnxruntime":
         return Session(network, batches[0]["images 0"], expected, threads)
+    if variant == "onnxruntime-int8":
+        return QuantizedSession(network, batches[0]["images 0"], expected, threads)
     if variant == "openvino":
         return Request(network, batches[0]["images 0"], expected, threads)
+    if variant == "openvino-bf16":
+        return LowPrecisionRequest(network, batches[0]["images 0"], expected, threads)
+    if variant == "openvino-int8":
+        return QuantizedRequest(network, batches[0]["images 0"], expected, threads)
+    if variant == "bfloat16":
+        return BfloatEmbedding(network, batches[0]["images 0"], expected)
     return Embedding(network, batches[0]["images 0"], expected, variant)
 
 
@@ -100,6 +108,11 @@ def difference(found, expected):
     return {"difference": ((found - expected).abs() / expected.abs().clamp(min=1)).max().item()}
 
 
+def length(found, expected):
+    """The length of the difference, relative to that of the expected embeddings."""
+    return {"difference": ((found.float() - expected).norm() / expected.norm()).item()}
+
+
 class Embedding:
     """PyTorch in evaluation mode."""
 
@@ -140,20 +153,109 @@ class Session:
         return difference(torch.from_numpy(self.step()), self.expected)
 
 
+class BfloatEmbedding:
+    """PyTorch in evaluation mode, compiled, with weights and activations in bfloat16."""
+
+    def __init__(self, network, images, expected):
+        torch._inductor.config.freezing = True
+        self.network = torch.compile(network.eval().to(torch.bfloat16).to(memory_format=torch.channels_last))
+        self.images = images.to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
+        self.expected = expected
+
+    @torch.no_grad()
+    def step(self):
+        return self.network(self.images)
+
+    def check(self, count):
+        return length(self.step(), self.expected)
+
+
+class Calibration:
+    """The images as ONNX Runtime reads them to calibrate, one at a time."""
+
+    def __init__(self, images):
+        self.images = iter(images.split(1))
+
+    def get_next(self):
+        image = next(self.images, None)
+        return None if image is None else {"images": image.numpy()}
+
+
+def quantize(network, images, folder):
+    """The file of ONNX Runtime's static quantization: QDQ, with a scale for each channel of the weights."""
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    exported, prepared, quantized = (str(pathlib.Path(folder) / name) for name in ["network.onnx", "prepared.onnx", "quantized.onnx"])
+    torch.onnx.export(network.eval(), (images[:1],), exported, input_names=["images"], dynamo=False, opset_version=17, dynamic_axes={"images": {0: "batch"}})
+    quant_pre_process(exported, prepared)
+    quantize_static(prepared, quantized, Calibration(images), quant_format=QuantFormat.QDQ, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, per_channel=True)
+    return quantized
+
+
+class QuantizedSession:
+    """ONNX Runtime on the network as it quantizes it."""
+
+    def __init__(self, network, images, expected, threads):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        with tempfile.TemporaryDirectory() as folder:
+            self.session = onnxruntime.InferenceSession(quantize(network, images, folder), options, providers=["CPUExecutionProvider"])
+        self.images, self.expected = {"images": images.numpy()}, expected
+
+    def step(self):
+        return self.session.run(None, self.images)[0]
+
+    def check(self, count):
+        return length(torch.from_numpy(self.step()), self.expected)
+
+
 class Request:
     """OpenVINO on the network as it converts it from PyTorch."""
+
+    precision = "f32"
 
     def __init__(self, network, images, expected, threads):
         import openvino
 
-        model = openvino.convert_model(network.eval(), example_input=images, input=[list(images.shape)])
-        self.request = openvino.compile_model(model, "CPU", {
-            "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads,
+        self.request = openvino.compile_model(self.model(network, images), "CPU", {
+            "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": self.precision, "INFERENCE_NUM_THREADS": threads,
         }).create_infer_request()
         self.images, self.expected = openvino.Tensor(images.numpy()), expected
+
+    def model(self, network, images):
+        import openvino
+
+        return openvino.convert_model(network.eval(), example_input=images, input=[list(images.shape)])
 
     def step(self):
         return self.request.infer([self.images], share_inputs=True, share_outputs=True)[0]
 
     def check(self, count):
         return difference(torch.from_numpy(self.step()), self.expected)
+
+
+class LowPrecisionRequest(Request):
+    """OpenVINO in bfloat16, where the processor has it."""
+
+    precision = "bf16"
+
+    def check(self, count):
+        return length(torch.from_numpy(self.step()), self.expected)
+
+
+class QuantizedRequest(LowPrecisionRequest):
+    """OpenVINO on the file of ONNX Runtime's quantization."""
+
+    precision = "f32"
+
+    def model(self, network, images):
+        import openvino
+
+        with tempfile.TemporaryDirectory() as folder:
+            model = openvino.Core().read_model(quantize(network, images, folder))
+            model.reshape(list(images.shape))
+            return model

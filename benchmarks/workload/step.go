@@ -2,6 +2,7 @@ package workload
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/likeness-go/likeness"
@@ -10,6 +11,7 @@ import (
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/objectives"
+	"github.com/likeness-go/likeness/quantized"
 	"github.com/likeness-go/likeness/solver"
 	"github.com/likeness-go/likeness/trainer"
 	"github.com/pkg/errors"
@@ -135,6 +137,42 @@ func (w Workload) Embedding() (*Embedding, error) {
 func (e *Embedding) Do() (loss float64, err error) {
 	_, err = e.model.EmbedPixels(e.pixels)
 	return 0, err
+}
+
+// Quantized returns the step in integers of 8 bits, calibrated on its own images.
+func (e *Embedding) Quantized() (*QuantizedEmbedding, error) {
+	model, err := e.model.Quantize(likeness.Pixels(e.pixels), quantized.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return &QuantizedEmbedding{e, &Embedding{e.workload, model, e.pixels}}, nil
+}
+
+// QuantizedEmbedding is an Embedding in integers of 8 bits.
+type QuantizedEmbedding struct {
+	float *Embedding
+	*Embedding
+}
+
+// Difference returns the length of the difference of the embeddings from those in float32, relative
+// to their length.
+func (q *QuantizedEmbedding) Difference() (float64, error) {
+	found, err := q.model.EmbedPixels(q.pixels)
+	if err != nil {
+		return 0, err
+	}
+	expected, err := q.float.model.EmbedPixels(q.pixels)
+	if err != nil {
+		return 0, err
+	}
+	var difference, length float64
+	for i, row := range expected {
+		for j, v := range row {
+			d := float64(found[i][j]) - float64(v)
+			difference, length = difference+d*d, length+float64(v)*float64(v)
+		}
+	}
+	return math.Sqrt(difference / length), nil
 }
 
 // Close has nothing to release.

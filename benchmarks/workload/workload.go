@@ -99,10 +99,26 @@ func All() []Workload {
 	}
 }
 
+// Int8 returns the workloads of embedding that are measured in integers of 8 bits, too: one image and 16.
+func Int8() []Workload {
+	var all []Workload
+	for _, w := range All() {
+		switch w.Name {
+		case "embed-conv4", "embed-koch":
+			w.Name, w.Title, w.Count = w.Name+"-16", strings.Replace(w.Title, "256 images", "16 images", 1), 16
+		case "embed-conv4-one", "embed-koch-one", "embed-resnet18", "embed-resnet50", "embed-lite0", "embed-resnet18-one", "embed-resnet50-one", "embed-lite0-one":
+		default:
+			continue
+		}
+		all = append(all, w)
+	}
+	return all
+}
+
 // Named returns the workload of that name.
 func Named(name string) (Workload, error) {
 	var names []string
-	for _, w := range All() {
+	for _, w := range append(All(), Int8()...) {
 		names = append(names, w.Name)
 		if w.Name == name {
 			return w, nil

@@ -22,6 +22,10 @@
 // same rounds as the bare step and all peers, and the table of batch sizes takes over the
 // time of the workload itself.
 //
+// The flag -int8 measures embedding in integers of 8 bits, of models with random weights, beside the
+// peers in int8, bfloat16 and float32, and writes speed-int8.md. -workloads and -peers select among
+// these.
+//
 // The command writes speed.json to benchmarks/results and, from it, speed.md and scale.png
 // there and docs/speed.png. The flag -table writes these again without measuring. With
 // -workloads or -peers nothing is written unless -out names a folder.

@@ -38,6 +38,7 @@ func main() {
 	flag.StringVar(&o.environment, "environment", defaultEnvironment(), "`folder` of the Python virtual environment")
 	flag.StringVar(&o.python, "python", "", "Python `interpreter` that runs the peers, or creates the environment with -setup")
 	table := flag.Bool("table", false, "write speed.md and the charts from speed.json without measuring")
+	int8 := flag.Bool("int8", false, "measure embedding in integers of 8 bits beside the peers in float32 and in fewer bits, and write speed-int8.md")
 	setup := flag.Bool("setup", false, "create the virtual environment without measuring")
 	flag.Parse()
 	if *setup {
@@ -68,6 +69,9 @@ func main() {
 	}
 	if o.rounds < 1 || o.steps < 1 || o.threads < 1 {
 		exit(errors.Errorf("found -rounds %d, -steps %d and -threads %d, expected at least 1 for each", o.rounds, o.steps, o.threads))
+	}
+	if *int8 {
+		exit(measureInt8(o))
 	}
 	exit(run(o))
 }

@@ -92,10 +92,12 @@ func serve(name string, in io.Reader, out io.Writer) error {
 	switch name {
 	case "likeness":
 		return serveRequests(&goServer{prepareStep: prepareLikeness}, in, out)
+	case int8Library.served:
+		return serveRequests(&goServer{prepareStep: prepareInt8}, in, out)
 	case "gorgonia":
 		return serveRequests(&goServer{prepareStep: prepareStock}, in, out)
 	}
-	return errors.Errorf("serve: found the peer %q, expected likeness or gorgonia", name)
+	return errors.Errorf("serve: found the peer %q, expected likeness, likeness-int8 or gorgonia", name)
 }
 
 // batches is the number of different batches that training cycles through. It equals the
@@ -144,6 +146,10 @@ func prepareStock(w workload.Workload, r request) (workload.Step, error) {
 
 func (s *goServer) check(count int) (answer, error) {
 	var a answer
+	if step, ok := s.step.(interface{ Difference() (float64, error) }); ok {
+		difference, err := step.Difference()
+		return answer{Difference: difference}, err
+	}
 	for range count {
 		cost, err := s.step.Do()
 		if err != nil {
