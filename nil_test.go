@@ -28,6 +28,8 @@ import (
 	"github.com/likeness-go/likeness/objectives"
 	"github.com/likeness-go/likeness/onnx"
 	"github.com/likeness-go/likeness/pytorch"
+	"github.com/likeness-go/likeness/quantize"
+	"github.com/likeness-go/likeness/quantized"
 	"github.com/likeness-go/likeness/retrieval"
 	"github.com/likeness-go/likeness/retrieval/cache"
 	"github.com/likeness-go/likeness/run"
@@ -99,6 +101,9 @@ var exportedFunctions = []any{
 	solver.Koch,
 	adapt.Fit,
 	adapt.Folder,
+	quantize.Folder,
+	quantized.New,
+	quantized.Quantize,
 	explain.New,
 	explain.CheckFileName,
 	audit.Embeddings,
