@@ -20,13 +20,16 @@ type fuzz struct {
 // eachFuzz calls test many times for each engine.
 func eachFuzz(t *testing.T, calls int, test func(f *fuzz)) {
 	for _, e := range Engines() {
-		t.Run(e.Name(), func(t *testing.T) {
-			m := &memory{TB: t}
-			for seed := range calls {
-				m.used = 0
-				test(&fuzz{rand.New(rand.NewPCG(1, uint64(seed))), t, e, m, seed%2 == 0, seed})
-			}
-		})
+		t.Run(e.Name(), func(t *testing.T) { fuzzOne(t, e, calls, test) })
+	}
+}
+
+// fuzzOne calls test many times for one engine.
+func fuzzOne(t *testing.T, e Engine[float32], calls int, test func(f *fuzz)) {
+	m := &memory{TB: t}
+	for seed := range calls {
+		m.used = 0
+		test(&fuzz{rand.New(rand.NewPCG(1, uint64(seed))), t, e, m, seed%2 == 0, seed})
 	}
 }
 

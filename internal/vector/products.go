@@ -45,7 +45,10 @@ type rowsCall struct {
 }
 
 // Rows computes a product.
-func (s *Set) Rows(r *Rows[float32]) {
+func (s *Set) Rows(r *Rows[float32]) { s.rowsWith(r, s.rows) }
+
+// rowsWith computes a product by the given tiles.
+func (s *Set) rowsWith(r *Rows[float32], all [][]func(*rowsCall)) {
 	count := len(r.AOffsets)
 	if count == 0 {
 		return
@@ -64,7 +67,7 @@ func (s *Set) Rows(r *Rows[float32]) {
 	if r.Add {
 		call.add = 1
 	}
-	tiles := s.rows[r.Width]
+	tiles := all[r.Width]
 	most := len(tiles) - 1
 	n := (count + most - 1) / most
 	least, larger := count/n, count%n // larger tiles have a row more
@@ -112,7 +115,10 @@ type outerCall struct {
 }
 
 // Outer computes a sum of outer products.
-func (s *Set) Outer(o *Outer[float32]) {
+func (s *Set) Outer(o *Outer[float32]) { s.outerWith(o, s.outer) }
+
+// outerWith computes a sum of outer products by the given tiles.
+func (s *Set) outerWith(o *Outer[float32], all [][]func(*outerCall)) {
 	if len(o.AOffsets) == 0 || o.Run == 0 || o.Columns == 0 {
 		return
 	}
@@ -133,7 +139,7 @@ func (s *Set) Outer(o *Outer[float32]) {
 		left := from * s.lanes
 		call.b = &o.B[left]
 		call.mask = maskOf(min(s.lanes, o.Columns-(to-1)*s.lanes))
-		tiles := s.outer[to-from]
+		tiles := all[to-from]
 		most := len(tiles) - 1
 		n := (o.Run + most - 1) / most
 		for i := range n {

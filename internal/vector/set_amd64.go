@@ -94,6 +94,11 @@ type routines struct {
 	momentum, nesterov func(weight, gradient, velocity *float32, n int, scale, rate, momentum, penalty float32)
 
 	ceiling func(iterations int, half float32) // at least one, of 24 multiply-adds
+
+	// Conversions to bfloat16. A block is 32 numbers; AVX2 has the first only.
+	roundBFloat16 func(y, x *float32, n int)
+	pairLists     func(y, x0, x1 *float32, n int)
+	pairNeighbors func(y, x *float32, blocks int) // at least one
 }
 
 // Add writes y += x.

@@ -102,6 +102,7 @@ var avx2 = &Set{
 		sumRows:                 sumRows_avx2,
 		sumSquares:              sumSquares_avx2,
 		sumProducts:             sumProducts_avx2,
+		roundBFloat16:           roundBFloat16_avx2,
 	},
 }
 
@@ -557,6 +558,9 @@ func sumSquares_avx2(sum *float64, x, mean *float32, rows, channels int)
 
 //go:noescape
 func sumProducts_avx2(sum *float64, x, dy, mean *float32, rows, channels int)
+
+//go:noescape
+func roundBFloat16_avx2(y, x *float32, n int)
 
 var avx2Bytes = &ByteSet{
 	name:  "avx2",

@@ -109,6 +109,9 @@ var avx512 = &Set{
 		sumRows:                 sumRows_avx512,
 		sumSquares:              sumSquares_avx512,
 		sumProducts:             sumProducts_avx512,
+		roundBFloat16:           roundBFloat16_avx512,
+		pairLists:               pairLists_avx512,
+		pairNeighbors:           pairNeighbors_avx512,
 	},
 }
 
@@ -705,6 +708,15 @@ func sumSquares_avx512(sum *float64, x, mean *float32, rows, channels int)
 
 //go:noescape
 func sumProducts_avx512(sum *float64, x, dy, mean *float32, rows, channels int)
+
+//go:noescape
+func roundBFloat16_avx512(y, x *float32, n int)
+
+//go:noescape
+func pairLists_avx512(y, x0, x1 *float32, n int)
+
+//go:noescape
+func pairNeighbors_avx512(y, x *float32, blocks int)
 
 var avx512Bytes = &ByteSet{
 	name:  "avx512",

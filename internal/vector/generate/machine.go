@@ -14,11 +14,12 @@ type machine struct {
 	lanes     int   // float32 elements in a vector
 	registers int   // number of vector registers
 	rows      []int // the largest number of rows of a tile, by its width in vectors
+	pairs     bool  // the elements of factors are pairs of bfloat16 numbers
 }
 
 var machines = []*machine{
-	{"avx512", 16, 32, []int{0, 12, 12, 8, 6}},
-	{"avx2", 8, 16, []int{0, 10, 6}},
+	{name: "avx512", lanes: 16, registers: 32, rows: []int{0, 12, 12, 8, 6}},
+	{name: "avx2", lanes: 8, registers: 16, rows: []int{0, 10, 6}},
 }
 
 // code writes an assembly file for one machine.
@@ -95,6 +96,18 @@ func (c *code) zero(v operand.Op) {
 
 // fma adds a·b to sum.
 func (c *code) fma(sum, a, b operand.Op) { c.VFMADD231PS(b, a, sum) }
+
+// product adds to sum the product of elements of two factors.
+func (c *code) product(sum, a, b reg.VecPhysical) {
+	if c.pairs {
+		c.dotPairs(sum, a, b)
+		return
+	}
+	c.fma(sum, a, b)
+}
+
+// multipliesMemory reports whether a product takes an element of memory for all lanes.
+func (c *code) multipliesMemory() bool { return c.wide() && !c.pairs }
 
 // The mask of the last vector of a row is in K1, or in a register.
 const maskBits, maskLanes = 0, 8 // offsets in a mask

@@ -8,7 +8,7 @@ import (
 
 // neon is the instruction set of arm64. With tiles of these sizes the sums, a vector of each
 // row of A and a row of packed columns fill the registers.
-var neon = &machine{"neon", 4, 32, []int{0, 14, 10, 7, 5}}
+var neon = &machine{name: "neon", lanes: 4, registers: 32, rows: []int{0, 14, 10, 7, 5}}
 
 // neonUnits are the assembly files of NEON, by topic.
 var neonUnits = []struct {

@@ -74,14 +74,14 @@ func (c *code) outerTile(width, rows int) {
 		}
 		for row := range rows {
 			element := operand.Mem{Base: runs[k], Disp: 4 * row}
-			if width == 1 && c.wide() {
+			if width == 1 && c.multipliesMemory() {
 				c.VFMADD231PS_BCST(element, c.vector(first), c.vector(row))
 				continue
 			}
 			broadcast := c.vector(first + width + row%spare)
 			c.VBROADCASTSS(element, broadcast)
 			for v := range width {
-				c.fma(sum(row, v), broadcast, c.vector(first+v))
+				c.product(sum(row, v), broadcast, c.vector(first+v))
 			}
 		}
 	}

@@ -235,14 +235,14 @@ func (c *code) rowsStep(width, rows, k int, offset, columns reg.Register) {
 	}
 	for row := range rows {
 		element := operand.Mem{Base: pointers[row], Index: offset, Scale: 1, Disp: 4 * k}
-		if width == 1 && c.wide() {
+		if width == 1 && c.multipliesMemory() {
 			c.VFMADD231PS_BCST(element, c.vector(first), c.vector(row))
 			continue
 		}
 		broadcast := c.vector(first + width + row%spare)
 		c.VBROADCASTSS(element, broadcast)
 		for v := range width {
-			c.fma(c.vector(row*width+v), broadcast, c.vector(first+v))
+			c.product(c.vector(row*width+v), broadcast, c.vector(first+v))
 		}
 	}
 }

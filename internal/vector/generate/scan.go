@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/mmcloughlin/avo/build"
-	"github.com/mmcloughlin/avo/ir"
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
@@ -220,17 +219,8 @@ func (s *scanner) unit(k scanKind, codes, query reg.GPVirtual) {
 	}
 }
 
-// addProducts adds the four products of each lane, of unsigned codes and signed elements. avo
-// does not have this instruction, of AVX512_VNNI.
-func (s *scanner) addProducts(codes, elements, sum reg.VecVirtual) {
-	s.Instruction(&ir.Instruction{
-		Opcode:   "VPDPBUSD",
-		Operands: []operand.Op{elements, codes, sum},
-		Inputs:   []operand.Op{elements, codes, sum},
-		Outputs:  []operand.Op{sum},
-		ISA:      []string{"AVX512VNNI"},
-	})
-}
+// addProducts adds the four products of each lane, of unsigned codes and signed elements.
+func (s *scanner) addProducts(codes, elements, sum reg.VecVirtual) { s.dotBytes(sum, codes, elements) }
 
 // addDifferences adds the eight absolute differences of each lane.
 func (s *scanner) addDifferences(codes operand.Op, elements, sum reg.VecVirtual) {

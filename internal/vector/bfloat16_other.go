@@ -1,0 +1,12 @@
+//go:build !amd64
+
+package vector
+
+// Pairs returns nil: there are no products of pairs for this architecture.
+func Pairs() (engine PairEngine, faster bool) { return nil, false }
+
+// ByteMultiplyAdds returns 0: it is not implemented for this architecture.
+func ByteMultiplyAdds(int) int { return 0 }
+
+// roundsBFloat16 would round in assembly.
+func (s *Set) roundsBFloat16(y, x []float32) bool { return false }
