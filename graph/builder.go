@@ -54,8 +54,9 @@ type Builder struct {
 
 	part         bool           // see Part
 	packed       *PackedWeights // see Part
-	norms        sharedNorms    // see ShareNorms
-	descriptions []string       // that Describe adds to the structure
+	precision    Precision
+	norms        sharedNorms // see ShareNorms
+	descriptions []string    // that Describe adds to the structure
 
 	calculations map[*Node]calculation // the nodes that are Functions
 	calculated   []*Node               // these, in the order of building

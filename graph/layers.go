@@ -60,7 +60,7 @@ func (c Conv) Apply(b *Builder, number int, x *Node) *Node {
 		Conv: kernel.ConvShape{
 			Batch: batch, Height: height, Width: width, Channels: channels,
 			Filters: c.Filters, KernelHeight: c.Kernel, KernelWidth: c.Kernel,
-			Stride: max(c.Stride, 1), Padding: padding, Groups: c.Groups, Part: b.part,
+			Stride: max(c.Stride, 1), Padding: padding, Groups: c.Groups, Part: b.part, BFloat16: b.roundsFactors(),
 		},
 		Activation: b.activation(c.Activation),
 		PoolSize:   c.Pool, PoolStride: c.Pool,
@@ -203,8 +203,8 @@ func (l Linear) Apply(b *Builder, number int, x *Node) *Node {
 		return nil
 	})
 	y := b.Apply(name, tensor.Shape{batch, l.Units},
-		&linear[float32]{kernel.NewLinear[float32](batch, features, l.Units)},
-		&linear[float64]{kernel.NewLinear[float64](batch, features, l.Units)}, operands...)
+		&linear[float32]{kernel.NewLinear[float32](batch, features, l.Units, b.roundsFactors())},
+		&linear[float64]{kernel.NewLinear[float64](batch, features, l.Units, false)}, operands...)
 	return b.activate(name+"_"+l.Activation, l.Activation, y)
 }
 

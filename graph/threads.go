@@ -51,7 +51,7 @@ func Arithmetic() string {
 }
 
 // EnvironmentError returns an error if one of the environment variables
-// LIKENESS_INSTRUCTIONS, LIKENESS_WINOGRAD and LIKENESS_FOURIER has an unknown value.
+// LIKENESS_INSTRUCTIONS, LIKENESS_WINOGRAD, LIKENESS_FOURIER and LIKENESS_PAIRS has an unknown value.
 // The variables are read once. Build returns this error, too; a program may check
 // earlier. The name of an instruction set that the processor lacks is not an error: a
 // line on standard error names the one that is used instead.

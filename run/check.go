@@ -63,7 +63,16 @@ func (s Settings) check() error {
 	if _, _, err := s.interpolationShare(); err != nil {
 		return err
 	}
+	if _, err := s.precision(); err != nil {
+		return err
+	}
 	return s.checkSolver()
+}
+
+// precision is that of the settings.
+func (s Settings) precision() (graph.Precision, error) {
+	p, err := graph.ParsePrecision(s.Precision)
+	return p, errors.WithMessage(err, "--precision")
 }
 
 // limits are the smallest and the largest value of a setting that is a number.

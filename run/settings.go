@@ -115,6 +115,8 @@ type Settings struct {
 	Patience       int  `toml:"patience" group:"Training" placeholder:"EPOCHS" help:"Early stopping: stop after this many epochs without improvement on the validation data."`
 	Refit          bool `toml:"refit,omitempty" group:"Training" help:"After measuring, train again on all images of the training data, those held out of it for validation and for testing included, for as many steps as the best epoch took; folders test and val of the data stay out. The figures are those of the model before, which measured.safetensors keeps. Default: on for a folder of photographs, unless --unseen names classes; --refit=false turns it off."`
 
+	Precision string `toml:"precision,omitempty" group:"Training" placeholder:"NAME" help:"Format of the factors of products in convolutions and fully connected layers while training: float32 (the default), or bfloat16, with sums and weights in float32, which is faster on AMD's processors from Zen 4 on. The model is float32 in any case."`
+
 	Seed    uint64 `toml:"seed" group:"Training" placeholder:"N" help:"Random seed. The same seed gives the same model."`
 	Threads int    `toml:"threads" group:"Training" placeholder:"N" help:"Number of CPU threads. The result does not depend on it. Default: all processors."`
 

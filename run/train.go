@@ -194,6 +194,9 @@ func (s Settings) begin(ctx context.Context, ranks *collective.Communicator, res
 	if s.SyncBatchNorm && s.BatchParts <= 1 {
 		setup.notes = append(setup.notes, "warning: --sync-batch-norm has no effect on batches in one part (--batch-parts)")
 	}
+	if precision, err := s.precision(); err == nil && precision != graph.SinglePrecision && !precision.Faster() {
+		setup.notes = append(setup.notes, fmt.Sprintf("warning: --precision %v: this processor does not multiply such numbers faster than float32, so the training takes as long or longer", precision))
+	}
 	if start != nil && (s.Adapt || setup.all != nil || s.WeightInterpolation == autoInterpolation) {
 		if start, err = setup.begin(ctx, start, observer); err != nil {
 			return nil, nil, nil, err

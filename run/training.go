@@ -214,6 +214,9 @@ func (s *setup) trainer(start *likeness.Model, checkpoint string) (*trainer.Trai
 		Checkpoint: checkpoint, Resume: checkpoint != "", Prefix: s.shared.prefix,
 		Parts: s.settings.BatchParts, Communicator: s.ranks, FastReduce: s.settings.FastReduce, SyncBatchNorm: s.settings.SyncBatchNorm,
 	}
+	if t.Precision, err = s.settings.precision(); err != nil {
+		return nil, err
+	}
 	if t.Images, t.Sampler, err = s.data.examples(s.loss, s.settings.Batch, s.settings.ImagesPerClass); err != nil {
 		if errors.Is(err, datasets.ErrTooFew) && s.settings.Limit > 0 {
 			err = errors.WithMessagef(err, "--limit %d leaves too few images: increase it", s.settings.Limit)

@@ -35,7 +35,7 @@ const (
 	checkpointKey = "likeness.checkpoint"
 	placeKey      = "likeness.place"
 	settingsKey   = "likeness.settings"
-	arithmeticKey = "likeness.arithmetic" // every graph.Arithmetic that the training has had; not in the first format
+	arithmeticKey = "likeness.arithmetic" // every Arithmetic of the precision that the training has had; not in the first format
 	goKey         = "likeness.go"         // every version of Go that the training has had; not in earlier checkpoints
 	freezingKey   = "likeness.freezing"   // freezesBlocks; absent if the training was begun by an earlier version
 
@@ -64,7 +64,7 @@ func (r *run) save() error {
 	}
 	file := safetensors.File{Metadata: map[string]string{
 		checkpointKey: checkpointFormat,
-		arithmeticKey: strings.Join(soFar(r.arithmetic, graph.Arithmetic()), arithmeticSeparator),
+		arithmeticKey: strings.Join(soFar(r.arithmetic, r.Precision.Arithmetic()), arithmeticSeparator),
 		goKey:         strings.Join(soFar(r.goVersions, runtime.Version()), goSeparator),
 	}}
 	if len(r.thawed) == 0 {

@@ -135,6 +135,9 @@ func (r *run) commonIdentity() (map[string]string, error) {
 			settings["fast reduce"] = "on"
 		}
 	}
+	if r.Precision != graph.SinglePrecision {
+		settings["precision"] = r.Precision.String()
+	}
 	if r.StopAfter != 0 {
 		settings["stop after epochs"] = fmt.Sprint(r.StopAfter)
 	}
@@ -285,7 +288,7 @@ func (r *run) checkIdentity(file safetensors.File) (warnings []string, err error
 	if there := file.Metadata[arithmeticKey]; there != "" {
 		r.arithmetic = strings.Split(there, arithmeticSeparator)
 	}
-	if here := graph.Arithmetic(); len(r.arithmetic) > 1 || len(r.arithmetic) == 1 && r.arithmetic[0] != here {
+	if here := r.Precision.Arithmetic(); len(r.arithmetic) > 1 || len(r.arithmetic) == 1 && r.arithmetic[0] != here {
 		warnings = append(warnings, fmt.Sprintf("%s was written with other arithmetic (%s; here %s): the result is not bit for bit that of an undisturbed run", r.Checkpoint, strings.Join(r.arithmetic, arithmeticSeparator), here))
 	}
 	return warnings, nil

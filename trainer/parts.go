@@ -216,6 +216,7 @@ func embeddingsOf(tower string) string { return "embeddings of " + tower }
 // buildPart adds the backbone of one part to its graph.
 func (p *parts) buildPart(b *graph.Builder, one *part) graph.Outputs {
 	b.Part(p.packed)
+	b.SetPrecision(p.Precision)
 	if p.SyncBatchNorm {
 		b.ShareNorms(p.count, func(norm string, sums []float64) { one.wait(pause{at: atNorm, norm: norm, sums: sums}) })
 	}

@@ -261,9 +261,11 @@ func labelsInput(kind datasets.Kind) string {
 // build adds the whole of a step to the graph: towers, head, loss and penalties.
 func (r *run) build(b *graph.Builder) graph.Outputs {
 	var embeddings []*graph.Node
+	b.SetPrecision(r.Precision)
 	for _, tower := range towers(r.kind) {
 		embeddings = append(embeddings, r.embed(b, tower, r.count))
 	}
+	b.SetPrecision(graph.SinglePrecision) // the loss
 	cost := r.cost(b, embeddings)
 	if len(r.Penalties) > 0 {
 		cost = b.Node(gorgonia.Add(cost, objectives.Penalty(b, r.Penalties)))

@@ -53,6 +53,10 @@ type Trainer struct {
 	// batch norm). The parts then wait for one another at each norm, in the forward and in the backward pass. In one part it has
 	// no effect: there each image of pairs, triplets and views has the statistics of its own tower.
 	SyncBatchNorm bool
+	// Precision is that of the factors of products in training. The model, its validation and
+	// frozen blocks that are computed once are in float32 in any case. The losses, heads and class
+	// vectors are, too.
+	Precision graph.Precision
 	// Solver is the solver and the learning rate schedule. The class vectors of an
 	// objectives.ClassVectorLoss have that rate times the LearningRateScale of the loss,
 	// unless one of Solver.Layers matches them, as by the name "loss.*".
@@ -397,6 +401,8 @@ func (t *Trainer) check() error {
 		return errors.Errorf("field StopAfter: found %d, expected 0 to %d, the Epochs", t.StopAfter, t.Epochs)
 	case t.EpochSteps < 0:
 		return errors.Errorf("field EpochSteps: found %d, expected at least 0", t.EpochSteps)
+	case t.Precision != graph.SinglePrecision && t.Precision != graph.BFloat16:
+		return errors.Errorf("field Precision: found %v, expected SinglePrecision or BFloat16", t.Precision)
 	case t.Patience < 0:
 		return errors.Errorf("field Patience: found %d, expected at least 0", t.Patience)
 	case t.Patience > 0 && t.Validate == nil:

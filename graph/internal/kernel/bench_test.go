@@ -162,7 +162,7 @@ func reportOperations(b *testing.B, operations int) {
 func BenchmarkLinear(b *testing.B) {
 	defer Retain()()
 	const batch, in, out = 64, 9216, 4096
-	l := NewLinear[float32](batch, in, out)
+	l := NewLinear[float32](batch, in, out, false)
 	x, dx, y := written(batch*in), written(batch*in), written(batch*out)
 	weight, dweight := written(in*out), written(in*out)
 	for _, pass := range []struct {
@@ -188,7 +188,7 @@ func BenchmarkLinearOne(b *testing.B) {
 	defer Retain()()
 	defer parallel.SetThreads(parallel.Threads())
 	const in, out = 9216, 4096
-	l := NewLinear[float32](1, in, out)
+	l := NewLinear[float32](1, in, out, false)
 	y, x, weight := make([]float32, out), make([]float32, in), written(in*out)
 	for _, threads := range []int{1, 2} {
 		b.Run(fmt.Sprintf("threads=%d", threads), func(b *testing.B) {

@@ -24,7 +24,7 @@ type BlockShape struct {
 	Epsilon              float64 // of the batch norm, above 0
 	Activation           Activation
 	PoolSize, PoolStride int  // of the max pool; 0 for none
-	Evaluation           bool // Backward is never called, so Forward keeps nothing for it
+	Evaluation           bool // Backward is never called, so Forward keeps nothing for it; no factors are rounded
 }
 
 // BlockWeights are the weights of a block, or their gradients; those that the block does
@@ -117,6 +117,7 @@ const (
 // NewBlock returns the block of a valid shape.
 func NewBlock[T Float](s BlockShape) *Block[T] {
 	mustBeValid(s.Validate())
+	s.Conv.BFloat16 = s.Conv.BFloat16 && !s.Evaluation
 	k := newBlock(s, NewConv[T](s.Conv))
 	if k.folds() {
 		k.divideFew()

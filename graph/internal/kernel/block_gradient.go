@@ -230,7 +230,7 @@ func (k *Block[T]) convolutionGradient(gradient, x []T, w BlockWeights[T]) sourc
 // again, would take longer than everything else.
 func (k *Block[T]) peaks() (vector.PeakAdder, bool) {
 	s := k.shape
-	if s.Norm != NoNorm || s.PoolSize != 2 || s.PoolStride != 2 || s.Conv.Stride != 1 || s.Conv.groups() > 1 || s.Conv.patchStart(1) > vector.MaxTaps {
+	if s.Norm != NoNorm || s.PoolSize != 2 || s.PoolStride != 2 || s.Conv.Stride != 1 || s.Conv.groups() > 1 || s.Conv.patchStart(1) > vector.MaxTaps || k.conv.factors.rounded {
 		return nil, false
 	}
 	return vector.AsPeakAdder(k.engine)

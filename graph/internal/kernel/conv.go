@@ -20,6 +20,9 @@ type ConvShape struct {
 	// Part chooses the algorithm of the gradient of the weights for one of several parts of a batch: by the
 	// tiles of the whole part also if there are few channels, which costs one sum for each part.
 	Part bool
+	// BFloat16 rounds the factors of products of float32 to bfloat16, forward and in gradients,
+	// where pairs of such numbers are multiplied faster than any algorithm computes the layer in float32.
+	BFloat16 bool
 }
 
 // Padding is the width of the border of zeros on each side.
@@ -136,7 +139,10 @@ type Conv[T Float] struct {
 	input    halo    // of a group of images
 	windows  []int32 // the offset, in the input, of the window of each output pixel of the group
 	results  []int32 // the offset of each output pixel of the group
+	factors  factors[T]
+	left     layout // of the images whose windows the forward pass multiplies
 	forward  packed[T]
+	rounding rounding
 	ordered  []T // weights in the order of windows, (filters, kernel height, kernel width, channels)
 	gradient convGradient[T]
 	shared   *SharedWeights[T] // nil if no other convolution has the same weights
@@ -146,6 +152,24 @@ type Conv[T Float] struct {
 	fourier   *fourier[T]
 	depthwise *depthwise[T]
 	grouped   *grouped[T]
+}
+
+// layout is that of images, with a border, as factors of products.
+type layout struct {
+	halo    halo
+	windows []int32 // the offset of each window
+	run     int     // elements of a row of a window
+	rows    int     // of a window
+}
+
+// patch returns the number of elements of a window.
+func (l layout) patch() int { return l.rows * l.run }
+
+// layoutOf returns the layout of images with a window for each pixel of a result, for factors of which count
+// store the channels of a pixel.
+func layoutOf(h halo, count, height, width, stride, kernelHeight, kernelWidth int) layout {
+	h.channels = count
+	return layout{h, h.windows(height, width, stride), kernelWidth * count, kernelHeight}
 }
 
 // packedBytes is about the size of the part of the packed weights that is used at a
@@ -168,7 +192,7 @@ func NewConv[T Float](s ConvShape) *Conv[T] {
 	c := newConv[T](s, minTiles)
 	height, width := s.Output()
 	products := height * width * s.KernelHeight * s.KernelWidth
-	if s.groups() > 1 {
+	if s.groups() > 1 || c.factors.rounded {
 		return c
 	}
 	if c.winograd != nil {
@@ -193,11 +217,20 @@ func newConv[T Float](s ConvShape, tiles int) *Conv[T] {
 	group := groupSize(s.Batch, ceilDiv(128, height*width))
 	p := s.Padding
 	c.input = halo{group, s.Height, s.Width, s.Channels, p.Top, p.Left, p.Bottom, p.Right}
-	if c.winograd = newWinograd(c.engine, s, tiles); c.winograd != nil {
+	c.factors = newFactors[T](s.rounds())
+	if !c.factors.rounded {
+		c.winograd = newWinograd(c.engine, s, tiles)
+	}
+	if c.winograd != nil {
 		c.input.images = c.winograd.group(s.Batch, group)
 		c.input = c.winograd.border(c.input)
 	}
 	c.windows = c.input.windows(height, width, s.Stride)
+	c.left = layout{c.input, c.windows, s.patchStart(1), s.KernelHeight}
+	if c.factors.pairs != nil {
+		c.left = layoutOf(c.input, c.factors.count(s.Channels), height, width, s.Stride, s.KernelHeight, s.KernelWidth)
+		c.rounding.pixelPairs = everySecondPixel(c.windows, width)
+	}
 	c.results = halo{images: c.input.images, height: height, width: width, channels: s.Filters}.pixels()
 	return c
 }
@@ -268,12 +301,12 @@ func (c *Conv[T]) convolvePart(w *workspace[T], y, x, bias []T, clip vector.Clip
 	}
 	pixels := span.images * (span.bottom - span.top) * width
 	p := &w.product
-	*p = vector.Rows[T]{Stride: c.input.rowSize(), Length: s.patchStart(1)}
+	*p = vector.Rows[T]{Stride: c.left.halo.rowSize(), Length: c.left.run}
 	step := blockElements / (s.Channels * s.Stride * s.Stride) / wholeTiles * wholeTiles
 	step = min(max(wholeTiles, step), maxBlockPixels)
 	for first := 0; first < pixels; first += step {
 		last := min(first+step, pixels)
-		p.AOffsets, p.COffsets = c.windows[span.top*width:][first:last], c.results[first:last]
+		p.AOffsets, p.COffsets = c.left.windows[span.top*width:][first:last], c.results[first:last]
 		if lastPanel-firstPanel == c.forward.panels && s.outputs() >= manyElements {
 			c.engine.Prefetch(y[first*s.Filters : last*s.Filters])
 		}
@@ -285,13 +318,13 @@ func (c *Conv[T]) convolvePart(w *workspace[T], y, x, bias []T, clip vector.Clip
 				p.Initial = bias[q.left:][:q.columns]
 			}
 			wide := q.width * c.forward.lanes
-			step := max(1, packedBytes/(s.patchStart(1)*wide*int(unsafe.Sizeof(T(0)))))
+			step := max(1, packedBytes/(c.left.run*wide*int(unsafe.Sizeof(T(0)))))
 			for ky := 0; ky < s.KernelHeight; ky += step {
 				if p.Segments = min(step, s.KernelHeight-ky); ky+step >= s.KernelHeight {
 					p.Clip = clip
 				}
-				p.A, p.B = in[ky*c.input.rowSize():], q.data[s.patchStart(ky)*wide:]
-				c.engine.Rows(p)
+				p.A, p.B = in[ky*c.left.halo.rowSize():], q.data[ky*c.left.run*wide:]
+				c.factors.products.Rows(p)
 				p.Initial, p.Add = nil, true
 			}
 		}
@@ -319,6 +352,9 @@ func (c *Conv[T]) spans(rows, elements, pixels int) []span {
 // window returns the images of a span with their border; only the rows that the span's
 // windows cover are set.
 func (c *Conv[T]) window(w *workspace[T], x []T, span span) []T {
+	if c.factors.rounded {
+		return c.roundedWindow(w, x, span)
+	}
 	h := c.input
 	h.images = span.images
 	x = x[span.image*c.shape.Height*c.shape.Width*c.shape.Channels:]
@@ -360,7 +396,7 @@ func (c *Conv[T]) packForward(weight []T) {
 	}
 	if c.shared != nil {
 		c.shared.pack(c, &c.shared.forward, &c.forward, c.winograd, nil, func() {
-			c.forward.layout(c.engine, c.shape.patchSize(), c.shape.Filters)
+			c.forward.layout(c.engine, c.left.patch(), c.shape.Filters)
 		}, func() { c.packPlain(weight) })
 		return
 	}
@@ -370,9 +406,13 @@ func (c *Conv[T]) packForward(weight []T) {
 // packPlain packs the weights of a convolution that is direct or by Winograd's algorithm or the Fourier transform.
 func (c *Conv[T]) packPlain(weight []T) {
 	c.orderWeights(weight)
-	c.forward.resize(c.engine, c.shape.patchSize(), c.shape.Filters)
+	ordered := c.ordered
+	if c.factors.rounded {
+		ordered = c.roundWeights()
+	}
+	c.forward.resize(c.engine, c.left.patch(), c.shape.Filters)
 	parallel.For(c.forward.panels, func(i int) {
-		c.forward.putTransposed(c.engine, c.forward.panel(i), c.ordered, c.shape.patchSize())
+		c.forward.putTransposed(c.engine, c.forward.panel(i), ordered, c.left.patch())
 	})
 	if c.winograd != nil {
 		c.winograd.setWeights(any(&c.forward).(*packed[float32]))

@@ -14,8 +14,7 @@ type convGradient[T Float] struct {
 	bandRows    int         // number of rows of the result that must stay together; 0 means 1
 	flipped     bool        // the gradient of the input is computed as a convolution
 	output      halo        // the gradient of a group's results, with a border
-	windows     []int32     // offsets of the windows of the input's pixels in the result's gradient, if flipped
-	results     []int32     // offsets of the result's pixels in its gradient, if not flipped
+	right       layout      // of the result's gradient: the windows of the input's pixels, if flipped, or its own pixels
 	inputs      []int32     // offsets of the input's pixels, if flipped
 	packed      packed[T]   // all weights, if flipped
 	rows        []packed[T] // the weights of each row of the kernel, if not flipped
@@ -176,6 +175,9 @@ func (c *Conv[T]) groupGradient(w *workspace[T], dx, weights []T, sum []float64,
 		if bias {
 			c.addBias(sum, gradient, at, band)
 		}
+		if c.factors.rounded && c.factors.pairs == nil {
+			c.roundRows(gradient, at, band)
+		}
 		if weights != nil && !c.gradient.byTiles {
 			c.addWeights(w, weights, x, gradient, at, band, fresh && top == 0)
 		}
@@ -220,8 +222,11 @@ func (c *Conv[T]) initGradient() {
 	if g.byTiles = g.keeps || c.winograd != nil && s.Batch*c.winograd.tiles() >= minGradientTiles; g.byTiles {
 		g.output.bottom, g.output.right = c.winograd.overhang()
 	}
+	count := c.factors.count(s.Filters)
 	if !g.flipped {
-		g.results = g.output.pixels()
+		h := g.output
+		h.channels = count
+		g.right = layout{h, h.pixels(), count, 1}
 		return
 	}
 	g.output.top, g.output.left = flipped.Top, flipped.Left
@@ -229,7 +234,7 @@ func (c *Conv[T]) initGradient() {
 	if g.winograd != nil {
 		g.output = g.winograd.border(g.output)
 	}
-	g.windows = g.output.windows(s.Height, s.Width, 1)
+	g.right = layoutOf(g.output, count, s.Height, s.Width, 1, s.KernelHeight, s.KernelWidth)
 	g.inputs = halo{images: c.input.images, height: s.Height, width: s.Width, channels: s.Channels}.pixels()
 }
 
@@ -244,9 +249,10 @@ func (c *Conv[T]) packBackward(weight []T) {
 		return
 	}
 	c.shared.pack(c, &c.shared.backward, &g.packed, g.winograd, g.rows, func() {
-		g.packed.layout(c.engine, s.KernelHeight*s.KernelWidth*s.Filters, s.Channels)
+		count := c.factors.count(s.Filters)
+		g.packed.layout(c.engine, s.KernelHeight*s.KernelWidth*count, s.Channels)
 		for i := range g.rows {
-			g.rows[i].layout(c.engine, s.Filters, s.patchStart(1))
+			g.rows[i].layout(c.engine, count, s.patchStart(1))
 		}
 	}, func() { c.packGradient(weight) })
 }
@@ -255,13 +261,14 @@ func (c *Conv[T]) packGradient(weight []T) {
 	s, g := c.shape, &c.gradient
 	c.orderWeights(weight)
 	taps, size := s.KernelHeight*s.KernelWidth, s.patchSize()
+	count := c.factors.count(s.Filters)
 	if g.flipped {
-		g.packed.resize(c.engine, taps*s.Filters, s.Channels)
-		parallel.For(taps, func(tap int) {
+		g.packed.resize(c.engine, taps*count, s.Channels)
+		divide(taps, func(w *workspace[T], tap int) {
 			for i := range g.packed.panels {
 				q := g.packed.panel(i)
-				for f := range s.Filters {
-					g.packed.put(q, (taps-1-tap)*s.Filters+f, c.ordered[f*size+tap*s.Channels:][:s.Channels])
+				for f := range count {
+					g.packed.put(q, (taps-1-tap)*count+f, c.factors.row(&w.tile, c.ordered[tap*s.Channels:], f, s.Filters, size, s.Channels))
 				}
 			}
 		})
@@ -270,13 +277,13 @@ func (c *Conv[T]) packGradient(weight []T) {
 		}
 		return
 	}
-	parallel.For(s.KernelHeight, func(ky int) {
+	divide(s.KernelHeight, func(w *workspace[T], ky int) {
 		p, run := &g.rows[ky], s.patchStart(1)
-		p.resize(c.engine, s.Filters, run)
+		p.resize(c.engine, count, run)
 		for i := range p.panels {
 			q := p.panel(i)
-			for f := range s.Filters {
-				p.put(q, f, c.ordered[f*size+s.patchStart(ky):][:run])
+			for f := range count {
+				p.put(q, f, c.factors.row(&w.tile, c.ordered[s.patchStart(ky):], f, s.Filters, size, run))
 			}
 		}
 	})
@@ -291,6 +298,14 @@ func (c *Conv[T]) inputGradient(w *workspace[T], dx, gradient []T, span span) {
 	s, g := c.shape, &c.gradient
 	in := s.Height * s.Width * s.Channels
 	dx = dx[span.image*in:][:span.images*in]
+	if c.factors.pairs != nil {
+		h := g.output
+		h.images = span.images
+		numbers := gradient[:h.size()]
+		h.channels = g.right.halo.channels
+		gradient = grow(&w.pairs, h.size())
+		c.factors.put(gradient, numbers, s.Filters)
+	}
 	if g.flipped {
 		c.flippedGradient(w, dx, gradient, span.images)
 		return
@@ -304,16 +319,16 @@ func (c *Conv[T]) inputGradient(w *workspace[T], dx, gradient []T, span span) {
 	height, width := s.Output()
 	pixels := span.images * height * width
 	p := &w.product
-	*p = vector.Rows[T]{A: gradient, Segments: 1, Length: s.Filters, Add: true}
+	*p = vector.Rows[T]{A: gradient, Segments: 1, Length: g.right.run, Add: true}
 	for first := 0; first < pixels; first += inputPixels {
 		last := min(first+inputPixels, pixels)
-		p.AOffsets, p.COffsets = g.results[first:last], c.windows[first:last]
+		p.AOffsets, p.COffsets = g.right.windows[first:last], c.windows[first:last]
 		for ky := range s.KernelHeight {
 			for i := range g.rows[ky].panels {
 				q := g.rows[ky].panel(i)
 				p.B, p.Width, p.Columns = q.data, q.width, q.columns
 				p.C = to[ky*h.rowSize()+q.left:]
-				c.engine.Rows(p)
+				c.factors.products.Rows(p)
 			}
 		}
 	}
@@ -332,11 +347,11 @@ func (c *Conv[T]) flippedGradient(w *workspace[T], dx, gradient []T, images int)
 		return
 	}
 	pixels := images * s.Height * s.Width
-	run := s.KernelWidth * s.Filters
+	run, row := g.right.run, g.right.halo.rowSize()
 	p := &w.product
 	*p = vector.Rows[T]{
-		AOffsets: g.windows[:pixels], COffsets: g.inputs[:pixels],
-		Length: run, Stride: g.output.rowSize(),
+		AOffsets: g.right.windows[:pixels], COffsets: g.inputs[:pixels],
+		Length: run, Stride: row,
 	}
 	for i := range g.packed.panels {
 		q := g.packed.panel(i)
@@ -345,8 +360,8 @@ func (c *Conv[T]) flippedGradient(w *workspace[T], dx, gradient []T, images int)
 		step := max(1, packedBytes/(run*wide*int(unsafe.Sizeof(T(0)))))
 		for ky := 0; ky < s.KernelHeight; ky += step {
 			p.Segments = min(step, s.KernelHeight-ky)
-			p.A, p.B = gradient[ky*g.output.rowSize():], q.data[ky*run*wide:]
-			c.engine.Rows(p)
+			p.A, p.B = gradient[ky*row:], q.data[ky*run*wide:]
+			c.factors.products.Rows(p)
 			p.Add = true
 		}
 	}
@@ -374,11 +389,16 @@ const gatheredRun = 192
 // overwrites sum.
 func (c *Conv[T]) addWeights(w *workspace[T], sum, x, gradient []T, at halo, span span, fresh bool) {
 	s := c.shape
-	in := c.window(w, x, span)
 	_, width := s.Output()
 	pixels := span.images * (span.bottom - span.top) * width
-	windows := c.windows[span.top*width:][:pixels]
-	offsets := c.pixelOffsets(w, at, span)
+	var in []T
+	var windows, offsets []int32
+	if c.factors.pairs != nil {
+		in, windows, gradient, offsets = c.pairPixels(w, x, gradient, at, span)
+		pixels = len(windows)
+	} else {
+		in, windows, offsets = c.window(w, x, span), c.windows[span.top*width:][:pixels], c.pixelOffsets(w, at, span)
+	}
 	run := s.patchStart(1)
 	o := &w.outer
 	*o = vector.Outer[T]{B: gradient, Run: run, Columns: s.Filters, CStride: s.Filters}
@@ -402,7 +422,7 @@ func (c *Conv[T]) addWeights(w *workspace[T], sum, x, gradient []T, at halo, spa
 					o.A = gatherAt(&w.tile, o.A, windows[first:last], o.Run)
 					o.AOffsets = paddedOffsets(&w.inputOffsets, last-first, o.Run)
 				}
-				c.engine.Outer(o)
+				c.factors.products.Outer(o)
 			}
 		}
 	}

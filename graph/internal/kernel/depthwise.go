@@ -426,7 +426,7 @@ func newGrouped[T Float](s ConvShape) *grouped[T] {
 		return nil
 	}
 	g := &grouped[T]{shape: s, group: s}
-	g.group.Groups, g.group.Channels, g.group.Filters = 1, s.Channels/groups, s.Filters/groups
+	g.group.Groups, g.group.Channels, g.group.Filters, g.group.BFloat16 = 1, s.Channels/groups, s.Filters/groups, false
 	for range groups {
 		g.convs = append(g.convs, newConv[T](g.group, minTiles))
 	}

@@ -8,25 +8,26 @@ import (
 	"github.com/likeness-go/likeness/internal/vector"
 )
 
-// The environment variables that switch algorithms off.
+// The environment variables that switch algorithms off, or, with pairs, also on.
 const (
 	winogradVariable = "LIKENESS_WINOGRAD"
 	fourierVariable  = "LIKENESS_FOURIER"
+	pairsVariable    = "LIKENESS_PAIRS"
 )
 
-// environmentErrors are the errors of the two variables, which are read when the
-// program starts.
-var environmentErrors = [2]error{
+// environmentErrors are the errors of the variables, which are read when the program starts.
+var environmentErrors = [3]error{
 	readSwitch(winogradVariable, SetWinograd),
 	readSwitch(fourierVariable, SetFourier),
+	readSwitch(pairsVariable, SetPairs),
 }
 
-// readSwitch applies the value of a variable: "off", or "on", which is the default.
+// readSwitch applies the value of a variable, "on" or "off"; without one, the default stays.
 func readSwitch(variable string, set func(on bool)) error {
 	switch value := os.Getenv(variable); value {
-	case "", "on":
-	case "off":
-		set(false)
+	case "":
+	case "on", "off":
+		set(value == "on")
 	default:
 		return fmt.Errorf("environment variable %s: found %q, expected on or off: correct or unset it", variable, value)
 	}
@@ -36,5 +37,5 @@ func readSwitch(variable string, set func(on bool)) error {
 // EnvironmentError returns an error that names each environment variable of this package
 // or of package vector that has an unknown value; nil if there is none.
 func EnvironmentError() error {
-	return errors.Join(vector.EnvironmentError(), environmentErrors[0], environmentErrors[1])
+	return errors.Join(vector.EnvironmentError(), environmentErrors[0], environmentErrors[1], environmentErrors[2])
 }

@@ -62,7 +62,12 @@ const (
 // quarters of them, because the count leaves out some of its work. It is not used for a
 // few images, whose blocks are divided by filters.
 func fourierPays(s ConvShape, products int) bool {
-	if noFourier.Load() || !fourierApplies(s) || fourierGroup(s) <= fewImages {
+	return !noFourier.Load() && fourierSaves(s, products)
+}
+
+// fourierSaves is fourierPays if the transform is allowed.
+func fourierSaves(s ConvShape, products int) bool {
+	if !fourierApplies(s) || fourierGroup(s) <= fewImages {
 		return false
 	}
 	p := fourierPeriod(s)

@@ -7,21 +7,25 @@ import (
 
 // Linear is a fully connected layer, y = x·weightᵀ + bias, with x (batch, in),
 // weight (out, in), bias (out) and y (batch, out).
-type Linear[T Float] struct{ batch, in, out int }
+type Linear[T Float] struct {
+	batch, in, out int
+	factors        factors[T]
+}
 
-// NewLinear returns the layer of a shape; all sizes must be at least 1.
-func NewLinear[T Float](batch, in, out int) *Linear[T] {
+// NewLinear returns the layer of a shape; all sizes must be at least 1. With bfloat16, the factors of
+// products of float32 are rounded to bfloat16, in Forward and in Backward.
+func NewLinear[T Float](batch, in, out int, bfloat16 bool) *Linear[T] {
 	mustBeValid(atLeastOne("batch", batch))
 	mustBeValid(atLeastOne("in", in))
 	mustBeValid(atLeastOne("out", out))
-	return &Linear[T]{batch, in, out}
+	return &Linear[T]{batch, in, out, newFactors[T](bfloat16)}
 }
 
 // Forward writes y. A nil bias is zero.
 func (l *Linear[T]) Forward(y, x, weight, bias []T) {
 	checkOptional("bias", bias, l.out)
 	checkLength("y", y, l.batch*l.out)
-	if l.batch == 1 {
+	if l.batch == 1 && !l.factors.rounded {
 		checkLength("x", x, l.in)
 		checkLength("weight", weight, l.in*l.out)
 		l.forwardOne(y, x, weight, bias)
@@ -30,7 +34,7 @@ func (l *Linear[T]) Forward(y, x, weight, bias []T) {
 	for i := 0; i < len(y) && bias != nil; i += l.out {
 		copy(y[i:i+l.out], bias)
 	}
-	MatMul(y, x, weight, l.batch, l.out, l.in, false, true, bias != nil)
+	l.factors.multiply(y, x, weight, l.batch, l.out, l.in, false, true, bias != nil)
 }
 
 // forwardOne is Forward for a batch of one: dot products, which are limited by the
@@ -52,10 +56,10 @@ func (l *Linear[T]) forwardOne(y, x, weight, bias []T) {
 // y. If add is set, the gradient of the weight is added to dweight.
 func (l *Linear[T]) Backward(dx, dweight, dbias, x, weight, dy []T, add bool) {
 	if dx != nil {
-		MatMul(dx, dy, weight, l.batch, l.in, l.out, false, false, false)
+		l.factors.multiply(dx, dy, weight, l.batch, l.in, l.out, false, false, false)
 	}
 	if dweight != nil {
-		MatMul(dweight, dy, x, l.out, l.in, l.batch, true, false, add)
+		l.factors.multiply(dweight, dy, x, l.out, l.in, l.batch, true, false, add)
 	}
 	if dbias != nil {
 		sumRows(dbias, dy, l.batch, l.out)
@@ -69,25 +73,35 @@ func (l *Linear[T]) Backward(dx, dweight, dbias, x, weight, dy []T, add bool) {
 // It is designed for a large b, the weights of a layer, which is read once: only a is
 // rearranged as a whole, and b is read in place if it is transposed.
 func MatMul[T Float](c, a, b []T, m, n, k int, transposeA, transposeB, accumulate bool) {
+	newFactors[T](false).multiply(c, a, b, m, n, k, transposeA, transposeB, accumulate)
+}
+
+// multiply is MatMul with these factors.
+func (f factors[T]) multiply(c, a, b []T, m, n, k int, transposeA, transposeB, accumulate bool) {
 	checkLength("c", c, m*n)
 	checkLength("a", a, m*k)
 	checkLength("b", b, k*n)
 	w := borrow[T](0)
 	defer w.release()
-	e := vector.For[T]()
+	e := f.products
 	if transposeB {
-		p := &w.packed
-		p.resize(e, k, m)
+		p, depth := &w.packed, f.count(k)
+		p.resize(e, depth, m)
+		if f.rounded && !transposeA {
+			rounded := grow(&w.columns, m*depth)
+			f.put(rounded, a, k)
+			a = rounded
+		}
 		for i := range p.panels {
 			if q := p.panel(i); transposeA {
-				for l := range k {
-					p.put(q, l, a[l*m:][:m])
+				for l := range depth {
+					p.put(q, l, f.row(&w.tile, a, l, k, m, m))
 				}
 			} else {
-				p.putTransposed(e, q, a, k)
+				p.putTransposed(e, q, a, depth)
 			}
 		}
-		rowProducts(e, c, b, p, m, n, k, accumulate)
+		f.rowProducts(c, b, p, m, n, k, accumulate)
 		return
 	}
 	if !transposeA {
@@ -95,7 +109,7 @@ func MatMul[T Float](c, a, b []T, m, n, k int, transposeA, transposeB, accumulat
 		e.Transpose(transposed, m, a, k, m, k)
 		a = transposed
 	}
-	outerProducts(e, c, a, b, m, n, k, accumulate)
+	f.outerProducts(c, a, b, m, n, k, accumulate)
 }
 
 // rowDepth is the number of elements of each row that are multiplied at a time, so that
@@ -104,7 +118,8 @@ const rowDepth = 2048
 
 // rowProducts multiplies the rows of b (n, k) by the packed a (k, m), some rows at a time,
 // which gives the transpose of c.
-func rowProducts[T Float](e vector.Engine[T], c, b []T, a *packed[T], m, n, k int, accumulate bool) {
+func (f factors[T]) rowProducts(c, b []T, a *packed[T], m, n, k int, accumulate bool) {
+	e := f.products
 	bands := max(1, min(units, n/12))
 	divide(bands, func(w *workspace[T], band int) {
 		top, bottom := band*n/bands, (band+1)*n/bands
@@ -115,14 +130,23 @@ func rowProducts[T Float](e vector.Engine[T], c, b []T, a *packed[T], m, n, k in
 		*p = vector.Rows[T]{Segments: 1, AOffsets: offsets[:rows], COffsets: offsets[rows:]}
 		for i := range rows {
 			p.AOffsets[i], p.COffsets[i] = int32(i*k), int32(i*m)
+			if f.rounded {
+				p.AOffsets[i] = int32(i * f.count(min(rowDepth, k)))
+			}
 		}
 		for first := 0; first < k; first += rowDepth {
-			p.Length, p.Add = min(rowDepth, k-first), first > 0
-			p.A = b[top*k+first:]
+			depth := min(rowDepth, k-first)
+			p.Length, p.Add = f.count(depth), first > 0
+			if p.A = b[top*k+first:]; f.rounded {
+				p.A = grow(&w.pairs, rows*f.count(min(rowDepth, k)))
+				for i := range rows {
+					f.put(p.A[p.AOffsets[i]:], b[(top+i)*k+first:][:depth], depth)
+				}
+			}
 			for i := range a.panels {
 				q := a.panel(i)
 				p.C, p.Columns, p.Width = result[q.left:], q.columns, q.width
-				p.B = q.data[first*q.width*a.lanes:]
+				p.B = q.data[f.count(first)*q.width*a.lanes:]
 				e.Rows(p)
 			}
 		}
@@ -150,7 +174,8 @@ const (
 )
 
 // outerProducts adds up the outer products of the rows of a (k, m) and b (k, n).
-func outerProducts[T Float](e vector.Engine[T], c, a, b []T, m, n, k int, accumulate bool) {
+func (f factors[T]) outerProducts(c, a, b []T, m, n, k int, accumulate bool) {
+	e := f.products
 	step := min(outerColumns, max(64, ceilDiv(ceilDiv(n, units), 64)*64))
 	across := ceilDiv(n, step)
 	depth := max(16, min(256, 1<<15/step))
@@ -166,9 +191,10 @@ func outerProducts[T Float](e vector.Engine[T], c, a, b []T, m, n, k int, accumu
 			offsets[i], offsets[depth+i] = int32(i*paddedStride(bottom-top)), int32(i*paddedStride(columns))
 		}
 		for first := 0; first < k; first += depth {
-			count := min(depth, k-first)
-			nearA := gatherRows(&w.tile, a[first*m+top:], count, bottom-top, m)
-			o.B = gatherRows(&w.values, b[first*n+left:], count, columns, n)
+			terms := min(depth, k-first)
+			count := f.count(terms)
+			nearA := f.gatherRows(&w.tile, a[first*m+top:], terms, bottom-top, m)
+			o.B = f.gatherRows(&w.values, b[first*n+left:], terms, columns, n)
 			o.AOffsets, o.BOffsets = offsets[:count], offsets[depth:][:count]
 			for row := top; row < bottom; row += outerRows {
 				o.A, o.C, o.Run = nearA[row-top:], sums[(row-top)*columns:], min(outerRows, bottom-row)
@@ -191,12 +217,16 @@ func outerProducts[T Float](e vector.Engine[T], c, a, b []T, m, n, k int, accumu
 // number of cache lines.
 func paddedStride(columns int) int { return columns/32*32 + 48 }
 
-// gatherRows returns a copy, with the distance paddedStride, of parts of rows that are
-// stride elements apart.
-func gatherRows[T Float](space *[]T, x []T, rows, columns, stride int) []T {
-	to := grow(space, rows*paddedStride(columns))
-	for i := range rows {
-		copy(to[i*paddedStride(columns):][:columns], x[i*stride:])
+// gatherRows returns the factors of a sum over rows, copies, with the distance paddedStride, of
+// parts of rows that are stride elements apart.
+func (f factors[T]) gatherRows(space *[]T, x []T, rows, columns, stride int) []T {
+	to := grow(space, f.count(rows)*paddedStride(columns))
+	for i := range f.count(rows) {
+		if f.rounded {
+			f.putRow(to[i*paddedStride(columns):], x, i, rows, stride, columns)
+		} else {
+			copy(to[i*paddedStride(columns):][:columns], x[i*stride:])
+		}
 	}
 	return to
 }

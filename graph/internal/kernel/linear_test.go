@@ -71,7 +71,7 @@ func linear(batch, in, out int) subject {
 }
 
 func linearOperation[T Float](batch, in, out int) operation[T] {
-	l := NewLinear[T](batch, in, out)
+	l := NewLinear[T](batch, in, out, false)
 	return operation[T]{
 		forward:  func(y []T, x ...[]T) { l.Forward(y, x[0], x[1], x[2]) },
 		backward: func(dx, x [][]T, y, dy []T) { l.Backward(dx[0], dx[1], dx[2], x[0], x[1], dy, false) },
@@ -89,6 +89,6 @@ func TestLinearGradient(t *testing.T) { checkGradient(t, linear(3, 4, 5)) }
 
 func TestLinearWithoutBias(t *testing.T) {
 	y := []float64{9, 9}
-	NewLinear[float64](1, 2, 2).Forward(y, []float64{1, 2}, []float64{3, 4, 5, 6}, nil)
+	NewLinear[float64](1, 2, 2, false).Forward(y, []float64{1, 2}, []float64{3, 4, 5, 6}, nil)
 	near(t, "y", y, []float64{11, 17}, 0)
 }

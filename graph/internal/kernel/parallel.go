@@ -29,6 +29,7 @@ type workspace[T Float] struct {
 	resultOffsets []int32
 	windowOffsets []int32 // of the positions of a pooling window
 	position      []uint8
+	pairs         []T // of bfloat16 numbers of a gradient
 	groupInput    []T // the channels of a group
 	groupResult   []T
 

@@ -53,28 +53,41 @@ func newWinograd[T Float](engine vector.Engine[T], s ConvShape, minTiles int) *w
 		return nil
 	}
 	transforms, ok := single.(vector.Transforms)
+	if !ok {
+		return nil
+	}
+	piece, pieces := s.winogradPieces(single.Lanes(), minTiles)
+	if piece == 0 {
+		return nil
+	}
 	height, width := s.Output()
-	m := &winograd{
-		transforms: transforms, engine: single, kernel: s.KernelHeight,
+	return &winograd{
+		transforms: transforms, engine: single, kernel: s.KernelHeight, piece: piece, pieces: pieces,
 		in: s.Channels, out: s.Filters, height: height, width: width,
 	}
-	if !ok || s.KernelHeight != s.KernelWidth || s.Stride != 1 ||
-		s.Channels%single.Lanes() != 0 || s.Filters%single.Lanes() != 0 {
-		return nil
+}
+
+// winogradPieces returns the size of the pieces of a kernel and their number in each direction, or
+// zeros if the algorithms do not apply with vectors of the given number of lanes, or do not pay.
+func (s ConvShape) winogradPieces(lanes, minTiles int) (piece, pieces int) {
+	height, width := s.Output()
+	m := winograd{height: height, width: width}
+	if s.KernelHeight != s.KernelWidth || s.Stride != 1 || s.Channels%lanes != 0 || s.Filters%lanes != 0 {
+		return 0, 0
 	}
 	// The piece size with fewer products; at most half of the direct ones may remain.
 	best := height * width * s.KernelHeight * s.KernelWidth / 2
 	for piece := 3; piece <= 4; piece++ {
-		candidate := *m
+		candidate := m
 		candidate.piece, candidate.pieces = piece, ceilDiv(s.KernelHeight, piece)
 		if candidate.products() <= best {
-			best, *m = candidate.products(), candidate
+			best, m = candidate.products(), candidate
 		}
 	}
 	if m.piece == 0 || s.Batch*m.tiles() < minTiles {
-		return nil
+		return 0, 0
 	}
-	return m
+	return m.piece, m.pieces
 }
 
 // step returns the number of rows, and of columns, of results of a tile.
