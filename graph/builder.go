@@ -55,6 +55,7 @@ type Builder struct {
 	part         bool           // see Part
 	packed       *PackedWeights // see Part
 	precision    Precision
+	work         Work
 	norms        sharedNorms // see ShareNorms
 	descriptions []string    // that Describe adds to the structure
 
@@ -299,7 +300,7 @@ func sortedKeys(m map[string]*Node) []string {
 // compile checks the graph, differentiates the cost and makes the program.
 func (b *Builder) compile(outputs Outputs) (p *Program, err error) {
 	p = &Program{
-		weights: b.weights, runs: b.runs, mode: b.mode,
+		weights: b.weights, runs: b.runs, mode: b.mode, work: b.work,
 		inputs: b.inputs, outputs: map[string]*gorgonia.Value{}, variables: map[string]*Parameter{},
 	}
 	if len(outputs) == 0 {

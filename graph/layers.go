@@ -102,6 +102,7 @@ func (c Conv) Apply(b *Builder, number int, x *Node) *Node {
 	b.bounded("the convolution's result", tensor.Shape{batch, convHeight, convWidth, c.Filters}, MaxElements)
 	f32 := &convFunction[float32]{kernel.NewBlock[float32](shape), operands.slots}
 	f64 := &convFunction[float64]{kernel.NewBlock[float64](shape), operands.slots}
+	b.work.add(shape.Conv.Work())
 	if shape.Evaluation {
 		f32.block.Watch(b.weights.version)
 		f64.block.Watch(b.weights.version)
@@ -202,8 +203,10 @@ func (l Linear) Apply(b *Builder, number int, x *Node) *Node {
 		}
 		return nil
 	})
+	single := kernel.NewLinear[float32](batch, features, l.Units, b.roundsFactors())
+	b.work.add(single.Work())
 	y := b.Apply(name, tensor.Shape{batch, l.Units},
-		&linear[float32]{kernel.NewLinear[float32](batch, features, l.Units, b.roundsFactors())},
+		&linear[float32]{single},
 		&linear[float64]{kernel.NewLinear[float64](batch, features, l.Units, false)}, operands...)
 	return b.activate(name+"_"+l.Activation, l.Activation, y)
 }

@@ -68,6 +68,28 @@ func (b *Builder) SetPrecision(p Precision) {
 	b.precision = p
 }
 
+// Work counts the products of the forward pass of a graph's convolutions and fully connected layers.
+type Work struct {
+	Direct  float64 // of direct algorithms
+	Fastest float64 // of the fastest algorithms for float32 that this module has, with vectors of 16 numbers
+	// Rounded is the number of products of factors that are rounded to bfloat16, which Direct and
+	// Fastest include. With twice as many of them in a cycle, the layers take Fastest − Rounded/2 in place of
+	// Fastest.
+	Rounded float64
+}
+
+func (w *Work) add(other kernel.Work) {
+	w.Direct, w.Fastest, w.Rounded = w.Direct+other.Direct, w.Fastest+other.Fastest, w.Rounded+other.Rounded
+}
+
+// Work returns the products of the graph.
+func (p *Program) Work() Work {
+	if p == nil {
+		return Work{}
+	}
+	return p.work
+}
+
 // SetPairs makes graphs with BFloat16 that are built later multiply pairs of bfloat16 numbers, or
 // not, also where that is slower; without an instruction for it, in plain Go. The default is to do so
 // on processors on which it is faster, unless the environment variable LIKENESS_PAIRS is on or

@@ -25,6 +25,7 @@ type Program struct {
 	variables  map[string]*Parameter // inputs with a gradient
 	gradients  []gorgonia.ValueGrad  // the parameters, for solvers
 	structure  string
+	work       Work
 	release    func() // releases the workers of the kernels
 }
 

@@ -147,8 +147,57 @@ func (s ConvShape) rounds() bool {
 	if piece, _ := s.winogradPieces(pairLanes, minTiles); piece > 0 {
 		return false
 	}
+	return !fourierSaves(s, ceilDiv(s.imageProducts(), 2))
+}
+
+// imageProducts returns the number of products of an image for each filter and each channel of its group.
+func (s ConvShape) imageProducts() int {
 	height, width := s.Output()
-	return !fourierSaves(s, ceilDiv(height*width*s.KernelHeight*s.KernelWidth, 2))
+	return height * width * s.KernelHeight * s.KernelWidth
+}
+
+// Work counts the products of a forward pass.
+type Work struct {
+	Direct  float64 // of the direct algorithms
+	Fastest float64 // of the fastest algorithms for float32 with vectors of 16 lanes
+	Rounded float64 // of the direct algorithms, with factors of bfloat16, which Fastest has, too
+}
+
+// Work returns the products of the convolution.
+func (s ConvShape) Work() Work {
+	mustBeValid(s.Validate())
+	direct := s.imageProducts()
+	each := float64(s.Batch * s.Filters * s.groupChannels())
+	w := Work{Direct: each * float64(direct)}
+	w.Fastest = w.Direct
+	if s.groups() > 1 {
+		return w
+	}
+	if s.rounds() {
+		w.Rounded = w.Direct
+		return w
+	}
+	least := direct
+	if piece, pieces := s.winogradPieces(pairLanes, minTiles); piece > 0 {
+		height, width := s.Output()
+		m := winograd{height: height, width: width, piece: piece, pieces: pieces}
+		least = m.products()
+		w.Fastest = each * float64(least)
+	}
+	if fourierSaves(s, least) {
+		w.Fastest = float64(fourierProducts(s))
+	}
+	return w
+}
+
+// Work returns the products of the layer.
+func (l *Linear[T]) Work() Work {
+	products := float64(l.batch) * float64(l.in) * float64(l.out)
+	w := Work{Direct: products, Fastest: products}
+	if l.factors.rounded {
+		w.Rounded = products
+	}
+	return w
 }
 
 // rounding is what a convolution needs for factors of bfloat16.

@@ -70,15 +70,19 @@ func fourierSaves(s ConvShape, products int) bool {
 	if !fourierApplies(s) || fourierGroup(s) <= fewImages {
 		return false
 	}
-	p := fourierPeriod(s)
-	if p.size()*s.Channels*s.Filters > maxSpectrumElements {
+	if fourierPeriod(s).size()*s.Channels*s.Filters > maxSpectrumElements {
 		return false
 	}
+	return 4*fourierProducts(s) < 3*s.Batch*products*s.Channels*s.Filters
+}
+
+// fourierProducts returns the number of products that take as long as the transform of a batch.
+func fourierProducts(s ConvShape) int {
+	p := fourierPeriod(s)
 	height, width := s.Output()
 	image := 2*p.size()*s.Channels*s.Filters +
 		s.Channels*p.products(s.Height, s.Width) + s.Filters*p.products(height, width)
-	cost := s.Batch*image + elementCost*p.size()*s.Channels*s.Filters
-	return 4*cost < 3*s.Batch*products*s.Channels*s.Filters
+	return s.Batch*image + elementCost*p.size()*s.Channels*s.Filters
 }
 
 func fourierApplies(s ConvShape) bool {
