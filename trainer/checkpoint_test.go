@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/internal/safetensors"
 	"github.com/likeness-go/likeness/internal/testutil"
 	"github.com/likeness-go/likeness/objectives"
@@ -189,6 +190,7 @@ func TestResumeRefuses(t *testing.T) {
 		want   string
 	}{
 		"seed":      {func(tr *trainer.Trainer) { tr.Seed = 2 }, "seed: found 1, expected 2"},
+		"precision": {func(tr *trainer.Trainer) { tr.Precision = graph.BFloat16 }, "precision: found none, expected bfloat16"},
 		"epochs":    {func(tr *trainer.Trainer) { tr.Epochs = 5 }, "epochs: found 4, expected 5"},
 		"solver":    {func(tr *trainer.Trainer) { tr.Solver.LearningRate = 0.5 }, "solver, Rate: found 0.001, expected 0.5"},
 		"objective": {func(tr *trainer.Trainer) { tr.Loss = objectives.Contrastive{Margin: 2} }, "parameters of the objective, Margin: found 1, expected 2"},

@@ -38,6 +38,7 @@ func TestRunRefuses(t *testing.T) {
 		{func(t *trainer.Trainer) { t.Images = nil }, "field Images is missing"},
 		{func(t *trainer.Trainer) { t.Epochs = 0 }, "field Epochs: found 0, expected at least 1"},
 		{func(t *trainer.Trainer) { t.EpochSteps = -1 }, "field EpochSteps: found -1"},
+		{func(t *trainer.Trainer) { t.Precision = 2 }, "field Precision: found Precision(2), expected SinglePrecision or BFloat16"},
 		{func(t *trainer.Trainer) { t.Patience = -1 }, "field Patience: found -1"},
 		{func(t *trainer.Trainer) { t.Patience = 1 }, "field Patience: found no Validation"},
 		{func(t *trainer.Trainer) { t.Augment = datasets.EachImage(datasets.Affine{Probability: 2}) }, "field Augment"},
