@@ -25,7 +25,7 @@ type benchCommand struct {
 
 // Help returns the text of --help before the flags.
 func (benchCommand) Help() string {
-	return `It prints the peak rate of multiply-add operations in registers on this machine, the rate of each convolution of the papers' networks (forward pass, gradient of the input dX, gradient of the weights dW), and the time of complete steps. Rates count the operations of a direct convolution, so that Winograd's algorithms and the Fourier transform may exceed the peak. A layer's figure is its best time, a step's the median. Run it on an otherwise idle machine.
+	return `It prints the peak rate of multiply-add operations in registers on this machine, in float32 and, where the processor has instructions for them, in bfloat16 and in bytes, the rate of each convolution of the papers' networks (forward pass, gradient of the input dX, gradient of the weights dW), and the time of complete steps. Rates count the operations of a direct convolution, so that Winograd's algorithms and the Fourier transform may exceed the peak. A layer's figure is its best time, a step's the median. Run it on an otherwise idle machine.
 
 Environment variables: LIKENESS_INSTRUCTIONS=avx2 (or portable) measures other instructions; LIKENESS_WINOGRAD=off and LIKENESS_FOURIER=off measure direct convolutions.
 
@@ -50,8 +50,16 @@ func (b *benchCommand) Run(c *console) error {
 	}
 	each := time.Duration(b.Seconds * float64(time.Second))
 	ceiling, instructions := speed.Ceiling(graph.Threads(), each)
-	fmt.Fprintf(c.out, "%s, %s, %d threads, %s: %.0f GFLOP/s in registers\n\n",
+	fmt.Fprintf(c.out, "%s, %s, %d threads, %s: %.0f GFLOP/s in registers\n",
 		processor.Name(), instructions, graph.Threads(), runtime.Version(), ceiling/1e9)
+	for _, peak := range speed.Peaks(graph.Threads(), each) {
+		use := ""
+		if peak.Numbers == "bfloat16" && !peak.Used {
+			use = ", not used by --precision bfloat16"
+		}
+		fmt.Fprintf(c.out, "%s: %.0f GOP/s, %.2f times float32%s\n", peak.Numbers, peak.Rate/1e9, peak.Rate/ceiling, use)
+	}
+	fmt.Fprintln(c.out)
 	if err := b.layers(c, ceiling, each); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/graph/speed"
 )
 
@@ -22,6 +23,30 @@ func TestMeasure(t *testing.T) {
 		m := measurements[i]
 		if m.Pass != pass || m.Operations != 2*128*7*7*64*64*9 || m.Time <= 0 {
 			t.Errorf("found %+v, expected %s", m, pass)
+		}
+	}
+}
+
+// A layer in bfloat16 has the passes of the layer in float32.
+func TestMeasureInBFloat16(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes a second")
+	}
+	layers := speed.RoundedLayers()
+	if want := "56×56, 128→128, 3×3, stride 2"; layers[2].Name != want {
+		t.Fatalf("found layer %q, expected %q", layers[2].Name, want)
+	}
+	measurements := layers[5].In(graph.BFloat16).Measure(time.Millisecond)
+	if len(measurements) != 3 || measurements[2].Operations != 2*16*7*7*512*2048 || measurements[2].Time <= 0 {
+		t.Errorf("found %+v", measurements)
+	}
+}
+
+// The numbers are those that the processor has instructions for.
+func TestPeaks(t *testing.T) {
+	for _, p := range speed.Peaks(1, time.Millisecond) {
+		if p.Numbers != "bfloat16" && p.Numbers != "int8" || !(p.Rate > 0) || p.Used && p.Numbers == "int8" {
+			t.Errorf("found %+v", p)
 		}
 	}
 }
