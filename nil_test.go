@@ -57,6 +57,8 @@ var exportedFunctions = []any{
 	graph.Parallel,
 	graph.SetWinograd,
 	graph.SetFourier,
+	graph.SetPairs,
+	graph.ParsePrecision,
 	graph.Arithmetic,
 	graph.EnvironmentError,
 	graph.NewWeights, graph.NewZeroWeights,
@@ -273,6 +275,8 @@ var exportedTypes = []any{
 	new(graph.Activate),
 	new(graph.Residual),
 	new(graph.Mode),
+	new(graph.Precision),
+	new(graph.Work),
 	new(graph.Outputs),
 	new(graph.Builder),
 	new(graph.Conv),
@@ -492,6 +496,7 @@ func TestNilAndZero(t *testing.T) {
 	// Some set what is the whole process's.
 	defer graph.SetThreads(graph.Threads())
 	defer graph.SetFourier(true)
+	defer graph.SetPairs(graph.BFloat16.Faster())
 	defer graph.SetWinograd(true)
 	for _, function := range exportedFunctions {
 		value := reflect.ValueOf(function)

@@ -72,6 +72,13 @@ func checks(o Options) (all []check) {
 		}
 		all = append(all, check{what, func() (string, error) { return instructions(engine) }})
 	}
+	if engine, faster := vector.Pairs(); engine != nil {
+		what := "products of bfloat16 numbers"
+		if faster {
+			what += " (in use with --precision bfloat16)"
+		}
+		all = append(all, check{what, func() (string, error) { return pairs(engine) }})
+	}
 	for _, c := range layerCases {
 		all = append(all, check{"layer " + c.name, c.run})
 	}

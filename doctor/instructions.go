@@ -40,6 +40,42 @@ func instructions(engine vector.Engine[float32]) (string, error) {
 	return fmt.Sprintf("%d calls, maximum difference %.1e of the largest value (tolerance %.0e)", calls, off.off, instructionTolerance), off.within(instructionTolerance)
 }
 
+// pairs compares the products of pairs of bfloat16 numbers with those of the rounded numbers in
+// float64.
+func pairs(engine vector.PairEngine) (string, error) {
+	var off worst
+	for _, n := range instructionLengths {
+		columns := min(n, engine.Lanes())
+		a := numbers{random.New(1, "doctor", "pairs", n), 2 * n}.arrays()
+		b := numbers{random.New(2, "doctor", "pairs", n), columns}.arrays()
+		r := &vector.Rows[float32]{
+			A: make([]float32, n), B: make([]float32, n*engine.Lanes()), C: make([]float32, columns),
+			Width: 1, Columns: columns, Segments: 1, Length: n, Stride: n, AOffsets: []int32{0}, COffsets: []int32{0},
+		}
+		engine.PairNeighbors(r.A, a[3])
+		o := &vector.Outer[float32]{
+			A: make([]float32, n), B: make([]float32, columns), C: make([]float32, n*columns),
+			Run: n, Columns: columns, CStride: columns, AOffsets: []int32{0}, BOffsets: []int32{0},
+		}
+		engine.PairLists(o.A, a[0][:n], a[1][:n])
+		engine.PairLists(o.B, b[3], b[4])
+		rowSums, products := make([]float64, columns), make([]float64, n*columns)
+		round := func(x float32) float64 { return float64(vector.ToBFloat16(x)) }
+		for k := range n {
+			engine.PairLists(r.B[k*engine.Lanes():], b[3], b[4])
+			for j := range columns {
+				rowSums[j] += round(a[3][2*k])*round(b[3][j]) + round(a[3][2*k+1])*round(b[4][j])
+				products[k*columns+j] = round(a[0][k])*round(b[3][j]) + round(a[1][k])*round(b[4][j])
+			}
+		}
+		engine.Rows(r)
+		engine.Outer(o)
+		off.add(fmt.Sprintf("Rows of %d pairs", n), deviation(r.C, rowSums))
+		off.add(fmt.Sprintf("Outer of %d pairs", n), deviation(o.C, products))
+	}
+	return fmt.Sprintf("%d products, maximum difference %.1e of the largest value (tolerance %.0e)", 2*len(instructionLengths), off.off, instructionTolerance), off.within(instructionTolerance)
+}
+
 // numbers draws arrays of n random elements: three from -1 to 1 and two from 0.5 to 1.5.
 type numbers struct {
 	*rand.Rand

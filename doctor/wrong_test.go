@@ -64,6 +64,36 @@ func TestInstructionsDetectWrongLoop(t *testing.T) {
 	}
 }
 
+// wrongPairs has a defect in one of its products.
+type wrongPairs struct {
+	vector.EmulatedPairs
+	wrong string
+}
+
+func (e wrongPairs) Rows(r *vector.Rows[float32]) {
+	if e.EmulatedPairs.Rows(r); e.wrong == "Rows" && r.Length == 31 {
+		r.C[0] *= 1.001
+	}
+}
+
+func (e wrongPairs) Outer(o *vector.Outer[float32]) {
+	if e.EmulatedPairs.Outer(o); e.wrong == "Outer" {
+		o.C[0] = float32(math.NaN())
+	}
+}
+
+func TestPairsDetectWrongProduct(t *testing.T) {
+	emulated := vector.EmulatedPairs{Engine: vector.For[float32]()}
+	if found, err := pairs(wrongPairs{EmulatedPairs: emulated}); err != nil {
+		t.Errorf("nothing wrong: found %s, %v", found, err)
+	}
+	for wrong, want := range map[string]string{"Rows": "Rows of 31 pairs", "Outer": "Outer of 1 pairs"} {
+		if _, err := pairs(wrongPairs{emulated, wrong}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("a wrong %s: found %v, expected %q", wrong, err, want)
+		}
+	}
+}
+
 // scaled multiplies by a factor, and its gradient by another.
 type scaled[T graph.Float] struct{ factor, slope T }
 

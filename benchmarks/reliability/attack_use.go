@@ -248,7 +248,7 @@ func (m material) attackEnvironment(ctx context.Context) (count int, err error) 
 	if err != nil {
 		return 0, err
 	}
-	for _, variable := range []string{"LIKENESS_INSTRUCTIONS", "LIKENESS_WINOGRAD", "LIKENESS_FOURIER"} {
+	for _, variable := range []string{"LIKENESS_INSTRUCTIONS", "LIKENESS_WINOGRAD", "LIKENESS_FOURIER", "LIKENESS_PAIRS"} {
 		for _, value := range []string{"bogus", "AVX2 ", "1", "OFF!"} {
 			found, err := m.askBy(ctx, func(c *exec.Cmd) { c.Env = append(os.Environ(), variable+"="+value) }, "compare", drawing, drawing, "--model", "omniglot")
 			if err == nil {

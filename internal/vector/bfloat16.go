@@ -17,8 +17,9 @@ import (
 // rest, with sums, Initial and C in float32, is as in Engine.
 //
 // The second product is added before the first, each with one rounding to nearest even, and
-// numbers and sums below 2⁻¹²⁶ are zero: so the instruction VDPBF16PS computes (Intel's manual, volume 2),
-// and EmulatedPairs gives the same bits as Intel's processors.
+// numbers and sums below 2⁻¹²⁶ are zero: so Intel's manual (volume 2) defines the instruction
+// VDPBF16PS, and EmulatedPairs gives the same bits as Intel's processors. Those of other
+// manufacturers may round in another way.
 type PairEngine interface {
 	Engine[float32]
 	// PairNeighbors writes to y the pairs of x[2i] and x[2i+1], rounded to bfloat16; if their number is odd,

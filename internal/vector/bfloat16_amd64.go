@@ -14,14 +14,17 @@ type pairSet struct{ *Set }
 //
 // That is a property of the processor and not measured when a program starts, so that results do
 // not change from one start to the next: AMD's processors from Zen 4 on multiply twice as many numbers per
-// second in this way (AMD, Software Optimization Guide for Zen 4, document 57647), and on those of Intel that were
-// measured, half as many.
+// second in this way (AMD, Software Optimization Guide for the Zen 4 Microarchitecture), and those of
+// Intel that were measured half as many.
 func Pairs() (engine PairEngine, faster bool) {
 	if For[float32]() != Engine[float32](avx512) || !cpu.X86.HasAVX512BF16 {
 		return nil, false
 	}
 	return pairSet{avx512}, vendor() == "AuthenticAMD"
 }
+
+// roundsAsEmulated reports whether products of pairs have the bits of EmulatedPairs.
+func roundsAsEmulated() bool { return vendor() == "GenuineIntel" }
 
 // vendor returns the manufacturer of the processor.
 func vendor() string {

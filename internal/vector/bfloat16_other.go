@@ -5,6 +5,9 @@ package vector
 // Pairs returns nil: there are no products of pairs for this architecture.
 func Pairs() (engine PairEngine, faster bool) { return nil, false }
 
+// roundsAsEmulated reports whether products of pairs have the bits of EmulatedPairs.
+func roundsAsEmulated() bool { return true }
+
 // ByteMultiplyAdds returns 0: it is not implemented for this architecture.
 func ByteMultiplyAdds(int) int { return 0 }
 

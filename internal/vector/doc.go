@@ -14,6 +14,9 @@
 // InnerProducts, for distances, adds products of float32 in float64, where they are exact, in the
 // order of the features: every engine gives the same bits.
 //
+// A PairEngine multiplies pairs of bfloat16 numbers in the place of float32 numbers, twice as many
+// at a time; Pairs says whether that is faster on this processor.
+//
 // Depthwise, the sum of a few taps for each channel of a depthwise convolution, keeps the sums
 // of neighboring pixels in registers, because it is limited by loads.
 //
