@@ -285,7 +285,7 @@ func TestPanicsAreErrors(t *testing.T) {
 		{func(t *trainer.Trainer) { t.Loss = panicking{check: true} }, "field Loss: the method Check of trainer_test.panicking panics: broken", 0},
 		{func(t *trainer.Trainer) {
 			t.Loss, t.Checkpoint = panicking{Contrastive: objectives.Contrastive{Margin: 1}, name: true}, "unused"
-		}, "panic: broken (trainer_test.go:242)", 0},
+		}, "panic: broken (trainer_test.go:243)", 0},
 		{func(t *trainer.Trainer) {
 			t.Checkpoint, t.Validate = "unused", trainer.ValidationFunc("", func(*likeness.Model) (float64, error) { return 0, nil })
 		}, "field Validate: its Identity is empty, so a checkpoint could not tell it from others", 0},

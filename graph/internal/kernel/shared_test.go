@@ -21,14 +21,26 @@ func numbers(n int, name string) []float32 {
 // weights: with Winograd's algorithm and without, with a gradient of the input that is a convolution or scattered products, with
 // a convolution that is computed again, and with those that pack by themselves.
 func TestSharedWeights(t *testing.T) {
-	for name, s := range map[string]BlockShape{
+	sharedWeights(t, map[string]BlockShape{
 		"winograd":  {Conv: ConvShape{Batch: 4, Height: 12, Width: 12, Channels: 32, Filters: 48, KernelHeight: 3, KernelWidth: 3, Stride: 1, Padding: Around(1), Part: true}, Norm: BatchStatistics, Epsilon: 1e-5, Activation: ReLU},
 		"padded":    {Conv: ConvShape{Batch: 8, Height: 14, Width: 14, Channels: 32, Filters: 32, KernelHeight: 5, KernelWidth: 5, Stride: 1, Padding: Around(2)}, Activation: ReLU, PoolSize: 2, PoolStride: 2},
 		"scattered": {Conv: ConvShape{Batch: 2, Height: 9, Width: 9, Channels: 20, Filters: 24, KernelHeight: 3, KernelWidth: 3, Stride: 2, Padding: Around(1)}, Norm: BatchStatistics, Epsilon: 1e-5},
 		"again":     {Conv: ConvShape{Batch: 2, Height: 9, Width: 9, Channels: 3, Filters: 24, KernelHeight: 3, KernelWidth: 3, Stride: 1, Padding: Around(1)}, Norm: BatchStatistics, Epsilon: 1e-5, Activation: SiLU},
 		"depthwise": {Conv: ConvShape{Batch: 2, Height: 9, Width: 9, Channels: 16, Filters: 16, KernelHeight: 3, KernelWidth: 3, Stride: 1, Padding: Around(1), Groups: 16}},
 		"groups":    {Conv: ConvShape{Batch: 2, Height: 9, Width: 9, Channels: 16, Filters: 16, KernelHeight: 3, KernelWidth: 3, Stride: 1, Padding: Around(1), Groups: 2}},
-	} {
+	})
+	eachArithmetic(t, func(t *testing.T) {
+		sharedWeights(t, map[string]BlockShape{
+			"flipped":   {Conv: ConvShape{Batch: 2, Height: 9, Width: 9, Channels: 21, Filters: 35, KernelHeight: 3, KernelWidth: 3, Stride: 1, Padding: Around(1), BFloat16: true}, Norm: BatchStatistics, Epsilon: 1e-5},
+			"scattered": {Conv: ConvShape{Batch: 2, Height: 9, Width: 9, Channels: 20, Filters: 24, KernelHeight: 3, KernelWidth: 3, Stride: 2, Padding: Around(1), BFloat16: true}, Activation: ReLU},
+		})
+	})
+}
+
+// sharedWeights compares two blocks of each shape with one that has weights of its own.
+func sharedWeights(t *testing.T, shapes map[string]BlockShape) {
+	t.Helper()
+	for name, s := range shapes {
 		var shared SharedWeights[float32]
 		blocks := []*Block[float32]{NewBlock[float32](s), NewBlock[float32](s)}
 		for _, k := range blocks {
