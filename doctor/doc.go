@@ -3,8 +3,8 @@
 // ran.
 //
 // [Run] performs the checks, which take a few seconds, and reports a [Finding] for each:
-// the vector instructions of this processor against portable code, layers in float32
-// against float64, gradients against finite differences, one random seed on different
+// the vector instructions of this processor against portable code, its products of bfloat16
+// numbers if it has them, layers in float32 against float64, gradients against finite differences, one random seed on different
 // numbers of threads, the published error of the modified Hausdorff distance if Omniglot's
 // files are given, the embedded models, and any model files.
 package doctor
