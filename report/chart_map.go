@@ -14,16 +14,13 @@ import (
 
 	"github.com/likeness-go/likeness/datasets"
 	"github.com/likeness-go/likeness/evaluate"
-	internalplot "github.com/likeness-go/likeness/internal/plot"
+	"github.com/likeness-go/likeness/internal/plot"
 	"github.com/likeness-go/likeness/internal/random"
 	"github.com/likeness-go/likeness/internal/tsne"
 	"github.com/pkg/errors"
 	xdraw "golang.org/x/image/draw"
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/stat"
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
 )
 
 // mappable reports whether there are enough images for a map.
@@ -36,12 +33,14 @@ func principalMap(s *MapEvidence, seed uint64) (chart, error) {
 	if err != nil {
 		return c, err
 	}
-	p := newPlot("Principal components (PCA)",
-		fmt.Sprintf("first component, %.0f %% of the variance", 100*shares[0]),
-		fmt.Sprintf("second component, %.0f %%", 100*shares[1]))
+	p := &plot.Chart{
+		Title: "Principal components (PCA)",
+		X:     fmt.Sprintf("first component, %.0f %% of the variance", 100*shares[0]),
+		Y:     fmt.Sprintf("second component, %.0f %%", 100*shares[1]),
+	}
 	colors, entries := classColors(s.Images)
 	width := drawMap(&c, p, positions, s, colors, entries, seed)
-	p.X.Label.Text += ", width " + distance(width) // because the map of a collapsed embedding is scaled to the frame, too
+	p.X += ", width " + distance(width) // because the map of a collapsed embedding is scaled to the frame, too
 	return c, nil
 }
 
@@ -53,9 +52,9 @@ func tsneMaps(s *MapEvidence, seed uint64) ([]chart, error) {
 		return nil, errors.Wrap(err, "map-tsne")
 	}
 	// The axes have no meaning, but with a label below all maps have the same size.
-	draw := func(name, title, heading string, colors []color.RGBA, entries []entry) chart {
+	draw := func(name, title, heading string, colors []color.RGBA, entries []plot.Entry) chart {
 		c := chart{name: name, title: fmt.Sprintf(title, s.Images.Len())}
-		drawMap(&c, newPlot(heading, "neither axis has a unit", " "), positions, s, colors, entries, seed)
+		drawMap(&c, &plot.Chart{Title: heading, X: "neither axis has a unit", Y: " "}, positions, s, colors, entries, seed)
 		return c
 	}
 	colors, entries := classColors(s.Images)
@@ -83,7 +82,7 @@ var purityLevels = []struct {
 
 // purityColors returns for each image the color of the purity of its cluster, the proportion of the
 // most frequent class, and the legend.
-func purityColors(s *MapEvidence) (colors []color.RGBA, legend []entry) {
+func purityColors(s *MapEvidence) (colors []color.RGBA, legend []plot.Entry) {
 	sizes, pure := make([]float64, s.Clustering.Clusters), make([]float64, s.Clustering.Clusters)
 	for i, cluster := range s.Clustering.Assignments {
 		sizes[cluster]++
@@ -100,7 +99,7 @@ func purityColors(s *MapEvidence) (colors []color.RGBA, legend []entry) {
 	}
 	for i, level := range purityLevels {
 		if used[i] {
-			legend = append(legend, entry{name: level.name, fill: level.color})
+			legend = append(legend, plot.Entry{Name: level.name, Fill: level.color, Opacity: 1})
 		}
 	}
 	return colors, legend
@@ -108,10 +107,10 @@ func purityColors(s *MapEvidence) (colors []color.RGBA, legend []entry) {
 
 // drawMap sets the chart to the plot with the images at their positions and in their colors, with the
 // same scale on both axes, and returns the width of the region that they cover.
-func drawMap(c *chart, p *plot.Plot, positions [][2]float64, s *MapEvidence, colors []color.RGBA, entries []entry, seed uint64) (width float64) {
+func drawMap(c *chart, p *plot.Chart, positions [][2]float64, s *MapEvidence, colors []color.RGBA, entries []plot.Entry, seed uint64) (width float64) {
 	m := &imageMap{positions: positions, tiles: tiles(s.Images, colors), order: random.New(seed, "map").Perm(len(positions))}
 	// Many images should cover about half of the map, and few should not be huge.
-	m.side = vg.Length(min(30, max(13, 0.75*float64(chartWidth)/math.Sqrt(float64(len(positions))))))
+	m.side = min(30, max(13, 0.75*chartWidth/math.Sqrt(float64(len(positions)))))
 	low, high := [2]float64{math.Inf(1), math.Inf(1)}, [2]float64{math.Inf(-1), math.Inf(-1)}
 	for _, position := range positions {
 		for axis, at := range position {
@@ -123,17 +122,17 @@ func drawMap(c *chart, p *plot.Plot, positions [][2]float64, s *MapEvidence, col
 	if radius == 0 {
 		radius = 1 // all at the same position
 	}
-	radius *= 1 + float64(m.side/(chartWidth-2*m.side)) // so that no image crosses the frame
-	p.X.Min, p.X.Max = (low[0]+high[0])/2-radius, (low[0]+high[0])/2+radius
-	p.Y.Min, p.Y.Max = (low[1]+high[1])/2-radius, (low[1]+high[1])/2+radius
-	p.X.Tick.Marker, p.Y.Tick.Marker = plot.ConstantTicks(nil), plot.ConstantTicks(nil)
-	p.X.Padding, p.Y.Padding = 0, 0
-	p.X.Width, p.Y.Width = 0, 0
+	radius *= 1 + m.side/(chartWidth-2*m.side) // so that no image crosses the frame
 	p.Add(m)
-	below := legend{columns: 2, entries: entries}
-	titleHeight := p.Title.TextStyle.Rectangle(p.Title.Text).Size().Y + p.Title.Padding
-	c.height = chartWidth + titleHeight + below.height()
-	c.draw = func(canvas draw.Canvas) { p.Draw(draw.Crop(below.below(canvas), 2, -2, 2, -2)) }
+	p.Low = plot.Point{X: (low[0]+high[0])/2 - radius, Y: (low[1]+high[1])/2 - radius}
+	p.High = plot.Point{X: (low[0]+high[0])/2 + radius, Y: (low[1]+high[1])/2 + radius}
+	below := plot.Legend{Columns: 2, Entries: entries}
+	left, around := p.Frame()
+	const margin = 2.
+	c.height = chartWidth - left + around + below.Height() // so that the plane is a square
+	c.draw = func(canvas plot.Canvas, b plot.Box) {
+		p.Draw(canvas, below.Below(canvas, b).Inset(margin, margin, margin, margin))
+	}
 	return width
 }
 
@@ -141,22 +140,23 @@ func drawMap(c *chart, p *plot.Plot, positions [][2]float64, s *MapEvidence, col
 type imageMap struct {
 	positions [][2]float64
 	tiles     []image.Image
-	order     []int     // order of drawing, random so that no class covers the others
-	side      vg.Length // longer side of a tile
+	order     []int   // order of drawing, random so that no class covers the others
+	side      float64 // longer side of a tile, in points
 }
 
-// Plot implements plot.Plotter.
-func (m *imageMap) Plot(c draw.Canvas, p *plot.Plot) {
-	c.StrokeLines(draw.LineStyle{Color: color.Gray{Y: 190}, Width: 1}, []vg.Point{
-		c.Min, {X: c.Max.X, Y: c.Min.Y}, c.Max, {X: c.Min.X, Y: c.Max.Y}, c.Min,
-	})
-	x, y := p.Transforms(&c)
+// Points implements plot.Series: the ranges of the axes are set.
+func (m *imageMap) Points() []plot.Point { return nil }
+
+// Draw implements plot.Series.
+func (m *imageMap) Draw(c plot.Canvas, b plot.Box, at func(plot.Point) plot.Point) {
+	c.Line([]plot.Point{{X: b.Left, Y: b.Top}, {X: b.Right, Y: b.Top}, {X: b.Right, Y: b.Bottom}, {X: b.Left, Y: b.Bottom}, {X: b.Left, Y: b.Top}},
+		plot.Stroke{Color: color.RGBA{190, 190, 190, 255}, Width: 1})
 	for _, i := range m.order {
 		size := m.tiles[i].Bounds().Size()
-		longer := vg.Length(max(size.X, size.Y))
-		half := vg.Point{X: m.side * vg.Length(size.X) / longer / 2, Y: m.side * vg.Length(size.Y) / longer / 2}
-		middle := vg.Point{X: x(m.positions[i][0]), Y: y(m.positions[i][1])}
-		c.DrawImage(vg.Rectangle{Min: middle.Sub(half), Max: middle.Add(half)}, m.tiles[i])
+		longer := float64(max(size.X, size.Y))
+		width, height := m.side*float64(size.X)/longer/2, m.side*float64(size.Y)/longer/2
+		middle := at(plot.Point{X: m.positions[i][0], Y: m.positions[i][1]})
+		c.Image(plot.Box{Left: middle.X - width, Top: middle.Y - height, Right: middle.X + width, Bottom: middle.Y + height}, m.tiles[i])
 	}
 }
 
@@ -340,7 +340,7 @@ var (
 // classColors returns the color of each image and the legend. The ten classes with
 // the most images have their own colors, in the order of the classes; the others
 // share one. Without labels all images have one color and the legend is empty.
-func classColors(d *datasets.Dataset) (colors []color.RGBA, legend []entry) {
+func classColors(d *datasets.Dataset) (colors []color.RGBA, legend []plot.Entry) {
 	colors = make([]color.RGBA, d.Len())
 	if d.Labels == nil {
 		for i := range colors {
@@ -356,17 +356,17 @@ func classColors(d *datasets.Dataset) (colors []color.RGBA, legend []entry) {
 		}
 	}
 	slices.SortStableFunc(colored, func(a, b int) int { return cmp.Compare(len(classes[b]), len(classes[a])) })
-	rest := colored[min(len(colored), len(internalplot.Colors)):]
+	rest := colored[min(len(colored), len(plot.Colors)):]
 	colored = colored[:len(colored)-len(rest)]
 	slices.Sort(colored)
 	for i, class := range colored {
-		legend = append(legend, entry{name: d.Classes[class], fill: internalplot.Colors[i]})
+		legend = append(legend, plot.Entry{Name: d.Classes[class], Fill: plot.Colors[i], Opacity: 1})
 		for _, embedding := range classes[class] {
-			colors[embedding] = internalplot.Colors[i]
+			colors[embedding] = plot.Colors[i]
 		}
 	}
 	if len(rest) > 0 {
-		legend = append(legend, entry{name: "others", fill: others})
+		legend = append(legend, plot.Entry{Name: "others", Fill: others, Opacity: 1})
 	}
 	for _, class := range rest {
 		for _, embedding := range classes[class] {

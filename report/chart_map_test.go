@@ -239,7 +239,7 @@ func TestClassColors(t *testing.T) {
 	colors, meaning := classColors(d)
 	var names []string
 	for _, entry := range meaning {
-		names = append(names, entry.name)
+		names = append(names, entry.Name)
 	}
 	if diff := cmp.Diff([]string{"0", "2", "3", "4", "6", "7", "8", "9", "10", "11", "others"}, names); diff != "" {
 		t.Errorf("legend (-want +found):\n%s", diff)
@@ -266,7 +266,7 @@ func TestPurityColors(t *testing.T) {
 	colors, meaning := purityColors(s)
 	var names []string
 	for _, entry := range meaning {
-		names = append(names, entry.name)
+		names = append(names, entry.Name)
 	}
 	if diff := cmp.Diff([]string{"purity 100 %", "60 to 80 %", "below 40 %"}, names); diff != "" {
 		t.Errorf("legend (-want +found):\n%s", diff)

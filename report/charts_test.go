@@ -1,11 +1,7 @@
 package report
 
 import (
-	"bytes"
-	"image"
-	"image/png"
 	"math"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,49 +10,6 @@ import (
 	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/internal/random"
 )
-
-func TestRoundTicks(t *testing.T) {
-	for _, test := range []struct {
-		ticks     roundTicks
-		low, high float64
-		want      []string
-	}{
-		{roundTicks{about: 5}, 0, 100, []string{"0", "20", "40", "60", "80", "100"}},
-		{roundTicks{about: 4}, -0.02, 0.41, []string{"0", "0.2", "0.4"}},
-		{roundTicks{about: 4}, 0.81, 0.92, []string{"0.85", "0.90"}},
-		{roundTicks{about: 4}, -1e-10, 9e-10, []string{"0", "5e-10"}},
-		{roundTicks{about: 4}, 0, 3e-3, []string{"0", "0.001", "0.002", "0.003"}},
-		{roundTicks{about: 2}, 0, 400_000, []string{"0", "2e+05", "4e+05"}},
-		{roundTicks{about: 8, whole: true}, 0.8, 2.2, []string{"1", "2"}},
-		{roundTicks{about: 8, whole: true}, 0.8, 7.2, []string{"1", "2", "3", "4", "5", "6", "7"}},
-		{roundTicks{about: 8, whole: true}, 0.8, 100.2, []string{"20", "40", "60", "80", "100"}},
-	} {
-		var found []string
-		for _, tick := range test.ticks.Ticks(test.low, test.high) {
-			found = append(found, tick.Label)
-			if tick.Value < test.low || tick.Value > test.high {
-				t.Errorf("%v to %v: there is a tick at %v", test.low, test.high, tick.Value)
-			}
-		}
-		if diff := cmp.Diff(test.want, found); diff != "" {
-			t.Errorf("%v to %v (-want +found):\n%s", test.low, test.high, diff)
-		}
-	}
-}
-
-// A long name is shortened with an ellipsis, and control characters become spaces.
-func TestFit(t *testing.T) {
-	style := legendStyle()
-	for name, whole := range map[string]bool{"short": true, strings.Repeat("long ", 50): false, "猫": true, strings.Repeat("猫", 100): false, "": true} {
-		found := fit(name, style, 150)
-		if (found == name) != whole || strings.HasSuffix(found, "…") == whole || style.Width(found) > 150 {
-			t.Errorf("%q became %q, %v wide", name, found, style.Width(found))
-		}
-	}
-	if found := fit("a\nb\tc\x00", style, 150); found != "a b c " {
-		t.Errorf("control characters became %q", found)
-	}
-}
 
 // verified returns same-class pairs at distances 0, 1, 2 and different-class pairs at 2, 3, 10.
 func verified(threshold float64) *VerificationEvidence {
@@ -129,29 +82,6 @@ func TestThinned(t *testing.T) {
 		}
 		if math.Abs(points[next].X-x) > 0.2 || math.Abs(points[next].Y-y) > 0.2 {
 			t.Fatalf("the point %v, %v is far from %v", x, y, points[next])
-		}
-	}
-}
-
-// A decoder reads the pixels that were encoded, of images whose width and height differ.
-func TestEncodePNG(t *testing.T) {
-	for _, size := range []image.Point{{1, 1}, {7, 3}, {2, 50}} {
-		img, chance := image.NewRGBA(image.Rectangle{Max: size}), random.New(1, "png", size.X)
-		for i := range img.Pix {
-			if img.Pix[i] = uint8(chance.IntN(256)); i%4 == 3 {
-				img.Pix[i] = 255
-			}
-		}
-		var file bytes.Buffer
-		if err := encodePNG(&file, img); err != nil {
-			t.Fatal(err)
-		}
-		found, err := png.Decode(&file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(img, found); diff != "" {
-			t.Errorf("%v (-encoded +decoded):\n%s", size, diff)
 		}
 	}
 }

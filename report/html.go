@@ -57,9 +57,7 @@ func (r Page) write(folder string) (err error) {
 	drawn := make([]template.HTML, len(charts))
 	err = parallel.Each(context.Background(), 0, len(charts), func(i int) (err error) {
 		defer recoverDrawing(&err)
-		if drawn[i], err = charts[i].svg(); err != nil {
-			return err
-		}
+		drawn[i] = charts[i].svg()
 		return atomicfile.WriteFile(filepath.Join(folder, "plots", charts[i].name+".png"), charts[i].png)
 	})
 	if err != nil {
@@ -72,8 +70,7 @@ func (r Page) write(folder string) (err error) {
 	return atomicfile.WriteFile(filepath.Join(folder, PageFile), func(w io.Writer) error { return v.render(w) })
 }
 
-// recoverDrawing makes an error of a panic, with which the plotting library reports
-// errors.
+// recoverDrawing makes an error of a panic.
 func recoverDrawing(err *error) {
 	if cause := recover(); cause != nil {
 		*err = errors.Errorf("draw the charts: %v", cause)
@@ -81,31 +78,27 @@ func recoverDrawing(err *error) {
 }
 
 // charts returns the charts for which the run has data.
-func (r Page) charts() (charts []chart, err error) {
-	add := func(c chart, failure error) {
-		charts = append(charts, c)
-		if err == nil {
-			err = errors.Wrap(failure, c.name)
-		}
-	}
+func (r Page) charts() (charts []chart, _ error) {
 	if len(r.Epochs) > 0 {
-		add(learningCurves(r.Epochs))
+		charts = append(charts, learningCurves(r.Epochs))
 	}
 	if e := r.Evidence; e != nil {
 		if e.Verification != nil {
-			add(roc(e.Verification))
-			add(distances(e.Verification))
+			charts = append(charts, roc(e.Verification), distances(e.Verification))
 		}
 		if mappable(e.Map) {
-			add(principalMap(e.Map, r.Report.Seed))
-			maps, failure := tsneMaps(e.Map, r.Report.Seed)
-			if err == nil {
-				err = failure
+			components, err := principalMap(e.Map, r.Report.Seed)
+			if err != nil {
+				return charts, errors.Wrap(err, components.name)
 			}
-			charts = append(charts, maps...)
+			maps, err := tsneMaps(e.Map, r.Report.Seed)
+			if err != nil {
+				return charts, err
+			}
+			charts = append(append(charts, components), maps...)
 		}
 	}
-	return charts, err
+	return charts, nil
 }
 
 //go:embed page.html
