@@ -56,10 +56,11 @@ func place(patterns []string, pkg string) int {
 }
 
 // moduleImports are the packages of this module with those of it that they import,
-// both by their folders ("." is the root). Imports of tests are left out.
-func moduleImports(t *testing.T) map[string][]string {
+// both by their folders ("." is the root), and others the packages of other modules that they
+// import. Imports of tests are left out.
+func moduleImports(t *testing.T) (imports, others map[string][]string) {
 	t.Helper()
-	imports := map[string][]string{}
+	imports, others = map[string][]string{}, map[string][]string{}
 	err := filepath.WalkDir(".", func(file string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -91,6 +92,8 @@ func moduleImports(t *testing.T) map[string][]string {
 				imports[pkg] = append(imports[pkg], ".")
 			} else if folder, ok := strings.CutPrefix(imported, modulePath+"/"); ok {
 				imports[pkg] = append(imports[pkg], folder)
+			} else {
+				others[pkg] = append(others[pkg], imported)
 			}
 		}
 		return nil
@@ -98,7 +101,33 @@ func moduleImports(t *testing.T) map[string][]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return imports
+	return imports, others
+}
+
+// What the tool links decides its size and the time of its start. Plotting libraries link fonts and
+// writers of other formats, more than five megabytes: only benchmarks use them.
+func TestToolStaysSmall(t *testing.T) {
+	imports, others := moduleImports(t)
+	linked := []string{"cmd/likeness"}
+	for i := 0; i < len(linked); i++ {
+		for _, pkg := range imports[linked[i]] {
+			if !slices.Contains(linked, pkg) {
+				linked = append(linked, pkg)
+			}
+		}
+	}
+	if len(linked) < 30 {
+		t.Fatalf("found %d packages of this module in the tool, expected at least 30", len(linked))
+	}
+	for _, pkg := range linked {
+		for _, imported := range others[pkg] {
+			for _, large := range []string{"gonum.org/v1/plot", "git.sr.ht/~sbinet/gg", "github.com/google/go-cmp", "codeberg.org/go-fonts"} {
+				if imported == large || strings.HasPrefix(imported, large+"/") {
+					t.Errorf("%s imports %s, which makes the tool larger: use internal/plot, or import it in benchmarks or tests", pkg, imported)
+				}
+			}
+		}
+	}
 }
 
 // A package imports only packages of lower layers and, of its own layer, those
@@ -106,7 +135,8 @@ func moduleImports(t *testing.T) map[string][]string {
 func TestLayers(t *testing.T) {
 	patterns, numbers := layers(t)
 	edges := 0
-	for pkg, imported := range moduleImports(t) {
+	imports, _ := moduleImports(t)
+	for pkg, imported := range imports {
 		from := place(patterns, pkg)
 		if from < 0 {
 			t.Errorf("package %s is not in the table of layers in ARCHITECTURE.md: add it to its layer", pkg)
@@ -127,7 +157,8 @@ func TestLayers(t *testing.T) {
 // Packages under internal/ are leaves: they import nothing of this module but
 // other packages under internal/.
 func TestInternalPackagesAreLeaves(t *testing.T) {
-	for pkg, imported := range moduleImports(t) {
+	imports, _ := moduleImports(t)
+	for pkg, imported := range imports {
 		if !strings.HasPrefix(pkg, "internal/") {
 			continue
 		}
@@ -142,7 +173,7 @@ func TestInternalPackagesAreLeaves(t *testing.T) {
 // The table names no package that does not exist.
 func TestLayersExist(t *testing.T) {
 	patterns, _ := layers(t)
-	imports := moduleImports(t)
+	imports, _ := moduleImports(t)
 	for i, pattern := range patterns {
 		if slices.Contains(patterns[:i], pattern) {
 			t.Errorf("the table of layers names %s twice", pattern)

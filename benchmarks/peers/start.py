@@ -15,7 +15,7 @@ def pixels(path):
     shorter = min(image.size)
     image = image.resize((image.width * 256 // shorter, image.height * 256 // shorter), Image.BOX)
     left, top = (image.width - 224) // 2, (image.height - 224) // 2
-    return numpy.asarray(image.crop((left, top, left + 224, top + 224)), dtype=numpy.float32) / 255
+    return numpy.asarray(image.crop((left, top, left + 224, top + 224)), dtype=numpy.float32)
 
 
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])

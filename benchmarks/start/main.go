@@ -161,7 +161,7 @@ func (s setting) sizes(b *strings.Builder, tool string) error {
 		patterns []string
 	}{
 		{"bundled model photo", []string{"zoo/photo.safetensors"}},
-		{"bundled models of characters and digits", []string{"zoo/[!p]*.safetensors"}},
+		{"bundled models of characters and digits", []string{"zoo/[^p]*.safetensors"}},
 		{"Omniglot", []string{"datasets/omniglot/*.zip"}},
 	} {
 		size, err := megabytes(part.patterns...)
@@ -204,7 +204,7 @@ func (s setting) starts(b *strings.Builder, tool string) error {
 	}
 	if s.python != "" {
 		network := filepath.Join(s.cache, "photo.onnx")
-		if output, err := exec.Command(tool, "export", "--model", "photo", "--out", network).CombinedOutput(); err != nil {
+		if output, err := exec.Command(tool, "export", "--model", "photo", "--onnx", network).CombinedOutput(); err != nil {
 			return errors.Errorf("export: %v: %s", err, output)
 		}
 		processes = append(processes, process{"Python with ONNX Runtime, the same network", []string{network}, []string{s.python, s.script, network, s.a, s.b}})
