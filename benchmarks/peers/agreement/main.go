@@ -35,8 +35,8 @@ inputs for each case. This happened in %d cases%s.
 
 `
 
-// draws is the maximum number of random inputs for each case. About half of those of the residual network
-// are at a kink, so that 4 were too few for hundreds of cases. New inputs avoid a kink, but
+// draws is the maximum number of random inputs for each case. A third of the cases of the residual network need
+// more than one, and one of them five. New inputs avoid a kink, but
 // not a mistake.
 const draws = 8
 
