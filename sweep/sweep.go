@@ -87,6 +87,15 @@ type Observer struct {
 	Training, Best *run.Observer
 }
 
+// ErrAllFailed is the error of a search of which no trial could be trained.
+var ErrAllFailed = errors.New("all trials failed")
+
+// allFailed is an ErrAllFailed with its reason.
+type allFailed struct{ error }
+
+func (a allFailed) Is(target error) bool { return target == ErrAllFailed }
+func (a allFailed) Unwrap() error        { return a.error }
+
 const (
 	defaultTrials = 20
 	defaultEta    = 3
@@ -99,7 +108,7 @@ const (
 // does. The run folder of the best trial equals that of run.Train with its settings, bit for bit,
 // but for the times. A search that did not end continues where it was; other settings in the same
 // folder are an error, and nothing is changed. A trial that fails counts as the worst. If all fail,
-// the error is that of the first one.
+// the error is that of the first one, an ErrAllFailed.
 func (s Search) Run(ctx context.Context, observer *Observer) (*Result, error) {
 	if observer == nil {
 		observer = &Observer{}
@@ -216,7 +225,7 @@ func (s Search) choose(ctx context.Context, observer *Observer) (result *Result,
 		if err := os.Remove(folder.State()); err != nil {
 			return nil, unlock, errors.Wrap(err, "--out")
 		}
-		return nil, unlock, errors.Errorf("none of the %d trials can be trained: %v: %s", len(all), refusal, refusal.Failed)
+		return nil, unlock, allFailed{errors.Errorf("none of the %d trials can be trained: %v: %s", len(all), refusal, refusal.Failed)}
 	}
 	rank(all)
 	result = &Result{Folder: folder, Rungs: state.Rungs, Measure: state.Measure}
@@ -227,7 +236,7 @@ func (s Search) choose(ctx context.Context, observer *Observer) (result *Result,
 		return nil, unlock, err
 	}
 	if result.Best = result.Trials[0]; result.Best.Failed != "" {
-		return nil, unlock, errors.Errorf("all %d trials failed, %s lists them; %v: %s", len(trials), folder.Table(), trials[0], trials[0].Failed)
+		return nil, unlock, allFailed{errors.Errorf("all %d trials failed, %s lists them; %v: %s", len(trials), folder.Table(), trials[0], trials[0].Failed)}
 	}
 	result.Settings = result.Best.settings
 	state.Best = result.Best.Number

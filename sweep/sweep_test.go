@@ -23,6 +23,7 @@ import (
 	"github.com/likeness-go/likeness/run"
 	"github.com/likeness-go/likeness/sweep"
 	"github.com/likeness-go/likeness/trainer"
+	"github.com/pkg/errors"
 )
 
 func TestMain(m *testing.M) { testutil.CheckGoroutines(m) }
@@ -275,7 +276,7 @@ func TestFailedTrials(t *testing.T) {
 
 	s = small(t, "all", "learning-rate=1e37,1e38")
 	s.Trials, s.Settings.Solver = 2, "sgd"
-	if _, err := s.Run(context.Background(), nil); err == nil || !strings.Contains(err.Error(), "all 2 trials failed") || !strings.Contains(err.Error(), "learning-rate=1e3") {
+	if _, err := s.Run(context.Background(), nil); !errors.Is(err, sweep.ErrAllFailed) || !strings.Contains(err.Error(), "all 2 trials failed") || !strings.Contains(err.Error(), "learning-rate=1e3") {
 		t.Errorf("found %v", err)
 	}
 	if table := testutil.Read(t, "all", "trials.csv"); strings.Count(table, "\n") < 3 {

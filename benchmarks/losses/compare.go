@@ -247,7 +247,8 @@ func (c *comparison) measureSearched(ctx context.Context, t *task) error {
 			continue
 		}
 		found, seconds, err := c.search(ctx, t, loss)
-		if err != nil {
+		failed := errors.Is(err, sweep.ErrAllFailed)
+		if err != nil && !failed {
 			return errors.WithMessage(err, loss)
 		}
 		for r.Seed = 1; r.Seed <= uint64(c.seeds); r.Seed++ {
@@ -255,6 +256,12 @@ func (c *comparison) measureSearched(ctx context.Context, t *task) error {
 				continue
 			}
 			r.Search = seconds
+			if failed {
+				if err := c.add(row{Set: r.Set, Method: r.Method, Variant: r.Variant, Seed: r.Seed, Trials: r.Trials, Steps: r.Steps, Failed: err.Error()}); err != nil {
+					return err
+				}
+				continue
+			}
 			if err := c.train(ctx, t, &r, found); err != nil {
 				return errors.WithMessage(err, loss)
 			}

@@ -35,9 +35,8 @@ inputs for each case. This happened in %d cases%s.
 
 `
 
-// draws is the maximum number of random inputs for each case. A third of the cases of the residual network need
-// more than one, and one of them five. New inputs avoid a kink, but
-// not a mistake.
+// draws is the maximum number of random inputs for each case. A third of the cases of the residual
+// network need more than one, and one of them five. New inputs avoid a kink, but not a mistake.
 const draws = 8
 
 func main() {
