@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/likeness-go/likeness/collective"
 	"github.com/likeness-go/likeness/internal/random"
@@ -110,6 +111,52 @@ func TestSumFloat64s(t *testing.T) {
 			}
 			return nil
 		})
+	}
+}
+
+// Over a network, calls give the same and take at least the time of their messages.
+func TestNetwork(t *testing.T) {
+	network := collective.Network{Latency: 2 * time.Millisecond, Rate: 1e6}
+	for _, ranks := range []int{2, 3, 4} {
+		for rank, err := range network.Local(ranks, func(c *collective.Communicator) error {
+			all, err := c.Gather("ranks", []float32{float32(c.Rank()), 1})
+			for i := 0; i < len(all); i += 2 {
+				if all[i] != float32(i/2) || all[i+1] != 1 {
+					return fmt.Errorf("gather: found %v", all)
+				}
+			}
+			if err != nil || len(all) != 2*ranks {
+				return fmt.Errorf("gather: found %v and %v", all, err)
+			}
+			values := make([]float32, 1000)
+			values[999] = 2
+			start := time.Now()
+			if err := c.Sum("values", values); err != nil || values[999] != float32(2*ranks) {
+				return fmt.Errorf("sum: found %v and %v", values[999], err)
+			}
+			levels := map[int]int{2: 1, 4: 2}[ranks]
+			bytes := 2 * 4000 * (ranks - 1) / ranks // and those of headers
+			if took, want := time.Since(start), time.Duration(3*levels)*network.Latency+time.Duration(bytes)*time.Microsecond; levels > 0 && took < want {
+				return fmt.Errorf("a sum took %v, expected at least %v", took, want)
+			}
+			data, err := c.FromRoot("text", func() ([]byte, error) { return []byte("text"), nil })
+			if err != nil || string(data) != "text" {
+				return fmt.Errorf("from root: found %q and %v", data, err)
+			}
+			return nil
+		}) {
+			if err != nil {
+				t.Errorf("rank %d of %d: %v", rank, ranks, err)
+			}
+		}
+	}
+	for _, wrong := range []collective.Network{{}, {Latency: -1, Rate: 1}, {Rate: math.NaN()}} {
+		if errs := wrong.Local(2, func(*collective.Communicator) error { return nil }); len(errs) != 1 || errs[0] == nil {
+			t.Errorf("%+v: found the errors %v, expected one", wrong, errs)
+		}
+		if _, err := wrong.Connect(); err == nil {
+			t.Errorf("%+v: found no error of Connect", wrong)
+		}
 	}
 }
 

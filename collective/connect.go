@@ -42,7 +42,9 @@ var ErrNoMPI = errors.New("this program is built without MPI, so that each proce
 // Connect connects this process to the others of its job. Without a launcher it returns nil, the
 // communicator of a job of one process. The error is ErrNoMPI if there are several processes and the program was
 // built without the tag mpi. End the communicator with Close.
-func Connect() (*Communicator, error) {
+func Connect() (*Communicator, error) { return connectOver(directly) }
+
+func connectOver(over func(transport) transport) (*Communicator, error) {
 	launched := Launcher()
 	if !Built {
 		if launched.Size > 1 {
@@ -62,7 +64,7 @@ func Connect() (*Communicator, error) {
 		_ = t.finalize()
 		return nil, errors.Errorf("MPI: found %d processes, but the launcher started %d: use mpirun of the MPI library that the program is built with", size, launched.Size)
 	}
-	return newCommunicator(t)
+	return newCommunicator(over(t))
 }
 
 type contextKey struct{}

@@ -14,6 +14,13 @@ import (
 // want to see what several processes do. It calls work once for each rank, closes the communicators
 // and returns the error of each rank. A panic of work is an error.
 func Local(ranks int, work func(*Communicator) error) []error {
+	return runLocal(ranks, directly, work)
+}
+
+// directly is the transport itself.
+func directly(t transport) transport { return t }
+
+func runLocal(ranks int, over func(transport) transport, work func(*Communicator) error) []error {
 	if ranks < 1 || work == nil {
 		return []error{errors.Errorf("local job: found %d ranks, expected at least 1 and a function", ranks)}
 	}
@@ -23,7 +30,7 @@ func Local(ranks int, work func(*Communicator) error) []error {
 	var all sync.WaitGroup
 	for rank := range ranks {
 		all.Go(func() {
-			c, err := newCommunicator(&local{h, rank})
+			c, err := newCommunicator(over(&local{h, rank}))
 			if err == nil {
 				err = guarded(c, work)
 				if closing := c.Close(err); err == nil {

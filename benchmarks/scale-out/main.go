@@ -49,6 +49,8 @@ var sections = []section{
 	{"speed-conv4", "Two ranks on two processors: Conv4", speed("conv4", 6)},
 	{"speed-resnet18", "Two ranks on two processors: ResNet-18", speed("resnet18", 1)},
 	{"network", "A network between the nodes", network},
+	{"relay-conv4", "Networks of a given latency and rate: Conv4", relay("conv4", 3)},
+	{"relay-resnet18", "Networks of a given latency and rate: ResNet-18", relay("resnet18", 1)},
 	{"peer", "PyTorch's DistributedDataParallel", peer},
 }
 
@@ -57,7 +59,7 @@ func main() {
 		exit(worker(os.Args[2:]))
 	}
 	o := &options{}
-	only := flag.String("only", "", "measure only the sections whose names match this `regexp`: equal, kills, speed-conv4, speed-resnet18, network, peer")
+	only := flag.String("only", "", "measure only the sections whose names match this `regexp`: equal, kills, speed-conv4, speed-resnet18, network, relay-conv4, relay-resnet18, peer")
 	flag.StringVar(&o.out, "out", "benchmarks/results", "`folder` to write scale-out-training.md, .json and .png to")
 	flag.StringVar(&o.data, "data", "", "`folder` of photographs by class, for the fine-tuning; synthetic pictures if it is empty")
 	flag.StringVar(&o.python, "python", "", "Python `interpreter` with torch, for the comparison with DistributedDataParallel")

@@ -78,6 +78,10 @@ type request struct {
 	Parts, Threads int
 	Seconds        float64
 	Bytes          int // of a sum; 0 measures steps
+	Sync           bool
+
+	Latency float64 // in seconds, of a network that keeps messages back
+	Rate    float64 // its bytes per second; 0 for none
 }
 
 // worker measures the seconds of a step, or of a sum of a number of bytes, and prints the smallest.
@@ -88,19 +92,26 @@ func worker(arguments []string) error {
 	}
 	graph.SetThreads(r.Threads)
 	runtime.GOMAXPROCS(max(2, r.Threads))
-	ranks, err := collective.Connect()
+	work := func(ranks *collective.Communicator) error {
+		measure := timeSums
+		if r.Workload != "" {
+			measure = timeSteps
+		}
+		least, err := measure(ranks, r)
+		if err == nil && ranks.Root() {
+			fmt.Println(least)
+		}
+		return err
+	}
+	connect := collective.Connect
+	if r.Rate > 0 {
+		connect = collective.Network{Latency: time.Duration(r.Latency * 1e9), Rate: r.Rate}.Connect
+	}
+	ranks, err := connect()
 	if err != nil {
 		return err
 	}
-	median, err := 0., error(nil)
-	if r.Workload != "" {
-		median, err = timeSteps(ranks, r)
-	} else {
-		median, err = timeSums(ranks, r)
-	}
-	if err == nil && ranks.Root() {
-		fmt.Println(median)
-	}
+	err = work(ranks)
 	if closing := ranks.Close(err); err == nil {
 		err = closing
 	}
@@ -113,6 +124,7 @@ func timeSteps(ranks *collective.Communicator, r request) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
+	training.SyncBatchNorm = r.Sync
 	training.Parts, training.Communicator = r.Parts, ranks
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
