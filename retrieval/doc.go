@@ -16,6 +16,8 @@
 // With a [cache.Cache] in the [Options], image files that were embedded before are neither
 // read nor embedded again.
 //
+// With Options.Communicator, the ranks of an MPI job divide the files, and the comparisons of Near.
+//
 // Search is exact and parallel, and its result does not depend on the number of threads.
 //
 // The distances of out-of-domain images are meaningless. [Traits] are measured properties

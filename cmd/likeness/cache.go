@@ -16,7 +16,7 @@ type cacheFlags struct {
 }
 
 // cacheHelp is the help of these commands about the cache.
-const cacheHelp = `Embeddings are kept in a cache, so that files that have not changed are neither read nor embedded again. They are recognized by path, size, modification time and inode, and otherwise by the checksum of their content. Models, versions of the program and instruction sets have entries of their own, and the results are the same, bit for bit, as without the cache. Its file has up to 1 GiB (--cache-size), of which half is for embeddings: 100,000 of 1,280 features. What was not used for the longest time goes first. If the file is locked by another process, damaged or not writable, the command warns and continues without it.`
+const cacheHelp = `Embeddings are kept in a cache, so that files that have not changed are neither read nor embedded again. They are recognized by path, size, modification time and inode, and otherwise by the checksum of their content. Models, versions of the program and instruction sets have entries of their own, and the results are the same, bit for bit, as without the cache. Its file has up to 1 GiB (--cache-size), of which half is for embeddings: 100,000 of 1,280 features. What was not used for the longest time goes first. Processes of one mpirun share the cache. If the file is locked by another process, damaged or not writable, the command warns and continues without it.`
 
 // open opens the cache of the console. It is nil with --no-cache, and also, with a warning, if
 // opening fails.

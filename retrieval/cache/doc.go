@@ -16,6 +16,8 @@
 // recorded is not recognized by its modification time, because a change within the
 // resolution of the clock would not be noticed ("racily clean" entries of Git).
 //
+// Processes that open a cache with Options.Shared use it at the same time.
+//
 // The traits of images (package retrieval) are kept in the same way.
 //
 // A [Computation] identifies everything else that determines the bits of an embedding: the
