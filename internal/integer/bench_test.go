@@ -15,6 +15,7 @@ type network struct {
 	size   int // of the largest tensor
 	steps  []step
 	macs   float64
+	last   *Conv
 	random *rand.Rand
 }
 
@@ -49,6 +50,10 @@ func (n *network) conv(filters, kernel, stride, padding, groups int, pool Pool, 
 	if err != nil {
 		panic(err)
 	}
+	if n.last != nil {
+		n.last.Then(c)
+	}
+	n.last = c
 	out := s.convolved()
 	macs := float64(out.Height * out.Width * filters * s.patch())
 	name := fmt.Sprintf("%d×%d/%d %v→%d", kernel, kernel, stride, n.shape, filters)

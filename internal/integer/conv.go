@@ -147,6 +147,7 @@ type Conv struct {
 	input      halo
 	depthwise  *depthwise // nil for others, which have columns
 	columns    []packed   // of each group
+	next       *Conv      // whose weights are loaded into the cache; may be nil
 	windows    []int32    // the offset, in an image with its border, of the window of each pixel
 	results    []int32    // the offset of each pixel of an image of the result
 }
@@ -204,6 +205,10 @@ func newConv(e vector.ByteEngine, s ConvShape, w Weights, q Requantize) (*Conv, 
 	}
 	return c, nil
 }
+
+// Then tells a convolution which one is computed after it, so that the weights of that are loaded into
+// the cache in time. It must be called before the first Forward, and changes no result.
+func (c *Conv) Then(next *Conv) { c.next = next }
 
 // Shape returns the shape.
 func (c *Conv) Shape() ConvShape { return c.shape }
@@ -365,7 +370,13 @@ func (c *Conv) rows(w *workspace, y, x, addend []uint8, u unit, rows span) {
 	for at := 0; at < len(windows); at += step {
 		last := min(at+step, len(windows))
 		r.XOffsets, r.YOffsets = windows[at:last], c.results[at:last]
-		columns.multiply(r, u.first, u.last)
+		var after []uint8
+		if last == len(windows) && c.next != nil && c.next.depthwise == nil {
+			// Parts of the next one are divided alike.
+			next := &c.next.columns[0]
+			after = next.panel(u.first * len(next.panels) / len(columns.panels))
+		}
+		columns.multiply(r, u.first, u.last, after)
 	}
 	if c.requantize.Table == nil {
 		return
@@ -447,14 +458,19 @@ func newPacked(e vector.ByteEngine, weights []int8, depth int, initial []int32, 
 	return p
 }
 
-// multiply computes the product of rows with some panels.
-func (p *packed) multiply(r *vector.ByteRows, first, last int) {
+// panel returns the packed weights of a panel.
+func (p *packed) panel(i int) []uint8 {
+	return p.data[p.panels[i].data:][:p.engine.PanelSize(p.depth, p.panels[i].width)]
+}
+
+// multiply computes the product of rows with some panels, and loads what is used after them into the
+// cache.
+func (p *packed) multiply(r *vector.ByteRows, first, last int, after []uint8) {
 	y, sums, addend := r.Y, r.Sums, r.Addend
 	for i, next := range p.panels[first:last] {
-		r.Next = nil
+		r.Next = after
 		if first+i+1 < last {
-			after := p.panels[first+i+1]
-			r.Next = p.data[after.data:][:p.engine.PanelSize(p.depth, after.width)]
+			r.Next = p.panel(first + i + 1)
 		}
 		r.B, r.Initial = p.data[next.data:], p.initial[next.parameters:]
 		r.Width, r.Columns = next.width, next.columns

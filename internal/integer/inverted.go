@@ -244,5 +244,5 @@ func (k *Inverted) expandRows(w *workspace, buffer, x []uint8, rows span) {
 func (c *Conv) multiplyPixels(r *vector.ByteRows) {
 	columns := &c.columns[0]
 	r.Segments, r.Length, r.Stride = 1, columns.depth, columns.depth
-	columns.multiply(r, 0, len(columns.panels))
+	columns.multiply(r, 0, len(columns.panels), nil)
 }

@@ -113,6 +113,6 @@ func (l *Linear) run(y []uint8, sums []int32, x, addend []uint8, batch int) {
 			xOffsets[row-first], yOffsets[row-first] = int32(row*padded), int32(row*l.outputs)
 		}
 		r.XOffsets, r.YOffsets = xOffsets, yOffsets
-		l.columns.multiply(r, i%panels, i%panels+1)
+		l.columns.multiply(r, i%panels, i%panels+1, nil)
 	})
 }
