@@ -20,6 +20,9 @@
 // Depthwise, the sum of a few taps for each channel of a depthwise convolution, keeps the sums
 // of neighboring pixels in registers, because it is limited by loads.
 //
+// ByteEngine has the loops of networks whose activations and weights have 8 bits, for package
+// integer. Their sums are exact, and become bytes in registers.
+//
 // Begin reading with Engine in engine.go and the two products in products.go; portable.go
 // and portable_elements.go show what each loop computes. set_amd64.go and set_arm64.go call
 // the assembly. The assembly and the tables of its functions (table_*.go) are written by

@@ -6,8 +6,9 @@
 // For amd64 it uses avo, with one source for AVX2 and AVX-512: the type code (machine.go)
 // writes instructions for vectors of either size, the tiles of the matrix products are in
 // rows.go, outer.go, inner.go, peaks.go and depthwise.go, products and conversions of bfloat16
-// numbers in bfloat16.go, and the other loops in elements.go,
-// activations.go, channels.go, windows.go, scan.go and winograd.go. For arm64, which avo does not
+// numbers in bfloat16.go, and the other loops in elements.go, activations.go, channels.go,
+// windows.go, scan.go and winograd.go; the files that begin with bytes have the loops of
+// ByteEngine. For arm64, which avo does not
 // support, the type text (neon.go) writes the assembly as text; see the files that begin with
 // neon. Begin reading with elements.go and vectors.go. A test checks that the files of package
 // vector are those that this command writes.
