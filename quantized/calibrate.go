@@ -1,6 +1,7 @@
 package quantized
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -100,7 +101,7 @@ func (p *plan) calibrate(weights *graph.Weights, preprocessing imaging.Preproces
 			if src.err != nil {
 				return nil, src.err
 			}
-			if err := parallel.Each(nil, 0, len(p.values), func(i int) error {
+			if err := parallel.Each(context.Background(), 0, len(p.values), func(i int) error {
 				if c[i] == nil {
 					return nil
 				}

@@ -9,10 +9,11 @@
 //     and bias correction", section 4.2).
 //   - Activations of images are bytes with one scale and one zero point for a tensor. Its range is
 //     the one with the least squared error of the activations of the images when they are rounded and
-//     limited to it. Vectors, such as those after global average pooling, have 16 bits, and the range
-//     of the images.
+//     limited to it. Vectors, such as those after global average pooling, have 16 bits, the range of the
+//     images, and multipliers that are integers.
 //   - Pixels become bytes by a table, which contains the normalization.
-//   - Sums of products are exact. ReLU, ReLU6 and PReLU are part of the rounding of sums, and so is the
+//   - Sums of products are exact integers. A sum becomes a byte by one multiplication in float32 and one
+//     rounding, which IEEE 754 defines to the last bit (package internal/integer). ReLU, ReLU6 and PReLU are part of the rounding of sums, and so is the
 //     sum at the end of a residual block whose body ends in a convolution; other activations are
 //     tables.
 //   - The last sums, or the last bytes, are multiplied by one number in float64 for each feature.
