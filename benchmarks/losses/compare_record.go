@@ -73,6 +73,9 @@ step times their number. Other programs ran at the same time, so they are upper 
 			fmt.Fprintf(&text, "| %s | %s | %s | %s | %.1f | %s | %s |\n", m.method, variant, strings.Join(cells, " | "), perStep, m.train, search, chosen(m.rows[0].Settings))
 		}
 		text.WriteString(c.missing(list))
+		if !slices.ContainsFunc(list, func(m *measured) bool { return m.variant != "" && m.train > 0 }) {
+			continue // nothing to draw: steps are timed from the second of an epoch
+		}
 		name := chartFile(c.out, t)
 		fmt.Fprintf(&text, "\n![%s of the losses over the seconds of a training](%s)\n", t.primary, name[strings.LastIndexByte(name, '/')+1:])
 		for _, format := range []string{"svg", "png"} {
