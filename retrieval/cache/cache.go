@@ -144,9 +144,17 @@ func open(path string, o Options) (*Cache, error) {
 			return nil, err
 		}
 	}
-	c, err := openBolt(path, o, o.Shared && (err != nil || info.Size() > 0)) // create has made its buckets
+	c, err := openBolt(path, o, o.Shared && (err != nil || info.Size() > 0)) // a file of create has its buckets
 	if err != nil {
 		return nil, err
+	}
+	if empty, err := c.isEmpty(); o.Shared && err == nil && empty { // a database without buckets
+		if err := c.shut(); err != nil {
+			return nil, err
+		}
+		if err := c.reopen(false); err != nil {
+			return nil, err
+		}
 	}
 	if err := c.prepare(); err != nil {
 		c.release()

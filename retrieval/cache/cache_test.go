@@ -387,6 +387,13 @@ func TestSharedCache(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	empty := filepath.Join(t.TempDir(), "empty.db") // a database of bbolt without anything in it
+	if db, err := bolt.Open(empty, 0o600, nil); err != nil || db.Close() != nil {
+		t.Fatal(err)
+	}
+	other := opened(t, empty, o)
+	other.Store(numbered(1, 3))
+	expectNumbered(t, other, 1, 3)
 	alone := opened(t, path, Options{})
 	expectNumbered(t, alone, 1, 30)
 	if holds(caches[2], 1) || !errors.Is(caches[2].Close(), ErrLocked) {
