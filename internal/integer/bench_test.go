@@ -24,7 +24,6 @@ type step struct {
 	macs float64
 	run  func(y, x, addend []uint8, batch int)
 	out  Shape
-	save bool // the input is the addend of a later step
 	add  bool
 }
 

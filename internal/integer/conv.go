@@ -147,6 +147,7 @@ type Conv struct {
 	input      halo
 	depthwise  *depthwise // nil for others, which have columns
 	columns    []packed   // of each group
+	images     int        // that are computed together, if they are small
 	next       *Conv      // whose weights are loaded into the cache; may be nil
 	windows    []int32    // the offset, in an image with its border, of the window of each pixel
 	results    []int32    // the offset of each pixel of an image of the result
@@ -179,9 +180,15 @@ func newConv(e vector.ByteEngine, s ConvShape, w Weights, q Requantize) (*Conv, 
 		channels = s.Input.Channels
 	}
 	c.input = newHalo(s, channels)
-	for i := range out.Height * out.Width {
-		row, column := i/out.Width, i%out.Width
-		c.windows = append(c.windows, int32(row*s.Stride*c.input.row+column*s.Stride*channels))
+	pixels := out.Height * out.Width
+	c.images = 1
+	if c.depthwise == nil && s.Pool.Size == 0 {
+		const most = 1<<31 - 1
+		c.images = max(1, min(enoughPixels/pixels, most/c.input.size(), most/out.Size()))
+	}
+	for i := range c.images * pixels {
+		image, row, column := i/pixels, i%pixels/out.Width, i%out.Width
+		c.windows = append(c.windows, int32(image*c.input.size()+row*s.Stride*c.input.row+column*s.Stride*channels))
 		c.results = append(c.results, int32(i*s.Filters))
 	}
 	if c.depthwise != nil {
@@ -258,8 +265,8 @@ func (d division) unit(i int) unit {
 	}
 }
 
-// fewPixels is the number of pixels of a unit below which the products are slow, and
-// enoughPixels that of large units.
+// fewPixels is the number of pixels below which products are slow, and enoughPixels that of large
+// units.
 const (
 	fewPixels    = 96
 	enoughPixels = 512
@@ -274,20 +281,14 @@ func (c *Conv) division(batch int) division {
 	if c.depthwise == nil {
 		d.groups, d.panels, weights = s.groups(), len(c.columns[0].panels), len(c.columns[0].data)
 	}
-	if pixels < fewPixels && batch > 1 {
-		d.images = min(ceilDiv(fewPixels, pixels), ceilDiv(batch, threads))
-	}
-	if threads == 1 {
-		return d
-	}
-	units := ceilDiv(batch, d.images) * d.groups
-	if units >= 4*threads || units > 1 && units%threads == 0 && d.images > 1 {
+	if threads == 1 || batch%threads == 0 || batch >= 4*threads || d.groups >= 4*threads {
+		d.images = max(1, min(c.images, batch/threads))
 		return d
 	}
 	// Each thread reads a part of the weights if these are larger than the input.
 	const larger = 4
 	if d.panels%threads == 0 && pixels < enoughPixels && weights > larger*s.Input.Size()/d.groups {
-		d.columnParts = threads
+		d.images, d.columnParts = max(1, min(c.images, batch)), threads
 		return d
 	}
 	d.rowParts = max(1, min(out.Height, 4*threads, max(threads, pixels/enoughPixels)))
@@ -305,19 +306,16 @@ func (c *Conv) part(w *workspace, y, x, addend []uint8, u unit) {
 	in := c.input.window(w, x, s, c.zero, u, rows)
 	first := u.group * s.Filters / s.groups()
 	row := out.Width * out.Channels
-	for image := range u.images {
-		at := (u.image+image)*out.Size() + u.top*row
-		to, from := y[at:], in[image*c.input.size():]
-		if pool.Size > 0 {
-			c.pooled(w, to, from, u, rows.first, first)
-			continue
-		}
-		var add []uint8
-		if c.requantize.Addend != nil {
-			add = addend[at+first:]
-		}
-		c.rows(w, to[first:], from, add, u, rows)
+	at := u.image*out.Size() + u.top*row
+	if pool.Size > 0 {
+		c.pooled(w, y[at:], in, u, rows.first, first)
+		return
 	}
+	var add []uint8
+	if c.requantize.Addend != nil {
+		add = addend[at+first:]
+	}
+	c.rows(w, y[at+first:], in, add, u, rows)
 }
 
 // pooled writes the pooled rows of a unit, of one image. It computes a few rows of the convolution
@@ -341,7 +339,8 @@ func (c *Conv) pooled(w *workspace, y, x []uint8, u unit, begin, first int) {
 	}
 }
 
-// rows writes rows of the convolution of one image, with y and addend beginning at the first one.
+// rows writes rows of the convolution of one image, or all rows of several, with y and addend beginning
+// at the first one.
 func (c *Conv) rows(w *workspace, y, x, addend []uint8, u unit, rows span) {
 	width := c.shape.convolved().Width
 	if c.depthwise != nil {
@@ -362,7 +361,7 @@ func (c *Conv) rows(w *workspace, y, x, addend []uint8, u unit, rows span) {
 	}
 	// Many weights, which leave the cache, are read once for all rows.
 	const manyWeights, blockPixels = 512 << 10, 192
-	windows := c.windows[rows.first*width : rows.last*width]
+	windows := c.windows[rows.first*width : ((u.images-1)*c.shape.convolved().Height+rows.last)*width]
 	step := len(windows)
 	if len(columns.data) < manyWeights {
 		step = blockPixels
