@@ -825,5 +825,14 @@ func (p *plan) combined() ([]step, error) {
 		all[len(all)-1] = &invertedStep{step: project, base: base{project.name, inputs, project.out}, last: project, kernel: kernel}
 		i++
 	}
+	var last *convStep // weights of the next convolution are loaded into the cache
+	for _, s := range all {
+		if c, ok := s.(*convStep); ok {
+			if last != nil {
+				last.kernel.Then(c.kernel)
+			}
+			last = c
+		}
+	}
 	return all, nil
 }
