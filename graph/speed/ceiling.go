@@ -31,8 +31,8 @@ func Peaks(threads int, atLeast time.Duration) (all []Peak) {
 	if pairs, faster := vector.Pairs(); pairs != nil {
 		all = append(all, Peak{"bfloat16", peak(threads, atLeast, pairs.MultiplyAdds), faster})
 	}
-	if vector.ByteMultiplyAdds(1) > 0 {
-		all = append(all, Peak{"int8", peak(threads, atLeast, vector.ByteMultiplyAdds), false})
+	if bytes := vector.ByteEngineOf(vector.For[float32]()); bytes != vector.ByteEngine(vector.PortableBytes{}) {
+		all = append(all, Peak{"int8", peak(threads, atLeast, bytes.MultiplyAdds), false})
 	}
 	return all
 }

@@ -68,17 +68,6 @@ func (s pairSet) MultiplyAdds(iterations int) int {
 	return 4 * perIteration * s.lanes * iterations
 }
 
-// ByteMultiplyAdds multiplies and adds bytes in registers, to 32-bit sums, and returns the number of
-// multiplications and additions; 0 if the instruction set in use has no such instruction.
-func ByteMultiplyAdds(iterations int) int {
-	const perIteration, ones = 24, 0x01010101
-	if For[float32]() != Engine[float32](avx512) || !cpu.X86.HasAVX512VNNI || iterations < 1 {
-		return 0
-	}
-	ceilingBytes(iterations, ones)
-	return 8 * perIteration * avx512.lanes * iterations
-}
-
 // roundsBFloat16 rounds if there is assembly for it.
 func (s *Set) roundsBFloat16(y, x []float32) bool {
 	s.roundBFloat16(pointer(y, len(x)), unsafe.SliceData(x), len(x))
@@ -87,9 +76,6 @@ func (s *Set) roundsBFloat16(y, x []float32) bool {
 
 //go:noescape
 func ceilingPairs(iterations int, factor uint32)
-
-//go:noescape
-func ceilingBytes(iterations int, factor uint32)
 
 //go:noescape
 func cpuid(leaf, subleaf uint32) (a, b, c, d uint32)

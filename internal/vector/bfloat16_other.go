@@ -8,8 +8,5 @@ func Pairs() (engine PairEngine, faster bool) { return nil, false }
 // roundsAsEmulated reports whether products of pairs have the bits of EmulatedPairs.
 func roundsAsEmulated() bool { return true }
 
-// ByteMultiplyAdds returns 0: it is not implemented for this architecture.
-func ByteMultiplyAdds(int) int { return 0 }
-
 // roundsBFloat16 would round in assembly.
 func (s *Set) roundsBFloat16(y, x []float32) bool { return false }

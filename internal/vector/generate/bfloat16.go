@@ -22,7 +22,7 @@ func pairFiles() map[string][]byte {
 	all := map[string][]byte{"table_" + m.name + "_amd64.go": pairTable(m)}
 	all["rows_"+m.name+"_amd64.s"], _ = assemble(m, writeRows)
 	all["outer_"+m.name+"_amd64.s"], _ = assemble(m, writeOuter)
-	all["ceilings_amd64.s"], _ = assemble(m, writeCeilings)
+	all["ceiling_"+m.name+"_amd64.s"], _ = assemble(m, writePairCeiling)
 	all["cpuid_amd64.s"], _ = assemble(m, writeIdentification)
 	return all
 }
@@ -68,15 +68,6 @@ func (c *code) dotPairs(sum, a, b reg.VecPhysical) {
 	rest := uint32(0x52) | uint32(3<<6|to&7<<3|second&7)<<8
 	c.Instruction(&ir.Instruction{Opcode: "LONG", Operands: []operand.Op{operand.U32(begin)}})
 	c.Instruction(&ir.Instruction{Opcode: "WORD", Operands: []operand.Op{operand.U16(rest)}})
-}
-
-// dotBytes adds to each lane of sum the four products of the unsigned bytes of a and the signed ones
-// of b. avo does not have this instruction, of AVX512_VNNI.
-func (c *code) dotBytes(sum, a, b reg.Register) {
-	c.Instruction(&ir.Instruction{
-		Opcode: "VPDPBUSD", Operands: []operand.Op{b, a, sum},
-		Inputs: []operand.Op{b, a, sum}, Outputs: []operand.Op{sum}, ISA: []string{"AVX512VNNI"},
-	})
 }
 
 // constant returns a vector with a value in each lane of 32 bits.
@@ -168,37 +159,28 @@ func writeBFloat16(c *code) {
 	c.end()
 }
 
-// writeCeilings writes products of pairs of bfloat16 numbers, and of four bytes, that depend neither
-// on memory nor on each other, as writeCeiling does of float32 numbers.
-func writeCeilings(c *code) {
-	for _, kind := range []struct {
-		name    string
-		product func(sum, factor reg.VecPhysical)
-	}{
-		{"ceilingPairs", func(sum, factor reg.VecPhysical) { c.dotPairs(sum, factor, factor) }},
-		{"ceilingBytes", func(sum, factor reg.VecPhysical) { c.dotBytes(sum, factor, factor) }},
-	} {
-		c.labels = 0
-		c.Function(kind.name)
-		c.Attributes(build.NOSPLIT)
-		c.SignatureExpr("func(iterations int, factor uint32)")
-		left, factor, loop := reg.RAX, c.vector(ceilingSums), c.label("loop")
-		c.Load(c.Param("factor"), reg.EAX)
-		c.VPBROADCASTD(reg.EAX, factor)
-		c.Load(c.Param("iterations"), left)
-		for i := range ceilingSums {
-			c.zero(c.vector(i))
-		}
-		c.Label(loop)
-		for range 2 {
-			for i := range ceilingSums {
-				kind.product(c.vector(i), factor)
-			}
-		}
-		c.DECQ(left)
-		c.JNZ(operand.LabelRef(loop))
-		c.end()
+// writePairCeiling writes products of pairs that depend neither on memory nor on each other, as
+// writeCeiling does of float32 numbers.
+func writePairCeiling(c *code) {
+	c.Function("ceilingPairs")
+	c.Attributes(build.NOSPLIT)
+	c.SignatureExpr("func(iterations int, factor uint32)")
+	left, factor, loop := reg.RAX, c.vector(ceilingSums), c.label("loop")
+	c.Load(c.Param("factor"), reg.EAX)
+	c.VPBROADCASTD(reg.EAX, factor)
+	c.Load(c.Param("iterations"), left)
+	for i := range ceilingSums {
+		c.zero(c.vector(i))
 	}
+	c.Label(loop)
+	for range 2 {
+		for i := range ceilingSums {
+			c.dotPairs(c.vector(i), factor, factor)
+		}
+	}
+	c.DECQ(left)
+	c.JNZ(operand.LabelRef(loop))
+	c.end()
 }
 
 // writeIdentification writes the instruction with which a processor describes itself.

@@ -220,7 +220,7 @@ func (s *scanner) unit(k scanKind, codes, query reg.GPVirtual) {
 }
 
 // addProducts adds the four products of each lane, of unsigned codes and signed elements.
-func (s *scanner) addProducts(codes, elements, sum reg.VecVirtual) { s.dotBytes(sum, codes, elements) }
+func (s *scanner) addProducts(codes, elements, sum reg.VecVirtual) { s.byteDot(elements, codes, sum) }
 
 // addDifferences adds the eight absolute differences of each lane.
 func (s *scanner) addDifferences(codes operand.Op, elements, sum reg.VecVirtual) {
