@@ -224,13 +224,17 @@ func accuracies(ctx context.Context, work string, protocols []protocol, log io.W
 		defer os.RemoveAll(work)
 	}
 	var b strings.Builder
+	kept, trained := 0, 0
 	fmt.Fprintf(&b, "Mean and standard deviation of the random seeds 1 to %d, in percent, and the difference of the means in standard deviations of float32. Factors of bfloat16 were\nmultiplied %s.\n", seeds, strings.TrimPrefix(graph.BFloat16.Arithmetic(), graph.Arithmetic()+", bfloat16 "))
 	for _, p := range protocols {
 		fmt.Fprintf(&b, "\n%s:\n\n| measure | float32 | bfloat16 | difference | in standard deviations |\n|---|---|---|---|---|\n", p.title)
 		values := map[graph.Precision]map[string][]float64{graph.SinglePrecision: {}, graph.BFloat16: {}}
 		for seed := uint64(1); seed <= seeds; seed++ {
 			for precision, of := range values {
-				metrics, err := p.train(ctx, work, precision, seed, log)
+				metrics, found, err := p.train(ctx, work, precision, seed, log)
+				if trained++; found {
+					kept++
+				}
 				if err != nil {
 					return "", errors.Wrapf(err, "%s, %v, seed %d", p.name, precision, seed)
 				}
@@ -249,21 +253,22 @@ func accuracies(ctx context.Context, work string, protocols []protocol, log io.W
 			fmt.Fprintf(&b, "| %s | %.2f ± %.2f | %.2f ± %.2f | %+.2f | %+.2f |\n", metric, mean, deviation, rounded, roundedDeviation, rounded-mean, (rounded-mean)/deviation)
 		}
 	}
+	fmt.Fprintf(&b, "\n%d of the %d trainings were in the folder of `-work` already; the time above is without them.\n", kept, trained)
 	return b.String(), nil
 }
 
-// train returns the metrics of a training, which it does not repeat.
-func (p protocol) train(ctx context.Context, work string, precision graph.Precision, seed uint64, log io.Writer) (map[string]report.Figure, error) {
+// train returns the metrics of a training, which it does not repeat if the folder has it already.
+func (p protocol) train(ctx context.Context, work string, precision graph.Precision, seed uint64, log io.Writer) (metrics map[string]report.Figure, found bool, err error) {
 	folder := run.Folder(filepath.Join(work, fmt.Sprintf("%s-%v-%d", p.name, precision, seed)))
-	if found, err := report.Load(folder.Report()); err == nil {
-		return found.Metrics, nil
+	if there, err := report.Load(folder.Report()); err == nil {
+		return there.Metrics, true, nil
 	}
 	fmt.Fprintf(log, "%s, %v, seed %d\n", p.name, precision, seed)
 	s := p.settings
 	s.Out, s.Seed, s.Precision = string(folder), seed, precision.String()
 	result, err := run.Train(ctx, s, nil)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return result.Report.Metrics, nil
+	return result.Report.Metrics, false, nil
 }
