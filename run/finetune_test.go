@@ -142,6 +142,39 @@ func TestTrialsShareFrozenLayers(t *testing.T) {
 	}
 }
 
+// A model whose embeddings are perfect is not adapted, unless all of its layers are frozen: then the
+// whitening is the layer that is trained.
+func TestAdaptGivesALayerToTrain(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 24, 4)
+	size := imaging.Size{Height: 16, Width: 16, Channels: 1}
+	network := backbone.Network{Name: "small", Size: size, Blocks: []graph.Block{graph.Conv{Filters: 2, Kernel: 1, Pool: 2}, graph.Flatten{}}}
+	model, err := likeness.New(network, heads.Cosine{}, imaging.Preprocessing{Size: size, Mean: []float64{0.5}, StdDev: []float64{0.5}}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := model.Save("own.safetensors"); err != nil {
+		t.Fatal(err)
+	}
+	for frozen, layers := range map[string]int{"conv*": 1, "": 0} {
+		s := Settings{
+			Data: "bars", From: "own.safetensors", Unseen: List{"none"}, ValidationClasses: 0.25, Adapt: true,
+			Objective: "n-pair", Batch: 16, Epochs: 1, StepsPerEpoch: 2, LearningRate: 1e-3,
+		}
+		if frozen != "" {
+			s.Freeze = List{frozen}
+		}
+		var trials Trials
+		trial, err := trials.Train(t.Context(), s, Folder("trial"+fmt.Sprint(layers)), 1, nil)
+		if err != nil {
+			t.Fatalf("frozen %q: %v", frozen, err)
+		}
+		if found := trial.Model.Weights.Get("linear1.weight"); (found != nil) != (layers == 1) {
+			t.Errorf("frozen %q: found the layer %v", frozen, found)
+		}
+	}
+}
+
 // With the setting adapt, a training begins with a whitening layer after the network of the model.
 // The run is recorded so that it can be repeated and evaluated, and the rate of the backbone is a
 // factor for the weights of the model alone.

@@ -13,6 +13,7 @@ import (
 	"github.com/likeness-go/likeness/adapt"
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/datasets"
+	"github.com/likeness-go/likeness/evaluate"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/random"
@@ -119,7 +120,14 @@ func (s *setup) adapt(ctx context.Context, start *likeness.Model) (*likeness.Mod
 		return nil, err
 	}
 	adaptation, err := s.opened.adaptation(s, func() (*adapt.Adaptation, error) {
-		return adapt.Fit(ctx, metric, set, adapt.Options{Features: s.settings.Features, NoHead: true, Seed: s.settings.Seed})
+		fitted, err := adapt.Fit(ctx, metric, set, adapt.Options{Features: s.settings.Features, NoHead: true, Seed: s.settings.Seed})
+		if err != nil || fitted.Chosen.Method != adapt.Frozen {
+			return fitted, err
+		}
+		if trainable, err := s.trainable(start); err != nil || trainable {
+			return fitted, err
+		}
+		return whitened(ctx, fitted, set)
 	})
 	if errors.Is(err, adapt.ErrTooFew) {
 		s.notes = append(s.notes, fmt.Sprintf("not adapted: %v", err))
@@ -141,12 +149,41 @@ func (s *setup) adapt(ctx context.Context, start *likeness.Model) (*likeness.Mod
 	}
 	s.adaptation = adaptation
 	before := 100 * adaptation.Candidates[0].MAPAtR.Value
-	if adaptation.Chosen.Method == adapt.Frozen {
+	switch chosen := adaptation.Chosen; {
+	case chosen.Method != adapt.Frozen && s.settings.Features == 0 && chosen.Gain.Low <= 0:
+		s.notes = append(s.notes, fmt.Sprintf("begins with %v embeddings, so that there is a layer to train, although they give no gain beyond chance on held-out classes (MAP@R %.1f %%, before adapting %.1f %%)", chosen, 100*chosen.MAPAtR.Value, before))
+	case chosen.Method == adapt.Frozen:
 		s.notes = append(s.notes, fmt.Sprintf("adapting the embeddings gives no gain beyond chance on held-out classes (MAP@R %.1f %%): begins with the model as it is", before))
-	} else {
+	default:
 		s.notes = append(s.notes, fmt.Sprintf("begins with %v embeddings (MAP@R of held-out classes %.1f %%, before adapting %.1f %%)", adaptation.Chosen, 100*adaptation.Chosen.MAPAtR.Value, before))
 	}
 	return adapted, s.useNetworkOf(adapted)
+}
+
+// trainable reports whether a model has weights that the settings do not freeze.
+func (s *setup) trainable(model *likeness.Model) (bool, error) {
+	frozen, err := s.frozen(model)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(frozen.Weights.All(), (*graph.Weight).Trainable), nil
+}
+
+// whitened is an adaptation with the best of the whitenings that were measured, although it gives
+// no gain beyond chance; the same one if none was measured.
+func whitened(ctx context.Context, fitted *adapt.Adaptation, set evaluate.Labeled) (*adapt.Adaptation, error) {
+	best := fitted.Chosen
+	for _, c := range fitted.Candidates {
+		if c.Method == adapt.Whitened && (best.Method == adapt.Frozen || c.MAPAtR.Value > best.MAPAtR.Value) {
+			best = c
+		}
+	}
+	if best.Method == adapt.Frozen {
+		return fitted, nil
+	}
+	taken := *fitted
+	taken.Chosen = best
+	return taken.Refit(ctx, set)
 }
 
 // useNetworkOf makes the network of a model that of the training.
