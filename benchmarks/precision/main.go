@@ -1,10 +1,11 @@
 // Command precision measures trainings with factors of bfloat16 (the setting precision) beside float32:
 //
 //	go run ./benchmarks/precision speed
+//	go run ./benchmarks/precision products
 //	go run ./benchmarks/precision accuracy -work runs
 //
-// The first measures the peak rates of both kinds of products and the layers that are rounded, and
-// counts the products of the networks of package backbone. The second trains each protocol with
+// The first measures the peak rates of both kinds of products and the layers that are rounded. The second
+// counts the products of the networks of package backbone. The third trains each protocol with
 // three random seeds in both precisions; trainings that the folder -work has already are not
 // repeated.
 package main
@@ -34,7 +35,7 @@ import (
 )
 
 func main() {
-	out := flag.String("out", "benchmarks/results", "`folder` to write precision-speed.md or precision-accuracy.md to")
+	out := flag.String("out", "benchmarks/results", "`folder` to write precision-speed.md, precision-products.md or precision-accuracy.md to")
 	work := flag.String("work", "", "`folder` of the trainings; a temporary one if it is empty")
 	protocols := flag.String("protocols", "", "`names` of the protocols, separated by commas; all of them if it is empty")
 	each := flag.Duration("each", 200*time.Millisecond, "`time` of each measurement of speed")
@@ -60,6 +61,9 @@ func measure(ctx context.Context, command, out, work, names string, each time.Du
 	case "speed":
 		r.Title = "Speed of products of bfloat16 numbers"
 		r.Result, err = speeds(each)
+	case "products":
+		r.Title = "Products of networks in bfloat16"
+		r.Result, err = networks()
 	case "accuracy":
 		r.Title = "Accuracy of trainings in bfloat16"
 		var chosen []protocol
@@ -71,7 +75,7 @@ func measure(ctx context.Context, command, out, work, names string, each time.Du
 		}
 		r.Result, err = accuracies(ctx, work, chosen, log)
 	default:
-		return errors.Errorf("found the command %q, expected speed or accuracy", command)
+		return errors.Errorf("found the command %q, expected speed, products or accuracy", command)
 	}
 	if err != nil {
 		return err
@@ -99,14 +103,12 @@ func speeds(each time.Duration) (string, error) {
 		use = "multiplies pairs of bfloat16 numbers"
 	}
 	fmt.Fprintf(&b, "\nOn this processor `--precision bfloat16` %s.\n\n", use)
-	if err := layers(&b, each, slices.ContainsFunc(peaks, func(p speed.Peak) bool { return p.Numbers == "bfloat16" })); err != nil {
-		return "", err
-	}
-	return b.String(), networks(&b)
+	layers(&b, each, slices.ContainsFunc(peaks, func(p speed.Peak) bool { return p.Numbers == "bfloat16" }))
+	return b.String(), nil
 }
 
 // layers measures layers whose factors are rounded.
-func layers(b *strings.Builder, each time.Duration, pairs bool) error {
+func layers(b *strings.Builder, each time.Duration, pairs bool) {
 	fmt.Fprint(b, "Layers whose factors are rounded, 16 images, in milliseconds, and the time divided by that of float32: with pairs (`LIKENESS_PAIRS=on`), and\nwith factors rounded and multiplied as float32 numbers (`LIKENESS_PAIRS=off`).\n\n| layer | pass | float32 | pairs | ratio | rounded | ratio |\n|---|---|---|---|---|---|---|\n")
 	defer graph.SetPairs(graph.BFloat16.Faster())
 	for _, layer := range speed.RoundedLayers() {
@@ -128,7 +130,6 @@ func layers(b *strings.Builder, each time.Duration, pairs bool) error {
 			fmt.Fprintf(b, "| %s | %s | %.2f | %s | %s |\n", layer.Name, m.Pass, milliseconds(m.Time), ratio(paired[i]), ratio(rounded[i]))
 		}
 	}
-	return nil
 }
 
 func milliseconds(d time.Duration) float64 { return 1e3 * d.Seconds() }
@@ -146,19 +147,20 @@ var counted = []struct {
 	{"convnext-tiny", imaging.Size{Height: 224, Width: 224, Channels: 3}},
 }
 
-// networks counts the products of networks.
-func networks(b *strings.Builder) error {
+// networks is the record of the products of networks.
+func networks() (string, error) {
 	const batch = 64
-	fmt.Fprintf(b, "\nProducts of the forward pass for %d images, in 10⁹: of direct convolutions, of the fastest algorithms for float32 (Winograd's and the\nFourier transform), and those whose factors are rounded. The last column is what a processor with twice the rate would need in\nplace of the second, in products of float32; other work than products is not counted.\n\n| network | direct | fastest | rounded | share of fastest | with twice the rate | times fewer |\n|---|---|---|---|---|---|---|\n", batch)
+	var b strings.Builder
+	fmt.Fprintf(&b, "Products of the forward pass for %d images, in 10⁹: of direct convolutions, of the fastest algorithms for float32 (Winograd's and the\nFourier transform), and those whose factors are rounded. The last column is what a processor with twice the rate would need in\nplace of the second, in products of float32; other work than products is not counted.\n\n| network | direct | fastest | rounded | share of fastest | with twice the rate | times fewer |\n|---|---|---|---|---|---|---|\n", batch)
 	for _, c := range counted {
 		w, err := work(c.name, c.size, batch)
 		if err != nil {
-			return err
+			return "", err
 		}
-		fmt.Fprintf(b, "| %s | %.2f | %.2f | %.2f | %.1f %% | %.2f | %.2f |\n", c.name, w.Direct/1e9, w.Fastest/1e9, w.Rounded/1e9,
+		fmt.Fprintf(&b, "| %s | %.2f | %.2f | %.2f | %.1f %% | %.2f | %.2f |\n", c.name, w.Direct/1e9, w.Fastest/1e9, w.Rounded/1e9,
 			100*w.Rounded/w.Fastest, (w.Fastest-w.Rounded/2)/1e9, w.Fastest/(w.Fastest-w.Rounded/2))
 	}
-	return nil
+	return b.String(), nil
 }
 
 // work counts the products of a network in bfloat16.
