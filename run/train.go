@@ -194,9 +194,6 @@ func (s Settings) begin(ctx context.Context, ranks *collective.Communicator, res
 	if s.SyncBatchNorm && s.BatchParts <= 1 {
 		setup.notes = append(setup.notes, "warning: --sync-batch-norm has no effect on batches in one part (--batch-parts)")
 	}
-	if precision, err := s.precision(); err == nil && precision != graph.SinglePrecision && !precision.Faster() {
-		setup.notes = append(setup.notes, fmt.Sprintf("warning: --precision %v: this processor does not multiply such numbers faster than float32, so the training takes as long or longer", precision))
-	}
 	if start != nil && (s.Adapt || setup.all != nil || s.WeightInterpolation == autoInterpolation) {
 		if start, err = setup.begin(ctx, start, observer); err != nil {
 			return nil, nil, nil, err
@@ -206,8 +203,32 @@ func (s Settings) begin(ctx context.Context, ranks *collective.Communicator, res
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	if err := setup.notePrecision(training); err != nil {
+		return nil, nil, nil, err
+	}
 	observer.prepared(setup.preparation(s))
 	return setup, start, training, nil
+}
+
+// notePrecision says how many products the precision concerns, and warns if it is no faster.
+func (s *setup) notePrecision(t *trainer.Trainer) error {
+	if t.Precision == graph.SinglePrecision {
+		return nil
+	}
+	work, err := t.Work()
+	if err != nil {
+		return err
+	}
+	share := 100 * work.Rounded / work.Fastest
+	switch {
+	case work.Rounded == 0:
+		s.notes = append(s.notes, fmt.Sprintf("warning: --precision %v has no effect on the layers of this network: for each of them an algorithm for float32 is as fast", t.Precision))
+	case !t.Precision.Faster():
+		s.notes = append(s.notes, fmt.Sprintf("warning: --precision %v rounds the factors of %.0f %% of the products, but this processor does not multiply such numbers faster, so the training takes as long or longer", t.Precision, share))
+	default:
+		s.notes = append(s.notes, fmt.Sprintf("--precision %v rounds the factors of %.0f %% of the products", t.Precision, share))
+	}
+	return nil
 }
 
 // newFolder creates and locks the run folder and writes the settings.

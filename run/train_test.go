@@ -138,6 +138,36 @@ func TestMemoryChangesNothing(t *testing.T) {
 	}
 }
 
+// A training in bfloat16 says how many products that concerns, or that it has no effect.
+func TestPrecisionNotes(t *testing.T) {
+	inFolder(t)
+	bars(t, "bars", 3, 6)
+	settings := Settings{
+		Data: "bars", Unseen: List{"none"}, Size: "16x16x1", Objective: "contrastive", Head: "l2", Batch: 4, Epochs: 1, LearningRate: 1e-3,
+	}
+	for name, c := range map[string]struct {
+		backbone, precision, want string
+	}{
+		"rounded": {"digits", "bfloat16", "--precision bfloat16 rounds the factors of"},
+		"none":    {"net.toml", "bfloat16", "warning: --precision bfloat16 has no effect on the layers of this network"},
+		"float32": {"digits", "float32", ""},
+	} {
+		write(t, "net.toml", "[input]\nheight = 16\nwidth = 16\nchannels = 1\n[[block]]\nkind = \"conv\"\nfilters = 8\nkernel = 5\nactivation = \"relu\"\npool = 4\n[[block]]\nkind = \"flatten\"\n")
+		settings.Backbone, settings.Precision, settings.Out = c.backbone, c.precision, name
+		var notes []string
+		if _, err := Train(t.Context(), settings, &Observer{Prepared: func(p Preparation) { notes = p.Notes }}); err != nil {
+			t.Fatal(err)
+		}
+		if text := strings.Join(notes, "; "); c.want == "" && strings.Contains(text, "precision") || !strings.Contains(text, c.want) {
+			t.Errorf("%s: found the notes %q, expected %q", name, notes, c.want)
+		}
+	}
+	settings.Precision = "float16"
+	if err := settings.Check(); err == nil || !strings.Contains(err.Error(), `--precision: found "float16", expected float32 or bfloat16`) {
+		t.Errorf("found error %v", err)
+	}
+}
+
 // A training that is refused says why, and leaves no folder.
 func TestTrainRefuses(t *testing.T) {
 	inFolder(t)

@@ -89,6 +89,29 @@ func TestBFloat16(t *testing.T) {
 	}
 }
 
+// The products of a step by hand: of two towers with 16 images each, 8×8 and 4×4 pixels; the first
+// convolution, of one channel, is not rounded. Two parts have as many, and a training in float32 rounds none.
+func TestWork(t *testing.T) {
+	const first, rounded = 64 * 9 * 6, 16*9*6*7 + 16*7*8
+	for _, precision := range []graph.Precision{graph.SinglePrecision, graph.BFloat16} {
+		for parts := range 3 {
+			training := rounding(t, precision)
+			training.Parts = parts
+			work, err := training.Work()
+			want := graph.Work{Direct: 32 * (first + rounded), Fastest: 32 * (first + rounded)}
+			if precision == graph.BFloat16 {
+				want.Rounded = 32 * rounded
+			}
+			if err != nil || work != want {
+				t.Errorf("%v, %d parts: found %+v and error %v, expected %+v", precision, parts, work, err, want)
+			}
+		}
+	}
+	if _, err := (&trainer.Trainer{}).Work(); err == nil || !strings.Contains(err.Error(), "field Model is missing") {
+		t.Errorf("found error %v", err)
+	}
+}
+
 // The parts of a batch are computed in bfloat16, too.
 func TestBFloat16InParts(t *testing.T) {
 	weights := map[graph.Precision]map[string][]float32{}

@@ -371,6 +371,31 @@ func (t *Trainer) Check() (err error) {
 	return errors.Wrap(t.Model.CheckSave(), "check training: the trained model could not be saved")
 }
 
+// Work returns the products of the forward pass of a step, of the parts that this process computes: how
+// many of them a Precision rounds. It prepares the training as Check does, without its checkpoint.
+func (t *Trainer) Work() (work graph.Work, err error) {
+	defer panics(&err, "count products: a part of the training that is not this package's own")
+	if t == nil {
+		return work, errors.New("count products: found no Trainer")
+	}
+	plain := *t
+	plain.Checkpoint, plain.Resume = "", false
+	r, err := plain.start()
+	if err != nil {
+		return work, errors.Wrap(err, "count products")
+	}
+	defer r.close()
+	defer r.refreeze()
+	if r.parts == nil {
+		return r.program.Work(), nil
+	}
+	for _, one := range r.parts.own {
+		w := one.program.Work()
+		work.Direct, work.Fastest, work.Rounded = work.Direct+w.Direct, work.Fastest+w.Fastest, work.Rounded+w.Rounded
+	}
+	return work, nil
+}
+
 // check validates the fields, before anything is built of them.
 func (t *Trainer) check() error {
 	identity := ""

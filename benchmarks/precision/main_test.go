@@ -25,6 +25,9 @@ func TestWork(t *testing.T) {
 	if direct := float64(2 * 9 * 64 * (28*28 + 64*(14*14+7*7+3*3))); w.Direct != direct || w.Rounded == 0 {
 		t.Errorf("found %+v, expected %g products, some of them rounded in a batch of few tiles", w, direct)
 	}
+	if w, err := work("conv7", size, 128); err != nil || w.Rounded != 0 { // the default training, as the record says
+		t.Errorf("conv7: found %+v and error %v, expected no rounded products", w, err)
+	}
 	if _, err := work("none", size, 2); err == nil {
 		t.Error("found no error for an unknown network")
 	}
@@ -60,7 +63,7 @@ func TestAccuracies(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	for command, names := range map[string]string{"speeds": "", "accuracy": "default,nothing"} {
+	for command, names := range map[string]string{"speeds": "", "accuracy": "wide,nothing"} {
 		if err := measure(context.Background(), command, t.TempDir(), "", names, time.Millisecond, io.Discard); err == nil || !strings.Contains(err.Error(), "found") {
 			t.Errorf("%s: found error %v", command, err)
 		}
