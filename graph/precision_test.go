@@ -59,17 +59,17 @@ var roundedNetworks = map[string][]graph.Block{
 	},
 }
 
-// gradientsIn returns the gradients of two towers with images (6, 12, 12, 3).
+// gradientsIn returns the gradients of two towers with images (4, 12, 12, 3).
 func gradientsIn(t *testing.T, blocks []graph.Block, dtype func() *graph.Weights, precision graph.Precision) values {
 	t.Helper()
 	program := build(t, dtype(), graph.Training, func(b *graph.Builder) graph.Outputs {
 		b.SetPrecision(precision)
-		x := b.Sequence(blocks, b.Input("x", 6, 12, 12, 3))
-		y := b.Sequence(blocks, b.Input("y", 6, 12, 12, 3))
+		x := b.Sequence(blocks, b.Input("x", 4, 12, 12, 3))
+		y := b.Sequence(blocks, b.Input("y", 4, 12, 12, 3))
 		b.SetPrecision(graph.SinglePrecision)
 		return graph.Outputs{graph.Cost: sumOfSquares(b, b.Node(gorgonia.Sub(x, y)))}
 	})
-	set(t, program, values{"x": normal(6*12*12*3, "x"), "y": normal(6*12*12*3, "y")})
+	set(t, program, values{"x": normal(4*12*12*3, "x"), "y": normal(4*12*12*3, "y")})
 	run(t, program)
 	return gradients(t, program)
 }

@@ -50,7 +50,7 @@ func (f *fuzz) wantBits32(what string, got, want []float32) {
 }
 
 func TestRoundBFloat16(t *testing.T) {
-	eachFuzz(t, 2000, func(f *fuzz) {
+	eachFuzz(t, 500, func(f *fuzz) {
 		x := f.any32(f.length())
 		y, want := array[float32](f, len(x)), make([]float32, len(x))
 		for i, v := range x {
@@ -77,7 +77,7 @@ func eachPairs(t *testing.T, calls int, test func(f *fuzz, pairs PairEngine)) {
 }
 
 func TestPairs(t *testing.T) {
-	eachPairs(t, 400, func(f *fuzz, pairs PairEngine) {
+	eachPairs(t, 150, func(f *fuzz, pairs PairEngine) {
 		x := f.any32(f.length())
 		n := len(x)
 		other := f.any32(n)
@@ -165,7 +165,7 @@ func (f *fuzz) wantSums(what string, pairs PairEngine, got, want []float32) {
 
 // The rounding of a sum and a product, compared with numbers of any precision.
 func TestFused(t *testing.T) {
-	fuzzOne(t, For[float32](), 20000, func(f *fuzz) {
+	fuzzOne(t, For[float32](), 5000, func(f *fuzz) {
 		a, b := ToBFloat16(float32(f.NormFloat64())), ToBFloat16(float32(f.NormFloat64()))
 		sum := float32(math.Ldexp(f.NormFloat64(), f.IntN(100)-60))
 		if f.IntN(2) == 0 { // a tie, or nearly one
@@ -191,7 +191,7 @@ func TestFused(t *testing.T) {
 
 // The products of pairs give the bits of the emulation.
 func TestPairRows(t *testing.T) {
-	eachPairs(t, 400, func(f *fuzz, pairs PairEngine) {
+	eachPairs(t, 150, func(f *fuzz, pairs PairEngine) {
 		lanes := pairs.Lanes()
 		width := 1 + f.IntN(pairs.MaxWidth())
 		r := Rows[float32]{
@@ -240,7 +240,7 @@ func TestPairRows(t *testing.T) {
 }
 
 func TestPairOuter(t *testing.T) {
-	eachPairs(t, 400, func(f *fuzz, pairs PairEngine) {
+	eachPairs(t, 150, func(f *fuzz, pairs PairEngine) {
 		o := Outer[float32]{Run: 1 + f.IntN(16), Columns: 1 + f.IntN(100), Add: f.IntN(2) == 0}
 		o.CStride = o.Columns + f.IntN(5)
 		count := 1 + f.IntN(8)
