@@ -113,15 +113,20 @@ func TestTrialsShareFrozenLayers(t *testing.T) {
 		t.Fatal(err)
 	}
 	var together Trials
-	for seed, adapts := range map[uint64]bool{1: false, 2: true, 3: true} {
+	for _, test := range []struct {
+		seed   uint64
+		adapts bool
+		head   string
+	}{{1, false, "cosine"}, {2, true, "cosine"}, {3, true, "cosine"}, {3, true, "l2"}} {
+		seed := test.seed
 		s := Settings{
-			Data: "bars", From: "own.safetensors", Unseen: List{"none"}, ValidationClasses: 0.25, Limit: 48, TestLimit: 12, Adapt: adapts, Features: 4, Freeze: List{"conv*"},
+			Data: "bars", From: "own.safetensors", Unseen: List{"none"}, ValidationClasses: 0.25, Limit: 48, TestLimit: 12, Adapt: test.adapts, Head: test.head, Features: 4, Freeze: List{"conv*"},
 			Objective: "n-pair", Batch: 16, Epochs: 1, StepsPerEpoch: 3, LearningRate: 1e-2, Seed: seed,
 		}
 		var weights [2][]float32
 		var starts [2][]float32
 		for i, trials := range []*Trials{&together, {}} {
-			trial, err := trials.Train(t.Context(), s, Folder(fmt.Sprint("trial", seed, i)), 1, nil)
+			trial, err := trials.Train(t.Context(), s, Folder(fmt.Sprint("trial", seed, test.head, i)), 1, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -133,6 +138,9 @@ func TestTrialsShareFrozenLayers(t *testing.T) {
 		if slices.Equal(weights[0], starts[0]) {
 			t.Errorf("seed %d: the training has not changed the weights", seed)
 		}
+	}
+	if len(together.shared) != 3 {
+		t.Errorf("found %d results for three divisions of the data and two heads", len(together.shared))
 	}
 	if len(together.files) != 1 || len(together.frozen) != 1 || len(together.opened) != 3 {
 		t.Errorf("found %d readings of the files and %d prefixes for %d divisions of the data, expected one of each for three", len(together.files), len(together.frozen), len(together.opened))

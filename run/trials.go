@@ -1,7 +1,6 @@
 package run
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -408,7 +407,8 @@ func (t *Trials) keepPrefix(before *trainer.Prefix, images *datasets.Dataset, pr
 	t.frozen = append(t.frozen[max(0, len(t.frozen)-maxKept+1):], frozenResults{images, prefix})
 }
 
-// sharedKey has all that the shared results of a training depend on.
+// sharedKey has all that the shared results of a training depend on. The head and the loss do not
+// change the model that the training begins with.
 func (s *setup) sharedKey() string {
 	spec, err := json.Marshal(s.settings.Network)
 	if err != nil {
@@ -417,7 +417,7 @@ func (s *setup) sharedKey() string {
 	size, _ := ParseSize(s.settings.Size)
 	return strings.Join([]string{
 		s.settings.dataKey(size), s.settings.From, string(spec), fmt.Sprint(s.settings.Freeze, s.settings.FreezeNorm, s.settings.Features, s.settings.Adapt),
-		fmt.Sprint(s.all != nil, s.settings.augmentation() == nil), fmt.Sprint(cmp.Or(s.settings.Head, "")),
+		fmt.Sprint(s.all != nil, s.settings.augmentation() == nil),
 	}, "\n")
 }
 

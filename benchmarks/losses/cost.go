@@ -259,7 +259,8 @@ func writeCosts(rows []cost, out, command string) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, `A training step of ResNet-18 (512 features, batch norm) on %d images of 64×64 pixels, 4 of each class, of %d classes in all, with
 every loss of labeled batches, its default head and its default options, Adam. Steps with the loss and with batch-hard are taken in
-turn: the ratio is the median of %d of them, with its quartiles. The row of batch-hard itself shows the noise.
+turn: the ratio is the median of %d of them, with its quartiles. The row of batch-hard itself shows the noise. Where other programs ran,
+both are slower.
 
 | loss | head | ms per step | with batch-hard | ratio | quartiles |
 |---|---|---|---|---|---|
