@@ -265,10 +265,15 @@ both are slower.
 | loss | head | ms per step | with batch-hard | ratio | quartiles |
 |---|---|---|---|---|---|
 `, costBatch, costClasses, costSteps)
-	took := 0.0
+	took, commits := 0.0, []string{}
 	for _, c := range rows {
 		took += c.Took
+		if !slices.Contains(commits, c.Commit) {
+			commits = append(commits, c.Commit)
+		}
 		fmt.Fprintf(&text, "| %s | %s | %.1f | %.1f | %.3f | %.3f to %.3f |\n", c.Loss, c.Head, 1000*c.Seconds, 1000*c.Baseline, c.Ratio, c.Low, c.High)
 	}
+	slices.Sort(commits)
+	fmt.Fprintf(&text, "\nMeasured at the commits %s.\n", strings.Join(commits, " and "))
 	return record.Record{Title: "Steps with every loss", Command: command, Took: time.Duration(took * float64(time.Second)), Result: text.String()}.WriteFile(out)
 }
