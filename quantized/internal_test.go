@@ -3,6 +3,7 @@ package quantized
 import (
 	"math"
 	"math/big"
+	"slices"
 	"testing"
 
 	"github.com/likeness-go/likeness/internal/integer"
@@ -146,8 +147,23 @@ func fake(p *plan, image []uint8) []float32 {
 		}
 		return float64(m.bytes[x][i]) - float64(v.zero)
 	}
-	rounded := func(v float32, l limits) uint8 {
-		return uint8(min(max(float64(l[0])+math.RoundToEven(float64(v)), float64(l[1])), float64(l[2])))
+	// rounded is the byte of a sum of products of numbers and scales, of which the layer has others, too: in
+	// integers, with the largest power of two up to 2³² for which all scales times it are below 2³¹.
+	rounded := func(l limits, all [][]float32, factors ...[2]float64) uint8 {
+		var largest float64
+		for _, scale := range slices.Concat(all...) {
+			largest = max(largest, math.Abs(float64(scale)))
+		}
+		shift := 32
+		for math.Round(math.Ldexp(largest, shift)) >= 1<<31 {
+			shift--
+		}
+		sum := new(big.Int).Lsh(big.NewInt(1), uint(shift-1))
+		for _, f := range factors {
+			sum.Add(sum, new(big.Int).Mul(big.NewInt(int64(f[0])), big.NewInt(int64(math.Round(math.Ldexp(f[1], shift))))))
+		}
+		y := sum.Rsh(sum, uint(shift)).Int64() // the floor
+		return uint8(min(max(int64(l[0])+y, int64(l[1])), int64(l[2])))
 	}
 	for _, s := range p.steps {
 		switch s := s.(type) {
@@ -171,11 +187,11 @@ func fake(p *plan, image []uint8) []float32 {
 				if sum < 0 && s.negative != nil {
 					scale = s.negative[f]
 				}
-				y := float32(sum) * scale
+				factors := [][2]float64{{sum, float64(scale)}}
 				if len(s.in) > 1 {
-					y = y + float32(float32(numbers(s.in[1], i))*s.addend[0])
+					factors = append(factors, [2]float64{numbers(s.in[1], i), float64(s.addend[0])})
 				}
-				convolved[i] = rounded(y, s.limits)
+				convolved[i] = rounded(s.limits, [][]float32{s.scale, s.negative, s.addend}, factors...)
 			}
 			copy(m.bytes[s.out], pooled(convolved, out, s.shape.Pool))
 		case *linearStep:
@@ -192,8 +208,8 @@ func fake(p *plan, image []uint8) []float32 {
 				continue
 			}
 			for i := range m.bytes[s.out] {
-				y := float32(float32(numbers(s.in[0], i)) * s.scale[0])
-				m.bytes[s.out][i] = rounded(y+float32(float32(numbers(s.in[1], i))*s.scale[1]), s.limits)
+				m.bytes[s.out][i] = rounded(s.limits, [][]float32{s.scale},
+					[2]float64{numbers(s.in[0], i), float64(s.scale[0])}, [2]float64{numbers(s.in[1], i), float64(s.scale[1])})
 			}
 		case *sumStep:
 			clear(m.sums[s.out])
@@ -205,7 +221,7 @@ func fake(p *plan, image []uint8) []float32 {
 		case *gateStep:
 			for i := range m.bytes[s.out] {
 				product := numbers(s.in[0], i) * numbers(s.in[1], i%p.values[s.out].channels)
-				m.bytes[s.out][i] = rounded(float32(product)*s.scale[0], s.limits)
+				m.bytes[s.out][i] = rounded(s.limits, [][]float32{s.scale}, [2]float64{product, float64(s.scale[0])})
 			}
 		default:
 			s.run(p, m)

@@ -115,7 +115,7 @@ func noise() *datasets.Dataset {
 	return images
 }
 
-// turns is a training that takes a step when it is asked for one.
+// turns is a training that is paused after each step, until the next one is requested.
 type turns struct {
 	next chan struct{}
 	done chan error // after each step, and at the end
