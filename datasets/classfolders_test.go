@@ -265,8 +265,8 @@ func TestOpenWarnsOfCopiesInOtherClassesAndParts(t *testing.T) {
 	}
 	file := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
 	want := []string{
-		"found 1 files with the content of a file of another class, such as " + file("train/cat/1.png") + " (class cat) and " + file("train/dog/1.png") + " (class dog): remove one of each",
-		"found 1 files for validation or testing with the content of a file of another part, such as " + file("train/dog/2.png") + " (class dog) and " + file("test/dog/1.png") + " (class dog): remove one of each, or the figures are too good",
+		"files of one class with the content of a file of another: found 1, such as " + file("train/cat/1.png") + " (class cat) and " + file("train/dog/1.png") + " (class dog): remove one of each",
+		"files for validation or testing with the content of a file of another part: found 1, such as " + file("train/dog/2.png") + " (class dog) and " + file("test/dog/1.png") + " (class dog): remove one of each, or the figures are too good",
 	}
 	if diff := cmp.Diff(want, splits.Warnings); diff != "" {
 		t.Error(diff)

@@ -231,10 +231,10 @@ func (s *Splits) warnOfCopies() error {
 		}
 	}
 	if conflicts > 0 {
-		s.Warnings = append(s.Warnings, fmt.Sprintf("found %d files with the content of a file of another class, such as %s: remove one of each", conflicts, conflict))
+		s.Warnings = append(s.Warnings, fmt.Sprintf("files of one class with the content of a file of another: found %d, such as %s: remove one of each", conflicts, conflict))
 	}
 	if leaks > 0 {
-		s.Warnings = append(s.Warnings, fmt.Sprintf("found %d files for validation or testing with the content of a file of another part, such as %s: remove one of each, or the figures are too good", leaks, leak))
+		s.Warnings = append(s.Warnings, fmt.Sprintf("files for validation or testing with the content of a file of another part: found %d, such as %s: remove one of each, or the figures are too good", leaks, leak))
 	}
 	return nil
 }
