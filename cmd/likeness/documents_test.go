@@ -64,9 +64,8 @@ func TestDocumentedCommands(t *testing.T) {
 		if len(renamed) > 0 {
 			t.Errorf("%s: %s: %s", command.document, command.line, strings.Join(renamed, ", "))
 		}
-		var c commands
 		helped := false
-		parser, err := newParser(&c, io.Discard, io.Discard, func(int) { helped = true })
+		parser, err := newParser(grammar(args), io.Discard, io.Discard, func(int) { helped = true })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,8 +88,7 @@ func TestDocumentedCommands(t *testing.T) {
 // A flag that does not exist and one of an earlier version would be noticed.
 func TestDocumentedCommandsAreParsed(t *testing.T) {
 	for _, args := range [][]string{{"train", "--learnin-rate", "1"}, {"no-such-command"}, {"compare", "a.png", "b.png", "c.png"}} {
-		var c commands
-		parser, err := newParser(&c, io.Discard, io.Discard, func(int) {})
+		parser, err := newParser(new(commands), io.Discard, io.Discard, func(int) {})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"reflect"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -136,10 +137,25 @@ func version() string {
 	return fmt.Sprintf("likeness %s%s%s, %s, %s", text, revision, modified, runtime.Version(), graph.Arithmetic())
 }
 
-// newParser returns the parser of the command line. It calls exit after it has printed
-// help or the version, and then continues.
-func newParser(c *commands, stdout, stderr io.Writer, exit func(int)) (*kong.Kong, error) {
-	return kong.New(c, append(textMappers(),
+// grammar is a pointer to the commands that the parser of the arguments must know: to all of them,
+// or to a struct of the one that the arguments begin with. Building the parser of all commands takes
+// about ten milliseconds, which is long for a command that compares two images.
+func grammar(args []string) any {
+	all := reflect.TypeFor[commands]()
+	for i := range all.NumField() - 1 { // the last is the flag of the version
+		field := all.Field(i)
+		if len(args) > 0 && strings.EqualFold(strings.ReplaceAll(args[0], "-", ""), field.Name) {
+			version, _ := all.FieldByName("Version")
+			return reflect.New(reflect.StructOf([]reflect.StructField{field, version})).Interface()
+		}
+	}
+	return new(commands)
+}
+
+// newParser returns the parser of a command line for commands, see grammar. It calls exit after it has
+// printed help or the version, and then continues.
+func newParser(commands any, stdout, stderr io.Writer, exit func(int)) (*kong.Kong, error) {
+	return kong.New(commands, append(textMappers(),
 		kong.Name("likeness"),
 		kong.Description("Train siamese and triplet networks for image similarity, and use them. Start with: likeness train"),
 		kong.Writers(stdout, stderr),
@@ -161,9 +177,8 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "likeness: %s\n", printable(strings.ReplaceAll(err.Error(), "\n", "; ")))
 		return failure
 	}
-	var c commands
 	helped := false
-	parser, err := newParser(&c, stdout, stderr, func(int) { helped = true })
+	parser, err := newParser(grammar(args), stdout, stderr, func(int) { helped = true })
 	if err != nil {
 		fmt.Fprintf(stderr, "likeness: %v\n", err)
 		return failure

@@ -171,7 +171,7 @@ func (s *svg) Text(at Point, text string, size float64, a Alignment) {
 
 func (s *svg) Image(b Box, img image.Image) {
 	var data bytes.Buffer
-	if png.Encode(&data, img) != nil {
+	if (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(&data, img) != nil {
 		return // an image without pixels
 	}
 	fmt.Fprintf(s, "<image x=\"%s\" y=\"%s\" width=\"%s\" height=\"%s\" preserveAspectRatio=\"none\" href=\"data:image/png;base64,%s\"/>\n",
@@ -208,30 +208,55 @@ func PNG(w io.Writer, width, height float64, draw func(Canvas)) error {
 }
 
 // fill fills polygons whose corners are in pixels. All must have the same direction, or else what two
-// of them have in common would be left out.
+// of them have in common would be left out. Many polygons are filled tile by tile, because most of a
+// line's bounding box is not touched by the line.
 func (r *raster) fill(polygons [][]Point, fill color.RGBA, opacity float64) {
-	low, high := Point{math.Inf(1), math.Inf(1)}, Point{math.Inf(-1), math.Inf(-1)}
-	for _, corners := range polygons {
+	boxes, whole := make([]image.Rectangle, len(polygons)), image.Rectangle{}
+	for i, corners := range polygons {
+		low, high := corners[0], corners[0]
 		for _, p := range corners {
 			low.X, low.Y, high.X, high.Y = min(low.X, p.X), min(low.Y, p.Y), max(high.X, p.X), max(high.Y, p.Y)
 		}
+		boxes[i] = image.Rect(int(math.Floor(low.X)), int(math.Floor(low.Y)), int(math.Ceil(high.X)), int(math.Ceil(high.Y)))
+		whole = whole.Union(boxes[i])
 	}
-	bounds := image.Rect(int(math.Floor(low.X)), int(math.Floor(low.Y)), int(math.Ceil(high.X)), int(math.Ceil(high.Y))).Intersect(r.Rect)
-	if bounds.Empty() {
-		return
+	whole = whole.Intersect(r.Rect)
+	side := image.Pt(64, 64)
+	if len(polygons) == 1 {
+		side = whole.Size()
 	}
-	r.filler.Reset(bounds.Dx(), bounds.Dy())
+	source := image.NewUniform(color.NRGBA{fill.R, fill.G, fill.B, uint8(math.Round(255 * opacity))})
+	for top := whole.Min.Y; top < whole.Max.Y; top += side.Y {
+		for left := whole.Min.X; left < whole.Max.X; left += side.X {
+			tile := image.Rectangle{image.Pt(left, top), image.Pt(left, top).Add(side)}.Intersect(whole)
+			touched := image.Rectangle{}
+			for _, box := range boxes {
+				touched = touched.Union(box.Intersect(tile))
+			}
+			if !touched.Empty() {
+				r.fillTile(touched, polygons, boxes, source)
+			}
+		}
+	}
+}
+
+// fillTile fills what polygons, whose bounding boxes are given, cover of a tile.
+func (r *raster) fillTile(tile image.Rectangle, polygons [][]Point, boxes []image.Rectangle, source image.Image) {
+	r.filler.Reset(tile.Dx(), tile.Dy())
 	at := func(p Point) (float32, float32) {
-		return float32(p.X - float64(bounds.Min.X)), float32(p.Y - float64(bounds.Min.Y))
+		return float32(p.X - float64(tile.Min.X)), float32(p.Y - float64(tile.Min.Y))
 	}
-	for _, corners := range polygons {
+	for i, corners := range polygons {
+		if !boxes[i].Overlaps(tile) {
+			continue
+		}
 		r.filler.MoveTo(at(corners[0]))
 		for _, p := range corners[1:] {
 			r.filler.LineTo(at(p))
 		}
 		r.filler.ClosePath()
 	}
-	r.filler.Draw(r.RGBA, bounds, image.NewUniform(color.NRGBA{fill.R, fill.G, fill.B, uint8(math.Round(255 * opacity))}), image.Point{})
+	r.filler.Draw(r.RGBA, tile, source, image.Point{})
 }
 
 // pixels are points in pixels.

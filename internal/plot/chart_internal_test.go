@@ -57,6 +57,44 @@ func TestFit(t *testing.T) {
 	}
 }
 
+// Tiles change no pixel of a line by more than rounding, wherever it crosses their edges and those of
+// the picture.
+func TestLineInTiles(t *testing.T) {
+	blank := func() *raster {
+		r := &raster{RGBA: image.NewRGBA(image.Rect(0, 0, 300, 200))}
+		for i := range r.Pix {
+			r.Pix[i] = 255
+		}
+		return r
+	}
+	for trial := range 20 {
+		chance := random.New(1, "lines", trial)
+		var polygons [][]Point
+		boxes := []image.Rectangle{}
+		for range 1 + chance.IntN(12) {
+			center := Point{chance.Float64()*360 - 30, chance.Float64()*260 - 30}
+			radius := 1 + chance.Float64()*60
+			polygons = append(polygons, circle(center, radius))
+			boxes = append(boxes, image.Rect(-1000, -1000, 1000, 1000))
+		}
+		inTiles, whole := blank(), blank()
+		inTiles.fill(polygons, color.RGBA{10, 100, 200, 255}, 0.8)
+		whole.fillTile(whole.Rect, polygons, boxes, image.NewUniform(color.NRGBA{10, 100, 200, 204}))
+		covered := 0
+		for i := range whole.Pix {
+			if difference := int(whole.Pix[i]) - int(inTiles.Pix[i]); max(difference, -difference) > 2 {
+				t.Fatalf("trial %d: at %d, %d found %d in tiles, expected %d", trial, i%whole.Stride/4, i/whole.Stride, inTiles.Pix[i], whole.Pix[i])
+			}
+			if whole.Pix[i] != 255 {
+				covered++
+			}
+		}
+		if trial == 0 && covered == 0 {
+			t.Error("nothing was drawn")
+		}
+	}
+}
+
 // A decoder reads the pixels that were encoded, of images whose width and height differ.
 func TestEncodePNG(t *testing.T) {
 	for _, size := range []image.Point{{1, 1}, {7, 3}, {2, 50}} {
