@@ -65,7 +65,7 @@ func TestDocumentedCommands(t *testing.T) {
 			t.Errorf("%s: %s: %s", command.document, command.line, strings.Join(renamed, ", "))
 		}
 		helped := false
-		parser, err := newParser(grammar(args), io.Discard, io.Discard, func(int) { helped = true })
+		parser, err := newParser(grammar(args), args, io.Discard, io.Discard, func(int) { helped = true })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +88,7 @@ func TestDocumentedCommands(t *testing.T) {
 // A flag that does not exist and one of an earlier version would be noticed.
 func TestDocumentedCommandsAreParsed(t *testing.T) {
 	for _, args := range [][]string{{"train", "--learnin-rate", "1"}, {"no-such-command"}, {"compare", "a.png", "b.png", "c.png"}} {
-		parser, err := newParser(new(commands), io.Discard, io.Discard, func(int) {})
+		parser, err := newParser(new(commands), args, io.Discard, io.Discard, func(int) {})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -58,6 +58,43 @@ func helpWithDefault(value *kong.Value) string {
 	return value.Help
 }
 
+// commonSettings are the settings of a training that -h shows.
+var commonSettings = []string{"data", "limit", "backbone", "from", "objective", "head", "epochs", "batch", "seed", "threads", "augmentation", "learning-rate"}
+
+// printHelp prints all of the help of a command for --help. For -h it prints the first paragraph,
+// the examples, and the first sentence of each flag, of the settings of a training the common ones only.
+func printHelp(args []string) kong.HelpPrinter {
+	return func(options kong.HelpOptions, ctx *kong.Context) error {
+		command := ctx.Selected()
+		if command == nil || !slices.Contains(args, "-h") {
+			return kong.DefaultHelpPrinter(options, ctx)
+		}
+		hidden := 0
+		for _, group := range command.AllFlags(true) {
+			for _, flag := range group {
+				flag.Help, _, _ = strings.Cut(flag.Help, ". ")
+				flag.Help = strings.TrimSuffix(flag.Help, ".") + "."
+				if flag.Group != nil && !slices.Contains(commonSettings, flag.Name) {
+					flag.Hidden = true
+					hidden++
+				}
+			}
+		}
+		var kept []string
+		for i, paragraph := range strings.Split(command.Detail, "\n\n") {
+			if i == 0 || strings.HasPrefix(paragraph, "Example") || strings.HasPrefix(paragraph, "    ") {
+				kept = append(kept, paragraph)
+			}
+		}
+		more := fmt.Sprintf("All of the help: likeness %s --help", command.Path())
+		if hidden > 0 {
+			more = fmt.Sprintf("All of the help, with %d more flags: likeness %s --help", hidden, command.Path())
+		}
+		command.Detail = strings.Join(append(kept, more), "\n\n")
+		return kong.DefaultHelpPrinter(options, ctx)
+	}
+}
+
 // formerFlags are the names that flags of commands had in earlier versions, with those
 // that they have now.
 var formerFlags = func() map[string]map[string]string {

@@ -164,6 +164,35 @@ func TestHelpNamesAll(t *testing.T) {
 	}
 }
 
+// -h shows the common settings of a training and all flags of other commands, in a fraction of the
+// lines of --help, and both end well.
+func TestShortHelp(t *testing.T) {
+	whole, _ := tool(t, "train", "--help")
+	short, _ := tool(t, "train", "-h")
+	if lines := strings.Count(short, "\n"); lines > 100 || lines > strings.Count(whole, "\n")/3 {
+		t.Errorf("the short help of train has %d lines", lines)
+	}
+	for _, name := range append(slices.Clone(commonSettings), "config", "resume", "out") {
+		if !strings.Contains(short, "\n  --"+name+"=") && !strings.Contains(short, "\n      --"+name+"=") {
+			t.Errorf("train -h does not show --%s", name)
+		}
+	}
+	for _, text := range []string{"likeness train --objective triplet-ratio", "more flags: likeness train --help"} {
+		if !strings.Contains(short, text) {
+			t.Errorf("train -h lacks %q", text)
+		}
+	}
+	if strings.Contains(short, "--temperature") {
+		t.Error("train -h shows --temperature")
+	}
+	search, _ := tool(t, "search", "-h")
+	for _, text := range []string{"--model=", "--cache", "All of the help: likeness search --help"} {
+		if !strings.Contains(search, text) {
+			t.Errorf("search -h lacks %q:\n%s", text, search)
+		}
+	}
+}
+
 // A settings file that is not text is refused, whatever a decoder would make of it.
 func TestConfigOfGarbage(t *testing.T) {
 	inFolder(t)

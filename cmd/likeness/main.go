@@ -152,9 +152,9 @@ func grammar(args []string) any {
 	return new(commands)
 }
 
-// newParser returns the parser of a command line for commands, see grammar. It calls exit after it has
+// newParser returns the parser of arguments for commands, see grammar. It calls exit after it has
 // printed help or the version, and then continues.
-func newParser(commands any, stdout, stderr io.Writer, exit func(int)) (*kong.Kong, error) {
+func newParser(commands any, args []string, stdout, stderr io.Writer, exit func(int)) (*kong.Kong, error) {
 	return kong.New(commands, append(textMappers(),
 		kong.Name("likeness"),
 		kong.Description("Train siamese and triplet networks for image similarity, and use them. Start with: likeness train"),
@@ -162,6 +162,7 @@ func newParser(commands any, stdout, stderr io.Writer, exit func(int)) (*kong.Ko
 		kong.Exit(exit),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.ValueFormatter(helpWithDefault),
+		kong.Help(printHelp(args)),
 		kong.Vars{
 			"backbones": strings.Join(backbone.Names, ", "), "zoo": strings.Join(zoo.Names(), ", "),
 			"published": strings.Join(fetch.Names(), ", "), "weights": strings.Join(fetch.WeightNames(), ", "), "version": version(),
@@ -178,7 +179,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return failure
 	}
 	helped := false
-	parser, err := newParser(grammar(args), stdout, stderr, func(int) { helped = true })
+	parser, err := newParser(grammar(args), args, stdout, stderr, func(int) { helped = true })
 	if err != nil {
 		fmt.Fprintf(stderr, "likeness: %v\n", err)
 		return failure

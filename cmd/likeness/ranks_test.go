@@ -53,7 +53,7 @@ func TestRanksTrainOneModel(t *testing.T) {
 	testutil.InFolder(t)
 	bars(t, "bars", 24, 8)
 	var c commands
-	parser, err := newParser(&c, nil, nil, func(int) {})
+	parser, err := newParser(&c, nil, nil, nil, func(int) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func ranksOf(t *testing.T, count int, args ...string) []string {
 	outs := make([]bytes.Buffer, count)
 	for rank, err := range collective.Local(count, func(ranks *collective.Communicator) error {
 		var c commands
-		parser, err := newParser(&c, io.Discard, io.Discard, func(int) {})
+		parser, err := newParser(&c, nil, io.Discard, io.Discard, func(int) {})
 		if err != nil {
 			return err
 		}
