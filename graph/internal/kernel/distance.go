@@ -254,8 +254,8 @@ func PairwiseDistancesBackward[T Float](m Metric, dx, dy, dweight, x, y, weight,
 
 // Normalize divides each row of x (rows, columns) by its Euclidean length:
 // y = x/‖x‖. It also writes the lengths, norm (rows). The result for a row of zeros is
-// zeros. Rows are divided by their largest element before they are squared, so that
-// squares neither overflow nor underflow.
+// zeros. Rows whose squares could overflow or underflow are first divided by their largest
+// element.
 func Normalize[T Float](y, norm, x []T, rows, columns int) {
 	checkLength("x", x, rows*columns)
 	checkLength("y", y, rows*columns)
@@ -266,6 +266,12 @@ func Normalize[T Float](y, norm, x []T, rows, columns int) {
 }
 
 func normalizeRow[T Float](y, x []T) T {
+	e := vector.For[T]()
+	if sum := e.SquaredNorm(x); sum > 1e-30 && sum < 1e30 { // sums are in float64
+		length := math.Sqrt(sum)
+		e.Scale(y, x, T(1/length))
+		return T(length)
+	}
 	var largest T
 	for _, v := range x {
 		largest = max(largest, v, -v)
