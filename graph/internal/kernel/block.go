@@ -475,8 +475,12 @@ func (k *Block[T]) computeStatistics(x, bias []T) {
 		grow(&k.convolved, pool.Batch*pool.input())
 	}
 	center := make([]T, n.channels)
-	computed := k.conv.fourier != nil // before the sums, because spectra are of whole images
-	if computed {
+	inPhases := k.keepsAll() && k.conv.winograd.inPhases(k.shape.Conv.Batch)
+	computed := k.conv.fourier != nil || inPhases // before the sums, because spectra are of whole images
+	if inPhases {
+		k.conv.convolveInPhases(k.convolved, x, bias, vector.NoClip)
+		copy(center, k.convolved)
+	} else if computed {
 		k.conv.forEachSpan(spans, x, func(work *workspace[T], i int) {
 			k.conv.convolve(work, k.convolved[spans[i].image*pool.input():], x, bias, spans[i])
 		})

@@ -102,6 +102,12 @@ func (k *Block[T]) forwardFolded(y, x []T, w BlockWeights[T]) {
 	if !clips {
 		clip = vector.NoClip
 	}
+	if c.winograd.inPhases(s.Conv.Batch) {
+		if c.convolveInPhases(y, x, bias, clip); !clips {
+			Activate(s.Activation, y, y, w.Slope, s.Conv.Filters)
+		}
+		return
+	}
 	groups := 1
 	if k.byPanel {
 		groups = min(c.forward.panels, max(1, ceilDiv(parallel.Threads(), len(k.spans))))

@@ -149,6 +149,7 @@ type Conv[T Float] struct {
 
 	// At most one of these algorithms is not nil.
 	winograd  *winograd
+	tiles     tileMemory // of several images by Winograd's algorithm, while they are computed
 	fourier   *fourier[T]
 	depthwise *depthwise[T]
 	grouped   *grouped[T]
@@ -253,6 +254,10 @@ func (c *Conv[T]) Forward(y, x, weight, bias []T) {
 	checkLength("weight", weight, s.weights())
 	checkOptional("bias", bias, s.Filters)
 	c.packForward(weight)
+	if c.winograd.inPhases(s.Batch) {
+		c.convolveInPhases(y, x, bias, vector.NoClip)
+		return
+	}
 	height, width := s.Output()
 	spans := c.spans(height, width*s.Filters, width)
 	c.forEachSpan(spans, x, func(w *workspace[T], i int) {

@@ -22,6 +22,8 @@ type convGradient[T Float] struct {
 	byTiles     bool        // the gradient of the weights is computed from the tiles of the forward pass
 	keeps       bool        // and those of the whole batch are transformed first
 	kept        kept        // these
+	inPhases    bool        // the gradient of the input is computed by winograd from the tiles of the whole batch
+	tiles       tileMemory  // these
 	partial     []T         // sums of the gradient of the weights, one for each part of the batch
 	sum         []T         // the sum of all parts, if byTiles
 	total       []T
@@ -88,6 +90,9 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 	if g.keeps {
 		g.kept.resize(c.winograd, s.Batch)
 	}
+	if g.inPhases && dx != nil {
+		g.tiles.resize(g.winograd, s.Batch)
+	}
 	parts := 16
 	for parts > groups || parts > 4 && (parts*s.weights() > 1<<21 || s.pixels() < parts*1024) {
 		parts /= 2
@@ -115,6 +120,9 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 			c.groupGradient(w, dx, weights, sum, x, dy, i*group, images, dbias != nil, i == begin)
 		}
 	})
+	if dx != nil && g.inPhases {
+		c.inputGradientInPhases(dx)
+	}
 	if dweight != nil {
 		if g.keeps {
 			c.winograd.addKept(asFloat32(g.partial), &g.kept, s.Batch)
@@ -182,7 +190,14 @@ func (c *Conv[T]) groupGradient(w *workspace[T], dx, weights []T, sum []float64,
 			c.addWeights(w, weights, x, gradient, at, band, fresh && top == 0)
 		}
 	}
-	if dx != nil {
+	switch {
+	case dx != nil && c.gradient.inPhases:
+		m, k := c.gradient.winograd, &c.gradient.tiles
+		t := k.imageTiles(m, image, images, 0, ceilDiv(m.height, m.step()))
+		for row := range t.last {
+			m.transformInput(any(w).(*workspace[float32]), k.values, asFloat32(gradient), at, t, row)
+		}
+	case dx != nil:
 		c.inputGradient(w, dx, gradient, span{image: image, images: images, bottom: height})
 	}
 }
@@ -217,6 +232,7 @@ func (c *Conv[T]) initGradient() {
 	if g.winograd != nil && 2*g.winograd.products() > useful {
 		g.winograd = nil
 	}
+	g.inPhases = g.winograd.inPhases(s.Batch) && g.winograd.tileValues(s.Batch) <= maxKept
 	g.flipped = inside && (g.winograd != nil || 5*height*width >= 4*s.Height*s.Width)
 	g.keeps = c.winograd != nil && c.winograd.keeps(s.Batch, s.Part)
 	if g.byTiles = g.keeps || c.winograd != nil && s.Batch*c.winograd.tiles() >= minGradientTiles; g.byTiles {
@@ -365,6 +381,16 @@ func (c *Conv[T]) flippedGradient(w *workspace[T], dx, gradient []T, images int)
 			p.Add = true
 		}
 	}
+}
+
+// inputGradientInPhases writes dx, given the transformed tiles of the gradient of the whole batch.
+func (c *Conv[T]) inputGradientInPhases(dx []T) {
+	m, k := c.gradient.winograd, &c.gradient.tiles
+	m.multiplyPhase(k)
+	down, size := ceilDiv(m.height, m.step()), m.height*m.width*m.out
+	divide(k.images, func(w *workspace[float32], image int) {
+		m.transformResults(w, asFloat32(dx)[image*size:][:size], nil, vector.NoClip, k, k.imageTiles(m, image, 1, 0, down), m.height)
+	})
 }
 
 // addBias adds to sum the gradient of the bias, the sum over all pixels of a span.

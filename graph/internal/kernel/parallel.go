@@ -132,6 +132,7 @@ type passMemory[T Float] struct {
 	ordered, packed []T
 	values, padded  []float32 // by Winograd's algorithm
 	kept            kept
+	tiles           tileMemory
 	partial         []T
 	sum, total      []T
 }
@@ -149,11 +150,17 @@ func (c *Conv[T]) borrowForResults() (release func()) {
 	})
 }
 
+// borrowTiles borrows the memory for the tiles of several images.
+func (c *Conv[T]) borrowTiles() (release func()) {
+	return borrowPass(func(m *passMemory[T]) { m.tiles, c.tiles = c.tiles, m.tiles })
+}
+
 // borrowForGradients borrows the memory for the gradients.
 func (c *Conv[T]) borrowForGradients() (release func()) {
 	g := &c.gradient
 	return borrowPass(func(m *passMemory[T]) {
 		m.kept, g.kept = g.kept, m.kept
+		m.tiles, g.tiles = g.tiles, m.tiles
 		m.partial, g.partial = g.partial, m.partial
 		m.sum, g.sum = g.sum, m.sum
 		m.total, g.total = g.total, m.total

@@ -360,7 +360,7 @@ func (m *winograd) keeps(batch int, part bool) bool {
 	if part && count >= minGradientTiles {
 		part = false // then sums for each part of the images cost little
 	}
-	return m.kernel == 3 && (part || m.in*m.out >= manyChannels) && count >= minKeptTiles && tileValues*count*(m.inStride()+m.outStride()) <= maxKept
+	return m.kernel == 3 && (part || m.in*m.out >= manyChannels) && count >= minKeptTiles && m.tileValues(batch) <= maxKept
 }
 
 // kept are the transformed tiles of a batch.

@@ -36,6 +36,60 @@ func TestWinograd(t *testing.T) {
 	}
 }
 
+// Layers with many channels are computed in phases, some images at a time, with the same bits.
+func TestWinogradInPhases(t *testing.T) {
+	for name, s := range map[string]ConvShape{
+		"cut tiles":    convShape(9, 14, 11, 32, 48, 3, 3, 1, 1),
+		"small images": convShape(33, 3, 3, 16, 80, 3, 3, 1, 1),
+		"four pieces":  convShape(5, 15, 17, 16, 16, 7, 7, 1, 0),
+		"two sides":    padded(convShape(6, 14, 11, 16, 32, 3, 3, 1, 0), 0, 0, 1, 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			x, weight, bias, dy := written(s.inputs()), written(s.weights()), written(s.Filters), written(s.outputs())
+			run := func() [][]float32 {
+				var all [][]float32
+				for _, b := range []BlockShape{
+					{Conv: s},
+					{Conv: s, Norm: BatchStatistics, Epsilon: 1e-5, Activation: ReLU},
+					{Conv: s, Activation: ReLU6, Evaluation: true},
+					{Conv: s, Activation: SiLU, Evaluation: true},
+				} {
+					k := NewBlock[float32](b)
+					y, dx := make([]float32, s.outputs()), make([]float32, s.inputs())
+					w := BlockWeights[float32]{Weight: weight, Bias: bias}
+					if b.Norm != NoNorm {
+						w.Gain, w.Shift = bias, bias
+					}
+					if k.Forward(y, x, w); !b.Evaluation {
+						k.Backward(dx, BlockWeights[float32]{}, x, w, y, dy)
+					}
+					all = append(all, y, dx)
+				}
+				y, dx, k := make([]float32, s.outputs()), make([]float32, s.inputs()), NewConv[float32](s)
+				k.Forward(y, x, weight, bias)
+				k.Backward(dx, nil, nil, x, weight, dy)
+				return append(all, y, dx)
+			}
+			expected := run()
+			defer func(weights, tiles int) { batchWeights, maxBatchTiles = weights, tiles }(batchWeights, maxBatchTiles)
+			batchWeights, maxBatchTiles = 1, 100000
+			if m := NewConv[float32](s).winograd; m == nil {
+				t.Skip("Winograd's algorithm is not implemented for these instructions")
+			} else if images := m.phaseImages(s.Batch); images < 1 || images >= s.Batch {
+				t.Errorf("found %d of %d images at a time, expected some", images, s.Batch)
+			}
+			for i, found := range run() {
+				if !equalBits(found, expected[i], true) {
+					t.Errorf("array %d of a computation in phases differs", i)
+				}
+			}
+			c := conv(s)
+			c.tolerance = 3e-5
+			check(t, c, 1)
+		})
+	}
+}
+
 // For many tiles the gradient of the weights uses Winograd's algorithm, too.
 func TestWinogradGradient(t *testing.T) {
 	for name, s := range map[string]ConvShape{
