@@ -268,12 +268,7 @@ func (m *Model) embedBatch(pixels [][]uint8, batch int) ([][]float32, error) {
 		return nil, err
 	}
 	defer m.programs.giveBack(batch, program)
-	size := m.Preprocessing.Size.Len()
-	inputs := make([]float32, batch*size)
-	for i, p := range pixels {
-		m.Preprocessing.Normalize(inputs[i*size:(i+1)*size], p)
-	}
-	if err := program.Set("images", inputs); err != nil {
+	if err := program.Fill("images", func(values []float32) { m.normalize(values, pixels) }); err != nil {
 		return nil, err
 	}
 	if err := program.Run(); err != nil {
@@ -289,6 +284,19 @@ func (m *Model) embedBatch(pixels [][]uint8, batch int) ([][]float32, error) {
 		rows[i] = values[i*features : (i+1)*features : (i+1)*features]
 	}
 	return rows, nil
+}
+
+// normalize writes the normalized pixels of images to the first values, and zeros to the others.
+func (m *Model) normalize(values []float32, pixels [][]uint8) {
+	const parts = 4 // of an image, so that a single one is divided over the processors
+	size := m.Preprocessing.Size
+	clear(values[len(pixels)*size.Len():])
+	parallel.For(parts*len(pixels), func(i int) {
+		image, part := i/parts, i%parts
+		first := part * size.Height / parts * size.Width * size.Channels
+		last := (part + 1) * size.Height / parts * size.Width * size.Channels
+		m.Preprocessing.Normalize(values[image*size.Len():][first:last], pixels[image][first:last])
+	})
 }
 
 // Close frees the graphs that the model keeps between calls of its methods. Calling it is

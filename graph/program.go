@@ -49,14 +49,10 @@ func (p *Program) Input(name string) tensor.Shape {
 // Set copies values, in row-major order, into an input. The values are []float32 or
 // []float64, and are converted to the element type of the graph.
 func (p *Program) Set(name string, values interface{}) error {
-	if !p.built() {
-		return errors.Wrapf(errNotBuilt, "set input %q", name)
+	dst, err := p.input(name)
+	if err != nil {
+		return err
 	}
-	node := p.inputs[name]
-	if node == nil {
-		return errors.Errorf("set input %q: there is no such input; there are %q", name, sortedKeys(p.inputs))
-	}
-	dst := node.Value().(*tensor.Dense)
 	switch src := values.(type) {
 	case []float32:
 		return setInput(dst, name, src)
@@ -64,6 +60,39 @@ func (p *Program) Set(name string, values interface{}) error {
 		return setInput(dst, name, src)
 	}
 	return errors.Errorf("set input %q: found %T, expected []float32 or []float64", name, values)
+}
+
+// Fill is Set for values that are computed: write sets the elements of the input, in row-major
+// order, all of which it must write. In a float32 graph they are the memory of the input, so
+// that nothing is copied. After an error of Run the values are still there.
+func (p *Program) Fill(name string, write func(values []float32)) error {
+	dst, err := p.input(name)
+	if err != nil {
+		return err
+	}
+	if write == nil {
+		return errors.Errorf("set input %q: found a nil function, expected one that writes the values", name)
+	}
+	if dst.Dtype() == Float32 {
+		write(dst.Float32s())
+		return nil
+	}
+	values := make([]float32, dst.Size())
+	write(values)
+	store(dst, values)
+	return nil
+}
+
+// input returns the values of an input.
+func (p *Program) input(name string) (*tensor.Dense, error) {
+	if !p.built() {
+		return nil, errors.Wrapf(errNotBuilt, "set input %q", name)
+	}
+	node := p.inputs[name]
+	if node == nil {
+		return nil, errors.Errorf("set input %q: there is no such input; there are %q", name, sortedKeys(p.inputs))
+	}
+	return node.Value().(*tensor.Dense), nil
 }
 
 func setInput[T Float](dst *tensor.Dense, name string, src []T) error {

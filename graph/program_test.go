@@ -228,3 +228,31 @@ func TestEnvironmentIsChecked(t *testing.T) {
 		}
 	}
 }
+
+// Fill sets an input like Set, in a graph of either element type.
+func TestFill(t *testing.T) {
+	for _, dtype := range []tensor.Dtype{graph.Float32, graph.Float64} {
+		program := scaled(t, dtype)
+		for _, x := range [][]float32{{1, 2, 3, 4, 5, 6}, {-1, 0, 0, 0, 0, 7}} {
+			if err := program.Fill("x", func(values []float32) { copy(values, x) }); err != nil {
+				t.Fatal(err)
+			}
+			run(t, program)
+			y, err := program.Float32s("y")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, got := range y {
+				if want := 2 * (x[3*i] + x[3*i+1] + x[3*i+2]); got != want {
+					t.Errorf("%v, row %d: got %v, want %v", dtype, i, got, want)
+				}
+			}
+		}
+		if err := program.Fill("z", func([]float32) {}); err == nil || !strings.Contains(err.Error(), `["unused" "x"]`) {
+			t.Errorf("an unknown input: found error %v", err)
+		}
+		if err := program.Fill("x", nil); err == nil || !strings.Contains(err.Error(), "nil") {
+			t.Errorf("no function: found error %v", err)
+		}
+	}
+}

@@ -193,7 +193,9 @@ func (p Preprocessing) Normalize(dst []float32, pixels []uint8) {
 	}
 	channels := p.Size.Channels
 	pixels = pixels[:min(len(pixels), len(dst))]
-	for channel := range channels {
+	dst = dst[:len(pixels)]
+	values := make([][256]float32, channels) // of each byte, because dividing every pixel takes longer
+	for channel := range values {
 		mean, deviation := 0.0, 1.0
 		if len(p.Mean) > 0 {
 			mean = p.Mean[channel]
@@ -201,12 +203,20 @@ func (p Preprocessing) Normalize(dst []float32, pixels []uint8) {
 		if len(p.StdDev) > 0 {
 			deviation = p.StdDev[channel]
 		}
-		var values [256]float32 // of each byte, because dividing every pixel takes longer
-		for v := range values {
-			values[v] = float32((float64(v)/255 - mean) / deviation)
+		for v := range values[channel] {
+			values[channel][v] = float32((float64(v)/255 - mean) / deviation)
 		}
+	}
+	if channels == 3 { // one pass over memory
+		red, green, blue := &values[0], &values[1], &values[2]
+		for len(pixels) >= 3 && len(dst) >= 3 {
+			dst[0], dst[1], dst[2] = red[pixels[0]], green[pixels[1]], blue[pixels[2]]
+			dst, pixels = dst[3:], pixels[3:]
+		}
+	}
+	for channel := range values {
 		for i := channel; i < len(pixels); i += channels {
-			dst[i] = values[pixels[i]]
+			dst[i] = values[channel][pixels[i]]
 		}
 	}
 }

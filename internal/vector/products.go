@@ -1,5 +1,7 @@
 package vector
 
+import "unsafe"
+
 // Rows is a product of rows anywhere in memory with a panel of packed columns:
 //
 //	C[COffsets[i]+j] = Initial[j] + Σ A[AOffsets[i]+s·Stride+k] · B[(s·Length+k)·Width·Lanes+j]
@@ -22,6 +24,10 @@ type Rows[T Float] struct {
 	Add                bool
 	Clip               Clip // of the result, whose rows then must not overlap
 
+	// Ahead is an array that is needed later, such as the next panel, and is loaded into the level 2
+	// cache meanwhile. Rows removes from it what it has loaded, which may be nothing.
+	Ahead []T
+
 	call rowsCall // part of the struct so that it is not allocated at each call
 }
 
@@ -41,7 +47,10 @@ type rowsCall struct {
 	tiles    int // with as many rows, one after the other; counted down
 	_        int // segments that are left, for the assembly
 	at       int // bytes of offsets that are done, for the assembly; begins at 0
-	mask     mask
+
+	ahead     uintptr // the address that is loaded next, and the distance to the one after it, or 0
+	aheadStep int
+	mask      mask
 }
 
 // Rows computes a product.
@@ -73,11 +82,35 @@ func (s *Set) rowsWith(r *Rows[float32], all [][]func(*rowsCall)) {
 	least, larger := count/n, count%n // larger tiles have a row more
 	first := 0
 	for _, part := range [2][2]int{{larger, least + 1}, {n - larger, least}} {
-		if part[0] > 0 {
-			s.rowsTiles(r, tiles[part[1]], first, part[0], part[1])
-			first += part[0] * part[1]
+		for left := part[0]; left > 0; {
+			count := call.loadAhead(r, left)
+			s.rowsTiles(r, tiles[part[1]], first, count, part[1])
+			first += count * part[1]
+			left -= count
 		}
 	}
+}
+
+// Tiles of at least aheadWidth vectors load two cache lines ahead every aheadElements elements of
+// a row; the generator has the same numbers.
+const (
+	aheadWidth    = 2
+	aheadElements = 4
+	aheadBytes    = 128
+)
+
+// loadAhead sets what is loaded ahead by the next of a number of tiles, and returns the number of
+// tiles that load it.
+func (c *rowsCall) loadAhead(r *Rows[float32], tiles int) int {
+	c.ahead, c.aheadStep = uintptr(unsafe.Pointer(c.b)), 0
+	each := r.Segments * (r.Length / aheadElements) * aheadBytes / 4 // elements of a tile
+	if len(r.Ahead) == 0 || r.Width < aheadWidth || each == 0 {
+		return tiles
+	}
+	c.ahead, c.aheadStep = uintptr(unsafe.Pointer(&r.Ahead[0])), aheadBytes
+	tiles = min(tiles, (len(r.Ahead)+each-1)/each)
+	r.Ahead = r.Ahead[min(len(r.Ahead), tiles*each):]
+	return tiles
 }
 
 // Outer is a sum of outer products of short runs of A with parts of rows of B:

@@ -54,8 +54,13 @@ func TestRows(t *testing.T) {
 				want[int(r.COffsets[i])+j] = float32(clipped(r.Clip, float64(sum)))
 			}
 		}
+		ahead := f.quarters(f.IntN(3) * f.IntN(2000))
+		r.Ahead = ahead
 		f.engine.Rows(r)
 		f.want("C", r.C, func(i int) float64 { return float64(want[i]) })
+		if n := len(ahead) - len(r.Ahead); n < 0 || n < len(ahead) && n%16 != 0 || len(r.Ahead) > 0 && &ahead[n] != &r.Ahead[0] {
+			f.Errorf("of %d elements ahead %d are left, which are not the last ones", len(ahead), len(r.Ahead))
+		}
 	})
 }
 

@@ -6,7 +6,7 @@
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x1(SB), NOSPLIT, $8-8
 	MOVQ    call+0(FP), BP
-	VMOVUPS 120(BP), Y15
+	VMOVUPS 136(BP), Y15
 
 tile1:
 	MOVQ       64(BP), R14
@@ -87,7 +87,7 @@ next9:
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y2
 	VBROADCASTSS 84(BP), Y3
-	CMPQ         112(BP), $0x000000ff
+	CMPQ         128(BP), $0x000000ff
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
@@ -137,7 +137,7 @@ done10:
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x2(SB), NOSPLIT, $8-8
 	MOVQ    call+0(FP), BP
-	VMOVUPS 120(BP), Y15
+	VMOVUPS 136(BP), Y15
 
 tile1:
 	MOVQ       64(BP), R14
@@ -235,7 +235,7 @@ next9:
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y3
 	VBROADCASTSS 84(BP), Y4
-	CMPQ         112(BP), $0x000000ff
+	CMPQ         128(BP), $0x000000ff
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
@@ -308,7 +308,7 @@ done10:
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x3(SB), NOSPLIT, $8-8
 	MOVQ    call+0(FP), BP
-	VMOVUPS 120(BP), Y15
+	VMOVUPS 136(BP), Y15
 
 tile1:
 	MOVQ       64(BP), R14
@@ -423,7 +423,7 @@ next9:
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y4
 	VBROADCASTSS 84(BP), Y5
-	CMPQ         112(BP), $0x000000ff
+	CMPQ         128(BP), $0x000000ff
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
@@ -519,7 +519,7 @@ done10:
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x4(SB), NOSPLIT, $8-8
 	MOVQ    call+0(FP), BP
-	VMOVUPS 120(BP), Y15
+	VMOVUPS 136(BP), Y15
 
 tile1:
 	MOVQ       64(BP), R14
@@ -651,7 +651,7 @@ next9:
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y5
 	VBROADCASTSS 84(BP), Y6
-	CMPQ         112(BP), $0x000000ff
+	CMPQ         128(BP), $0x000000ff
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
@@ -770,7 +770,7 @@ done10:
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x5(SB), NOSPLIT, $8-8
 	MOVQ    call+0(FP), BP
-	VMOVUPS 120(BP), Y15
+	VMOVUPS 136(BP), Y15
 
 tile1:
 	MOVQ       64(BP), R14
@@ -919,7 +919,7 @@ next9:
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y6
 	VBROADCASTSS 84(BP), Y7
-	CMPQ         112(BP), $0x000000ff
+	CMPQ         128(BP), $0x000000ff
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
@@ -1061,7 +1061,7 @@ done10:
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x6(SB), NOSPLIT, $8-8
 	MOVQ    call+0(FP), BP
-	VMOVUPS 120(BP), Y15
+	VMOVUPS 136(BP), Y15
 
 tile1:
 	MOVQ       64(BP), R14
@@ -1227,7 +1227,7 @@ next9:
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y7
 	VBROADCASTSS 84(BP), Y8
-	CMPQ         112(BP), $0x000000ff
+	CMPQ         128(BP), $0x000000ff
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
@@ -1392,7 +1392,7 @@ done10:
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x7(SB), NOSPLIT, $8-8
 	MOVQ    call+0(FP), BP
-	VMOVUPS 120(BP), Y15
+	VMOVUPS 136(BP), Y15
 
 tile1:
 	MOVQ       64(BP), R14
@@ -1575,7 +1575,7 @@ next9:
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y8
 	VBROADCASTSS 84(BP), Y9
-	CMPQ         112(BP), $0x000000ff
+	CMPQ         128(BP), $0x000000ff
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
@@ -1763,7 +1763,7 @@ done10:
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x8(SB), NOSPLIT, $8-8
 	MOVQ    call+0(FP), BP
-	VMOVUPS 120(BP), Y15
+	VMOVUPS 136(BP), Y15
 
 tile1:
 	MOVQ       64(BP), R14
@@ -1963,7 +1963,7 @@ next9:
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y9
 	VBROADCASTSS 84(BP), Y10
-	CMPQ         112(BP), $0x000000ff
+	CMPQ         128(BP), $0x000000ff
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
@@ -2174,7 +2174,7 @@ done10:
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x9(SB), NOSPLIT, $8-8
 	MOVQ    call+0(FP), BP
-	VMOVUPS 120(BP), Y15
+	VMOVUPS 136(BP), Y15
 
 tile1:
 	MOVQ       64(BP), R14
@@ -2391,7 +2391,7 @@ next9:
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y10
 	VBROADCASTSS 84(BP), Y11
-	CMPQ         112(BP), $0x000000ff
+	CMPQ         128(BP), $0x000000ff
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
@@ -2625,7 +2625,7 @@ done10:
 // Requires: AVX, FMA3, MMX+
 TEXT ·rows_avx2_1x10(SB), NOSPLIT, $8-8
 	MOVQ    call+0(FP), BP
-	VMOVUPS 120(BP), Y15
+	VMOVUPS 136(BP), Y15
 
 tile1:
 	MOVQ       64(BP), R14
@@ -2859,7 +2859,7 @@ next9:
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y11
 	VBROADCASTSS 84(BP), Y12
-	CMPQ         112(BP), $0x000000ff
+	CMPQ         128(BP), $0x000000ff
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
@@ -3114,9 +3114,13 @@ done10:
 
 // func rows_avx2_2x1(call *byte)
 // Requires: AVX, FMA3, MMX+
-TEXT ·rows_avx2_2x1(SB), NOSPLIT, $8-8
+TEXT ·rows_avx2_2x1(SB), NOSPLIT, $24-8
 	MOVQ    call+0(FP), BP
-	VMOVUPS 120(BP), Y15
+	VMOVUPS 136(BP), Y15
+	MOVQ    112(BP), R14
+	MOVQ    R14, 8(SP)
+	MOVQ    120(BP), R14
+	MOVQ    R14, 16(SP)
 
 tile1:
 	MOVQ       64(BP), R14
@@ -3157,6 +3161,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Y2
@@ -3179,10 +3185,15 @@ loop6:
 	VBROADCASTSS 12(AX)(R14*1), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+256, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -3210,7 +3221,7 @@ next9:
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y3
 	VBROADCASTSS 84(BP), Y4
-	CMPQ         112(BP), $0x000000ff
+	CMPQ         128(BP), $0x000000ff
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
@@ -3272,9 +3283,13 @@ done10:
 
 // func rows_avx2_2x2(call *byte)
 // Requires: AVX, FMA3, MMX+
-TEXT ·rows_avx2_2x2(SB), NOSPLIT, $8-8
+TEXT ·rows_avx2_2x2(SB), NOSPLIT, $24-8
 	MOVQ    call+0(FP), BP
-	VMOVUPS 120(BP), Y15
+	VMOVUPS 136(BP), Y15
+	MOVQ    112(BP), R14
+	MOVQ    R14, 8(SP)
+	MOVQ    120(BP), R14
+	MOVQ    R14, 16(SP)
 
 tile1:
 	MOVQ       64(BP), R14
@@ -3325,6 +3340,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Y4
@@ -3359,10 +3376,15 @@ loop6:
 	VBROADCASTSS 12(BX)(R14*1), Y7
 	VFMADD231PS  Y4, Y7, Y2
 	VFMADD231PS  Y5, Y7, Y3
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+256, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -3393,7 +3415,7 @@ next9:
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y5
 	VBROADCASTSS 84(BP), Y6
-	CMPQ         112(BP), $0x000000ff
+	CMPQ         128(BP), $0x000000ff
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
@@ -3492,9 +3514,13 @@ done10:
 
 // func rows_avx2_2x3(call *byte)
 // Requires: AVX, FMA3, MMX+
-TEXT ·rows_avx2_2x3(SB), NOSPLIT, $8-8
+TEXT ·rows_avx2_2x3(SB), NOSPLIT, $24-8
 	MOVQ    call+0(FP), BP
-	VMOVUPS 120(BP), Y15
+	VMOVUPS 136(BP), Y15
+	MOVQ    112(BP), R14
+	MOVQ    R14, 8(SP)
+	MOVQ    120(BP), R14
+	MOVQ    R14, 16(SP)
 
 tile1:
 	MOVQ       64(BP), R14
@@ -3555,6 +3581,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Y6
@@ -3601,10 +3629,15 @@ loop6:
 	VBROADCASTSS 12(CX)(R14*1), Y10
 	VFMADD231PS  Y6, Y10, Y4
 	VFMADD231PS  Y7, Y10, Y5
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+256, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -3638,7 +3671,7 @@ next9:
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y7
 	VBROADCASTSS 84(BP), Y8
-	CMPQ         112(BP), $0x000000ff
+	CMPQ         128(BP), $0x000000ff
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
@@ -3774,9 +3807,13 @@ done10:
 
 // func rows_avx2_2x4(call *byte)
 // Requires: AVX, FMA3, MMX+
-TEXT ·rows_avx2_2x4(SB), NOSPLIT, $8-8
+TEXT ·rows_avx2_2x4(SB), NOSPLIT, $24-8
 	MOVQ    call+0(FP), BP
-	VMOVUPS 120(BP), Y15
+	VMOVUPS 136(BP), Y15
+	MOVQ    112(BP), R14
+	MOVQ    R14, 8(SP)
+	MOVQ    120(BP), R14
+	MOVQ    R14, 16(SP)
 
 tile1:
 	MOVQ       64(BP), R14
@@ -3847,6 +3884,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Y8
@@ -3905,10 +3944,15 @@ loop6:
 	VBROADCASTSS 12(DX)(R14*1), Y13
 	VFMADD231PS  Y8, Y13, Y6
 	VFMADD231PS  Y9, Y13, Y7
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+256, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -3945,7 +3989,7 @@ next9:
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y9
 	VBROADCASTSS 84(BP), Y10
-	CMPQ         112(BP), $0x000000ff
+	CMPQ         128(BP), $0x000000ff
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
@@ -4118,9 +4162,13 @@ done10:
 
 // func rows_avx2_2x5(call *byte)
 // Requires: AVX, FMA3, MMX+
-TEXT ·rows_avx2_2x5(SB), NOSPLIT, $8-8
+TEXT ·rows_avx2_2x5(SB), NOSPLIT, $24-8
 	MOVQ    call+0(FP), BP
-	VMOVUPS 120(BP), Y15
+	VMOVUPS 136(BP), Y15
+	MOVQ    112(BP), R14
+	MOVQ    R14, 8(SP)
+	MOVQ    120(BP), R14
+	MOVQ    R14, 16(SP)
 
 tile1:
 	MOVQ       64(BP), R14
@@ -4201,6 +4249,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Y10
@@ -4271,10 +4321,15 @@ loop6:
 	VBROADCASTSS 12(SI)(R14*1), Y13
 	VFMADD231PS  Y10, Y13, Y8
 	VFMADD231PS  Y11, Y13, Y9
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+256, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -4314,7 +4369,7 @@ next9:
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y11
 	VBROADCASTSS 84(BP), Y12
-	CMPQ         112(BP), $0x000000ff
+	CMPQ         128(BP), $0x000000ff
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
@@ -4524,9 +4579,13 @@ done10:
 
 // func rows_avx2_2x6(call *byte)
 // Requires: AVX, FMA3, MMX+
-TEXT ·rows_avx2_2x6(SB), NOSPLIT, $8-8
+TEXT ·rows_avx2_2x6(SB), NOSPLIT, $24-8
 	MOVQ    call+0(FP), BP
-	VMOVUPS 120(BP), Y15
+	VMOVUPS 136(BP), Y15
+	MOVQ    112(BP), R14
+	MOVQ    R14, 8(SP)
+	MOVQ    120(BP), R14
+	MOVQ    R14, 16(SP)
 
 tile1:
 	MOVQ       64(BP), R14
@@ -4617,6 +4676,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Y12
@@ -4699,10 +4760,15 @@ loop6:
 	VBROADCASTSS 12(DI)(R14*1), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+256, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -4745,7 +4811,7 @@ next9:
 	MOVQ         (BP), R15
 	VBROADCASTSS 80(BP), Y13
 	VBROADCASTSS 84(BP), Y14
-	CMPQ         112(BP), $0x000000ff
+	CMPQ         128(BP), $0x000000ff
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12

@@ -6,7 +6,7 @@
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x1(SB), NOSPLIT, $8-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
 
 tile1:
 	MOVQ      64(BP), R14
@@ -111,7 +111,7 @@ done10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x2(SB), NOSPLIT, $8-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
 
 tile1:
 	MOVQ      64(BP), R14
@@ -240,7 +240,7 @@ done10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x3(SB), NOSPLIT, $8-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
 
 tile1:
 	MOVQ      64(BP), R14
@@ -393,7 +393,7 @@ done10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x4(SB), NOSPLIT, $8-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
 
 tile1:
 	MOVQ      64(BP), R14
@@ -570,7 +570,7 @@ done10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x5(SB), NOSPLIT, $8-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
 
 tile1:
 	MOVQ      64(BP), R14
@@ -771,7 +771,7 @@ done10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x6(SB), NOSPLIT, $8-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
 
 tile1:
 	MOVQ      64(BP), R14
@@ -996,7 +996,7 @@ done10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x7(SB), NOSPLIT, $8-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
 
 tile1:
 	MOVQ      64(BP), R14
@@ -1245,7 +1245,7 @@ done10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x8(SB), NOSPLIT, $8-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
 
 tile1:
 	MOVQ      64(BP), R14
@@ -1518,7 +1518,7 @@ done10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x9(SB), NOSPLIT, $8-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
 
 tile1:
 	MOVQ      64(BP), R14
@@ -1815,7 +1815,7 @@ done10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x10(SB), NOSPLIT, $8-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
 
 tile1:
 	MOVQ      64(BP), R14
@@ -2136,7 +2136,7 @@ done10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x11(SB), NOSPLIT, $8-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
 
 tile1:
 	MOVQ      64(BP), R14
@@ -2481,7 +2481,7 @@ done10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512_1x12(SB), NOSPLIT, $8-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
 
 tile1:
 	MOVQ      64(BP), R14
@@ -2848,9 +2848,13 @@ done10:
 
 // func rows_avx512_2x1(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_2x1(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_2x1(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -2891,6 +2895,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z2
@@ -2913,10 +2919,15 @@ loop6:
 	VBROADCASTSS 12(AX)(R14*1), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -2978,9 +2989,13 @@ done10:
 
 // func rows_avx512_2x2(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_2x2(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_2x2(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -3031,6 +3046,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z4
@@ -3065,10 +3082,15 @@ loop6:
 	VBROADCASTSS 12(BX)(R14*1), Z7
 	VFMADD231PS  Z4, Z7, Z2
 	VFMADD231PS  Z5, Z7, Z3
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -3152,9 +3174,13 @@ done10:
 
 // func rows_avx512_2x3(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_2x3(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_2x3(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -3215,6 +3241,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z6
@@ -3261,10 +3289,15 @@ loop6:
 	VBROADCASTSS 12(CX)(R14*1), Z10
 	VFMADD231PS  Z6, Z10, Z4
 	VFMADD231PS  Z7, Z10, Z5
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -3370,9 +3403,13 @@ done10:
 
 // func rows_avx512_2x4(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_2x4(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_2x4(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -3443,6 +3480,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z8
@@ -3501,10 +3540,15 @@ loop6:
 	VBROADCASTSS 12(DX)(R14*1), Z13
 	VFMADD231PS  Z8, Z13, Z6
 	VFMADD231PS  Z9, Z13, Z7
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -3632,9 +3676,13 @@ done10:
 
 // func rows_avx512_2x5(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_2x5(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_2x5(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -3715,6 +3763,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z10
@@ -3785,10 +3835,15 @@ loop6:
 	VBROADCASTSS 12(SI)(R14*1), Z16
 	VFMADD231PS  Z10, Z16, Z8
 	VFMADD231PS  Z11, Z16, Z9
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -3938,9 +3993,13 @@ done10:
 
 // func rows_avx512_2x6(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_2x6(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_2x6(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -4031,6 +4090,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z12
@@ -4113,10 +4174,15 @@ loop6:
 	VBROADCASTSS 12(DI)(R14*1), Z19
 	VFMADD231PS  Z12, Z19, Z10
 	VFMADD231PS  Z13, Z19, Z11
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -4288,9 +4354,13 @@ done10:
 
 // func rows_avx512_2x7(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_2x7(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_2x7(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -4391,6 +4461,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z14
@@ -4485,10 +4557,15 @@ loop6:
 	VBROADCASTSS 12(R8)(R14*1), Z22
 	VFMADD231PS  Z14, Z22, Z12
 	VFMADD231PS  Z15, Z22, Z13
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -4682,9 +4759,13 @@ done10:
 
 // func rows_avx512_2x8(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_2x8(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_2x8(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -4795,6 +4876,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z16
@@ -4901,10 +4984,15 @@ loop6:
 	VBROADCASTSS 12(R9)(R14*1), Z25
 	VFMADD231PS  Z16, Z25, Z14
 	VFMADD231PS  Z17, Z25, Z15
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -5120,9 +5208,13 @@ done10:
 
 // func rows_avx512_2x9(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_2x9(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_2x9(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -5243,6 +5335,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z18
@@ -5361,10 +5455,15 @@ loop6:
 	VBROADCASTSS 12(R10)(R14*1), Z28
 	VFMADD231PS  Z18, Z28, Z16
 	VFMADD231PS  Z19, Z28, Z17
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -5602,9 +5701,13 @@ done10:
 
 // func rows_avx512_2x10(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_2x10(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_2x10(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -5735,6 +5838,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z20
@@ -5865,10 +5970,15 @@ loop6:
 	VBROADCASTSS 12(R11)(R14*1), Z31
 	VFMADD231PS  Z20, Z31, Z18
 	VFMADD231PS  Z21, Z31, Z19
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -6128,9 +6238,13 @@ done10:
 
 // func rows_avx512_2x11(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_2x11(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_2x11(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -6271,6 +6385,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z22
@@ -6413,10 +6529,15 @@ loop6:
 	VBROADCASTSS 12(R12)(R14*1), Z26
 	VFMADD231PS  Z22, Z26, Z20
 	VFMADD231PS  Z23, Z26, Z21
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -6698,9 +6819,13 @@ done10:
 
 // func rows_avx512_2x12(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_2x12(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_2x12(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -6851,6 +6976,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z24
@@ -7005,10 +7132,15 @@ loop6:
 	VBROADCASTSS 12(R13)(R14*1), Z31
 	VFMADD231PS  Z24, Z31, Z22
 	VFMADD231PS  Z25, Z31, Z23
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -7312,9 +7444,13 @@ done10:
 
 // func rows_avx512_3x1(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_3x1(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_3x1(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -7358,6 +7494,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z3
@@ -7388,10 +7526,15 @@ loop6:
 	VFMADD231PS  Z3, Z6, Z0
 	VFMADD231PS  Z4, Z6, Z1
 	VFMADD231PS  Z5, Z6, Z2
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -7462,9 +7605,13 @@ done10:
 
 // func rows_avx512_3x2(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_3x2(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_3x2(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -7521,6 +7668,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z6
@@ -7567,10 +7716,15 @@ loop6:
 	VFMADD231PS  Z6, Z10, Z3
 	VFMADD231PS  Z7, Z10, Z4
 	VFMADD231PS  Z8, Z10, Z5
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -7671,9 +7825,13 @@ done10:
 
 // func rows_avx512_3x3(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_3x3(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_3x3(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -7743,6 +7901,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z9
@@ -7805,10 +7965,15 @@ loop6:
 	VFMADD231PS  Z9, Z14, Z6
 	VFMADD231PS  Z10, Z14, Z7
 	VFMADD231PS  Z11, Z14, Z8
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -7939,9 +8104,13 @@ done10:
 
 // func rows_avx512_3x4(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_3x4(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_3x4(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -8024,6 +8193,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z12
@@ -8102,10 +8273,15 @@ loop6:
 	VFMADD231PS  Z12, Z18, Z9
 	VFMADD231PS  Z13, Z18, Z10
 	VFMADD231PS  Z14, Z18, Z11
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -8266,9 +8442,13 @@ done10:
 
 // func rows_avx512_3x5(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_3x5(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_3x5(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -8364,6 +8544,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z15
@@ -8458,10 +8640,15 @@ loop6:
 	VFMADD231PS  Z15, Z22, Z12
 	VFMADD231PS  Z16, Z22, Z13
 	VFMADD231PS  Z17, Z22, Z14
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -8652,9 +8839,13 @@ done10:
 
 // func rows_avx512_3x6(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_3x6(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_3x6(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -8763,6 +8954,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z18
@@ -8873,10 +9066,15 @@ loop6:
 	VFMADD231PS  Z18, Z26, Z15
 	VFMADD231PS  Z19, Z26, Z16
 	VFMADD231PS  Z20, Z26, Z17
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -9097,9 +9295,13 @@ done10:
 
 // func rows_avx512_3x7(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_3x7(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_3x7(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -9221,6 +9423,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z21
@@ -9347,10 +9551,15 @@ loop6:
 	VFMADD231PS  Z21, Z30, Z18
 	VFMADD231PS  Z22, Z30, Z19
 	VFMADD231PS  Z23, Z30, Z20
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -9601,9 +9810,13 @@ done10:
 
 // func rows_avx512_3x8(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_3x8(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_3x8(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -9738,6 +9951,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z24
@@ -9880,10 +10095,15 @@ loop6:
 	VFMADD231PS  Z24, Z29, Z21
 	VFMADD231PS  Z25, Z29, Z22
 	VFMADD231PS  Z26, Z29, Z23
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -10164,9 +10384,13 @@ done10:
 
 // func rows_avx512_4x1(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_4x1(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_4x1(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -10213,6 +10437,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z4
@@ -10251,10 +10477,15 @@ loop6:
 	VFMADD231PS  Z5, Z8, Z1
 	VFMADD231PS  Z6, Z8, Z2
 	VFMADD231PS  Z7, Z8, Z3
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+1024, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -10334,9 +10565,13 @@ done10:
 
 // func rows_avx512_4x2(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_4x2(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_4x2(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -10399,6 +10634,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z8
@@ -10457,10 +10694,15 @@ loop6:
 	VFMADD231PS  Z9, Z13, Z5
 	VFMADD231PS  Z10, Z13, Z6
 	VFMADD231PS  Z11, Z13, Z7
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+1024, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -10578,9 +10820,13 @@ done10:
 
 // func rows_avx512_4x3(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_4x3(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_4x3(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -10659,6 +10905,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z12
@@ -10737,10 +10985,15 @@ loop6:
 	VFMADD231PS  Z13, Z18, Z9
 	VFMADD231PS  Z14, Z18, Z10
 	VFMADD231PS  Z15, Z18, Z11
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+1024, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -10896,9 +11149,13 @@ done10:
 
 // func rows_avx512_4x4(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_4x4(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_4x4(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -10993,6 +11250,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z16
@@ -11091,10 +11350,15 @@ loop6:
 	VFMADD231PS  Z17, Z23, Z13
 	VFMADD231PS  Z18, Z23, Z14
 	VFMADD231PS  Z19, Z23, Z15
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+1024, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -11288,9 +11552,13 @@ done10:
 
 // func rows_avx512_4x5(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_4x5(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_4x5(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -11401,6 +11669,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z20
@@ -11519,10 +11789,15 @@ loop6:
 	VFMADD231PS  Z21, Z28, Z17
 	VFMADD231PS  Z22, Z28, Z18
 	VFMADD231PS  Z23, Z28, Z19
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+1024, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -11754,9 +12029,13 @@ done10:
 
 // func rows_avx512_4x6(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512_4x6(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512_4x6(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -11883,6 +12162,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z24
@@ -12021,10 +12302,15 @@ loop6:
 	VFMADD231PS  Z25, Z29, Z21
 	VFMADD231PS  Z26, Z29, Z22
 	VFMADD231PS  Z27, Z29, Z23
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+1024, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP

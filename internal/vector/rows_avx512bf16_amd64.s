@@ -6,7 +6,7 @@
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512bf16_1x1(SB), NOSPLIT, $8-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
 
 tile1:
 	MOVQ      64(BP), R14
@@ -121,7 +121,7 @@ done10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512bf16_1x2(SB), NOSPLIT, $8-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
 
 tile1:
 	MOVQ      64(BP), R14
@@ -270,7 +270,7 @@ done10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512bf16_1x3(SB), NOSPLIT, $8-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
 
 tile1:
 	MOVQ      64(BP), R14
@@ -453,7 +453,7 @@ done10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512bf16_1x4(SB), NOSPLIT, $8-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
 
 tile1:
 	MOVQ      64(BP), R14
@@ -670,7 +670,7 @@ done10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512bf16_1x5(SB), NOSPLIT, $8-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
 
 tile1:
 	MOVQ      64(BP), R14
@@ -921,7 +921,7 @@ done10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512bf16_1x6(SB), NOSPLIT, $8-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
 
 tile1:
 	MOVQ      64(BP), R14
@@ -1206,7 +1206,7 @@ done10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512bf16_1x7(SB), NOSPLIT, $8-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
 
 tile1:
 	MOVQ      64(BP), R14
@@ -1525,7 +1525,7 @@ done10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512bf16_1x8(SB), NOSPLIT, $8-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
 
 tile1:
 	MOVQ      64(BP), R14
@@ -1878,7 +1878,7 @@ done10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512bf16_1x9(SB), NOSPLIT, $8-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
 
 tile1:
 	MOVQ      64(BP), R14
@@ -2265,7 +2265,7 @@ done10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512bf16_1x10(SB), NOSPLIT, $8-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
 
 tile1:
 	MOVQ      64(BP), R14
@@ -2686,7 +2686,7 @@ done10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512bf16_1x11(SB), NOSPLIT, $8-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
 
 tile1:
 	MOVQ      64(BP), R14
@@ -3141,7 +3141,7 @@ done10:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·rows_avx512bf16_1x12(SB), NOSPLIT, $8-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
 
 tile1:
 	MOVQ      64(BP), R14
@@ -3628,9 +3628,13 @@ done10:
 
 // func rows_avx512bf16_2x1(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_2x1(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_2x1(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -3671,6 +3675,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z2
@@ -3701,10 +3707,15 @@ loop6:
 	WORD         $0xc252
 	LONG         $0x485ef262
 	WORD         $0xcb52
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -3768,9 +3779,13 @@ done10:
 
 // func rows_avx512bf16_2x2(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_2x2(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_2x2(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -3821,6 +3836,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z4
@@ -3871,10 +3888,15 @@ loop6:
 	WORD         $0xd452
 	LONG         $0x4846f262
 	WORD         $0xdd52
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -3962,9 +3984,13 @@ done10:
 
 // func rows_avx512bf16_2x3(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_2x3(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_2x3(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -4025,6 +4051,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z6
@@ -4095,10 +4123,15 @@ loop6:
 	WORD         $0xe652
 	LONG         $0x482ef262
 	WORD         $0xef52
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -4210,9 +4243,13 @@ done10:
 
 // func rows_avx512bf16_2x4(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_2x4(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_2x4(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -4283,6 +4320,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z8
@@ -4373,10 +4412,15 @@ loop6:
 	WORD         $0xf052
 	LONG         $0x4816d262
 	WORD         $0xf952
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -4512,9 +4556,13 @@ done10:
 
 // func rows_avx512bf16_2x5(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_2x5(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_2x5(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -4595,6 +4643,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z10
@@ -4705,10 +4755,15 @@ loop6:
 	WORD         $0xc252
 	LONG         $0x407e5262
 	WORD         $0xcb52
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -4868,9 +4923,13 @@ done10:
 
 // func rows_avx512bf16_2x6(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_2x6(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_2x6(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -4961,6 +5020,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z12
@@ -5091,10 +5152,15 @@ loop6:
 	WORD         $0xd452
 	LONG         $0x40665262
 	WORD         $0xdd52
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -5278,9 +5344,13 @@ done10:
 
 // func rows_avx512bf16_2x7(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_2x7(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_2x7(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -5381,6 +5451,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z14
@@ -5531,10 +5603,15 @@ loop6:
 	WORD         $0xe652
 	LONG         $0x404e5262
 	WORD         $0xef52
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -5742,9 +5819,13 @@ done10:
 
 // func rows_avx512bf16_2x8(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_2x8(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_2x8(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -5855,6 +5936,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z16
@@ -6025,10 +6108,15 @@ loop6:
 	WORD         $0xf052
 	LONG         $0x40363262
 	WORD         $0xf952
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -6260,9 +6348,13 @@ done10:
 
 // func rows_avx512bf16_2x9(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_2x9(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_2x9(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -6383,6 +6475,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z18
@@ -6573,10 +6667,15 @@ loop6:
 	WORD         $0xc252
 	LONG         $0x401ea262
 	WORD         $0xcb52
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -6832,9 +6931,13 @@ done10:
 
 // func rows_avx512bf16_2x10(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_2x10(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_2x10(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -6965,6 +7068,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z20
@@ -7175,10 +7280,15 @@ loop6:
 	WORD         $0xd452
 	LONG         $0x4006a262
 	WORD         $0xdd52
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -7458,9 +7568,13 @@ done10:
 
 // func rows_avx512bf16_2x11(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_2x11(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_2x11(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -7601,6 +7715,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z22
@@ -7831,10 +7947,15 @@ loop6:
 	WORD         $0xe652
 	LONG         $0x402ea262
 	WORD         $0xef52
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -8138,9 +8259,13 @@ done10:
 
 // func rows_avx512bf16_2x12(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_2x12(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_2x12(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -8291,6 +8416,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z24
@@ -8541,10 +8668,15 @@ loop6:
 	WORD         $0xf052
 	LONG         $0x40068262
 	WORD         $0xf952
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+512, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -8872,9 +9004,13 @@ done10:
 
 // func rows_avx512bf16_3x1(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_3x1(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_3x1(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -8918,6 +9054,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z3
@@ -8960,10 +9098,15 @@ loop6:
 	WORD         $0xcc52
 	LONG         $0x484ef262
 	WORD         $0xd552
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -9037,9 +9180,13 @@ done10:
 
 // func rows_avx512bf16_3x2(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_3x2(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_3x2(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -9096,6 +9243,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z6
@@ -9166,10 +9315,15 @@ loop6:
 	WORD         $0xe752
 	LONG         $0x482ed262
 	WORD         $0xe852
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -9276,9 +9430,13 @@ done10:
 
 // func rows_avx512bf16_3x3(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_3x3(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_3x3(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -9348,6 +9506,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z9
@@ -9446,10 +9606,15 @@ loop6:
 	WORD         $0xfa52
 	LONG         $0x480e5262
 	WORD         $0xc352
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -9589,9 +9754,13 @@ done10:
 
 // func rows_avx512bf16_3x4(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_3x4(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_3x4(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -9674,6 +9843,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z12
@@ -9800,10 +9971,15 @@ loop6:
 	WORD         $0xd552
 	LONG         $0x406e5262
 	WORD         $0xde52
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -9976,9 +10152,13 @@ done10:
 
 // func rows_avx512bf16_3x5(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_3x5(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_3x5(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -10074,6 +10254,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z15
@@ -10228,10 +10410,15 @@ loop6:
 	WORD         $0xe852
 	LONG         $0x404e3262
 	WORD         $0xf152
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -10437,9 +10624,13 @@ done10:
 
 // func rows_avx512bf16_3x6(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_3x6(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_3x6(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -10548,6 +10739,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z18
@@ -10730,10 +10923,15 @@ loop6:
 	WORD         $0xc352
 	LONG         $0x402ea262
 	WORD         $0xcc52
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -10972,9 +11170,13 @@ done10:
 
 // func rows_avx512bf16_3x7(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_3x7(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_3x7(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -11096,6 +11298,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z21
@@ -11306,10 +11510,15 @@ loop6:
 	WORD         $0xde52
 	LONG         $0x400ea262
 	WORD         $0xe752
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -11581,9 +11790,13 @@ done10:
 
 // func rows_avx512bf16_3x8(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_3x8(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_3x8(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -11718,6 +11931,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z24
@@ -11956,10 +12171,15 @@ loop6:
 	WORD         $0xf152
 	LONG         $0x40168262
 	WORD         $0xfa52
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+768, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -12264,9 +12484,13 @@ done10:
 
 // func rows_avx512bf16_4x1(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_4x1(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_4x1(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -12313,6 +12537,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z4
@@ -12367,10 +12593,15 @@ loop6:
 	WORD         $0xd652
 	LONG         $0x483ef262
 	WORD         $0xdf52
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+1024, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -12454,9 +12685,13 @@ done10:
 
 // func rows_avx512bf16_4x2(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_4x2(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_4x2(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -12519,6 +12754,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z8
@@ -12609,10 +12846,15 @@ loop6:
 	WORD         $0xf252
 	LONG         $0x4816d262
 	WORD         $0xfb52
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+1024, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -12738,9 +12980,13 @@ done10:
 
 // func rows_avx512bf16_4x3(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_4x3(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_4x3(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -12819,6 +13065,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z12
@@ -12945,10 +13193,15 @@ loop6:
 	WORD         $0xd652
 	LONG         $0x406e5262
 	WORD         $0xdf52
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+1024, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -13116,9 +13369,13 @@ done10:
 
 // func rows_avx512bf16_4x4(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_4x4(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_4x4(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -13213,6 +13470,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z16
@@ -13375,10 +13634,15 @@ loop6:
 	WORD         $0xf252
 	LONG         $0x40463262
 	WORD         $0xfb52
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+1024, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -13588,9 +13852,13 @@ done10:
 
 // func rows_avx512bf16_4x5(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_4x5(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_4x5(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -13701,6 +13969,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z20
@@ -13899,10 +14169,15 @@ loop6:
 	WORD         $0xd652
 	LONG         $0x401ea262
 	WORD         $0xdf52
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+1024, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP
@@ -14154,9 +14429,13 @@ done10:
 
 // func rows_avx512bf16_4x6(call *byte)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·rows_avx512bf16_4x6(SB), NOSPLIT, $8-8
+TEXT ·rows_avx512bf16_4x6(SB), NOSPLIT, $24-8
 	MOVQ  call+0(FP), BP
-	KMOVW 112(BP), K1
+	KMOVW 128(BP), K1
+	MOVQ  112(BP), R14
+	MOVQ  R14, 8(SP)
+	MOVQ  120(BP), R14
+	MOVQ  R14, 16(SP)
 
 tile1:
 	MOVQ      64(BP), R14
@@ -14283,6 +14562,8 @@ segment5:
 	LEAQ -12(R14)(BP*1), BP
 	CMPQ R14, BP
 	JGE  rest7
+	MOVQ BP, (SP)
+	MOVQ 8(SP), BP
 
 loop6:
 	VMOVUPS      (R15), Z24
@@ -14517,10 +14798,15 @@ loop6:
 	WORD         $0xf252
 	LONG         $0x40168262
 	WORD         $0xfb52
+	PREFETCHT1   (BP)
+	PREFETCHT1   64(BP)
+	ADDQ         16(SP), BP
 	ADDQ         $+1024, R15
 	ADDQ         $+16, R14
-	CMPQ         R14, BP
+	CMPQ         R14, (SP)
 	JLT          loop6
+	MOVQ         BP, 8(SP)
+	MOVQ         (SP), BP
 
 rest7:
 	ADDQ $+12, BP

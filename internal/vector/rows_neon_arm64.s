@@ -5,7 +5,7 @@
 // func rows_neon_1x1(call *byte)
 TEXT ·rows_neon_1x1(SB), NOSPLIT, $16-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -104,7 +104,7 @@ write16:
 // func rows_neon_1x2(call *byte)
 TEXT ·rows_neon_1x2(SB), NOSPLIT, $32-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -223,7 +223,7 @@ write16:
 // func rows_neon_1x3(call *byte)
 TEXT ·rows_neon_1x3(SB), NOSPLIT, $48-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -363,7 +363,7 @@ write16:
 // func rows_neon_1x4(call *byte)
 TEXT ·rows_neon_1x4(SB), NOSPLIT, $64-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -523,7 +523,7 @@ write16:
 // func rows_neon_1x5(call *byte)
 TEXT ·rows_neon_1x5(SB), NOSPLIT, $80-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -704,7 +704,7 @@ write16:
 // func rows_neon_1x6(call *byte)
 TEXT ·rows_neon_1x6(SB), NOSPLIT, $96-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -905,7 +905,7 @@ write16:
 // func rows_neon_1x7(call *byte)
 TEXT ·rows_neon_1x7(SB), NOSPLIT, $112-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -1127,7 +1127,7 @@ write16:
 // func rows_neon_1x8(call *byte)
 TEXT ·rows_neon_1x8(SB), NOSPLIT, $128-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -1369,7 +1369,7 @@ write16:
 // func rows_neon_1x9(call *byte)
 TEXT ·rows_neon_1x9(SB), NOSPLIT, $144-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -1632,7 +1632,7 @@ write16:
 // func rows_neon_1x10(call *byte)
 TEXT ·rows_neon_1x10(SB), NOSPLIT, $160-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -1915,7 +1915,7 @@ write16:
 // func rows_neon_1x11(call *byte)
 TEXT ·rows_neon_1x11(SB), NOSPLIT, $176-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -2219,7 +2219,7 @@ write16:
 // func rows_neon_1x12(call *byte)
 TEXT ·rows_neon_1x12(SB), NOSPLIT, $192-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -2543,7 +2543,7 @@ write16:
 // func rows_neon_1x13(call *byte)
 TEXT ·rows_neon_1x13(SB), NOSPLIT, $208-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -2888,7 +2888,7 @@ write16:
 // func rows_neon_1x14(call *byte)
 TEXT ·rows_neon_1x14(SB), NOSPLIT, $224-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -3253,7 +3253,7 @@ write16:
 // func rows_neon_2x1(call *byte)
 TEXT ·rows_neon_2x1(SB), NOSPLIT, $32-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -3366,7 +3366,7 @@ write16:
 // func rows_neon_2x2(call *byte)
 TEXT ·rows_neon_2x2(SB), NOSPLIT, $64-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -3508,7 +3508,7 @@ write16:
 // func rows_neon_2x3(call *byte)
 TEXT ·rows_neon_2x3(SB), NOSPLIT, $96-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -3679,7 +3679,7 @@ write16:
 // func rows_neon_2x4(call *byte)
 TEXT ·rows_neon_2x4(SB), NOSPLIT, $128-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -3879,7 +3879,7 @@ write16:
 // func rows_neon_2x5(call *byte)
 TEXT ·rows_neon_2x5(SB), NOSPLIT, $160-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -4108,7 +4108,7 @@ write16:
 // func rows_neon_2x6(call *byte)
 TEXT ·rows_neon_2x6(SB), NOSPLIT, $192-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -4366,7 +4366,7 @@ write16:
 // func rows_neon_2x7(call *byte)
 TEXT ·rows_neon_2x7(SB), NOSPLIT, $224-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -4653,7 +4653,7 @@ write16:
 // func rows_neon_2x8(call *byte)
 TEXT ·rows_neon_2x8(SB), NOSPLIT, $256-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -4969,7 +4969,7 @@ write16:
 // func rows_neon_2x9(call *byte)
 TEXT ·rows_neon_2x9(SB), NOSPLIT, $288-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -5314,7 +5314,7 @@ write16:
 // func rows_neon_2x10(call *byte)
 TEXT ·rows_neon_2x10(SB), NOSPLIT, $320-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -5688,7 +5688,7 @@ write16:
 // func rows_neon_3x1(call *byte)
 TEXT ·rows_neon_3x1(SB), NOSPLIT, $48-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -5824,7 +5824,7 @@ write16:
 // func rows_neon_3x2(call *byte)
 TEXT ·rows_neon_3x2(SB), NOSPLIT, $96-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -6000,7 +6000,7 @@ write16:
 // func rows_neon_3x3(call *byte)
 TEXT ·rows_neon_3x3(SB), NOSPLIT, $144-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -6217,7 +6217,7 @@ write16:
 // func rows_neon_3x4(call *byte)
 TEXT ·rows_neon_3x4(SB), NOSPLIT, $192-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -6474,7 +6474,7 @@ write16:
 // func rows_neon_3x5(call *byte)
 TEXT ·rows_neon_3x5(SB), NOSPLIT, $240-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -6772,7 +6772,7 @@ write16:
 // func rows_neon_3x6(call *byte)
 TEXT ·rows_neon_3x6(SB), NOSPLIT, $288-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -7110,7 +7110,7 @@ write16:
 // func rows_neon_3x7(call *byte)
 TEXT ·rows_neon_3x7(SB), NOSPLIT, $336-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -7489,7 +7489,7 @@ write16:
 // func rows_neon_4x1(call *byte)
 TEXT ·rows_neon_4x1(SB), NOSPLIT, $64-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -7639,7 +7639,7 @@ write16:
 // func rows_neon_4x2(call *byte)
 TEXT ·rows_neon_4x2(SB), NOSPLIT, $128-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -7838,7 +7838,7 @@ write16:
 // func rows_neon_4x3(call *byte)
 TEXT ·rows_neon_4x3(SB), NOSPLIT, $192-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -8086,7 +8086,7 @@ write16:
 // func rows_neon_4x4(call *byte)
 TEXT ·rows_neon_4x4(SB), NOSPLIT, $256-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2
@@ -8383,7 +8383,7 @@ write16:
 // func rows_neon_4x5(call *byte)
 TEXT ·rows_neon_4x5(SB), NOSPLIT, $320-8
 	MOVD	call+0(FP), R0
-	MOVD	112(R0), R22
+	MOVD	128(R0), R22
 	MOVD	40(R0), R24
 	CBZ	R24, zero1
 	TBNZ	$3, R22, full2

@@ -318,7 +318,10 @@ func (c *Conv[T]) convolvePart(w *workspace[T], y, x, bias []T, clip vector.Clip
 		for i := firstPanel; i < lastPanel; i++ {
 			q := c.forward.panel(i)
 			p.C, p.Columns, p.Width = y[q.left:], q.columns, q.width
-			p.Initial, p.Add, p.Clip = nil, false, vector.NoClip
+			p.Initial, p.Add, p.Clip, p.Ahead = nil, false, vector.NoClip, nil
+			if pixels <= step && i+1 < lastPanel { // each panel is used once
+				p.Ahead = c.forward.panel(i + 1).data
+			}
 			if bias != nil {
 				p.Initial = bias[q.left:][:q.columns]
 			}

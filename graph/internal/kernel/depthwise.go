@@ -31,7 +31,8 @@ type depthwise[T Float] struct {
 type sweep[T Float] struct {
 	rows, columns axis
 	filters       int
-	weights       []T // (kernel height, kernel width, filters)
+	tap           int // elements from the weights of a tap to the next: those of all filters
+	weights       []T // (kernel height, kernel width, tap)
 }
 
 // axis is one dimension of a sweep. Result i is written to pixel first + i·step.
@@ -94,7 +95,7 @@ func newDepthwise[T Float](engine vector.Engine[T], s ConvShape) *depthwise[T] {
 	p.forward = sweep[T]{
 		rows:    newAxis(s.Height, s.KernelHeight, s.Stride, s.Padding.Top, height),
 		columns: newAxis(s.Width, s.KernelWidth, s.Stride, s.Padding.Left, width),
-		filters: s.Filters,
+		filters: s.Filters, tap: s.Filters,
 	}
 	if p.copies {
 		p.forward.columns = newAxis(s.Padding.Left+s.Width+s.Padding.Right, s.KernelWidth, s.Stride, 0, width)
@@ -138,7 +139,7 @@ func (p *depthwise[T]) initGradient() {
 	height, width := s.Output()
 	for _, rows := range gradientAxes(s.Height, s.KernelHeight, s.Stride, s.Padding.Top, height) {
 		for _, columns := range gradientAxes(s.Width, s.KernelWidth, s.Stride, s.Padding.Left, width) {
-			p.backward = append(p.backward, sweep[T]{rows: rows, columns: columns, filters: s.Filters})
+			p.backward = append(p.backward, sweep[T]{rows: rows, columns: columns, filters: s.Filters, tap: s.Filters})
 		}
 	}
 }
@@ -183,12 +184,12 @@ func (s *sweep[T]) eachPart(d *vector.Depthwise[T], y []T, to halo, x []T, from 
 				Lines: r.last - r.first, Count: c.last - c.first, Channels: s.filters, Rows: r.end - r.begin, Columns: c.end - c.begin,
 				XLine: rows.stride * from.rowSize(), XStep: columns.stride * from.channels, XRow: from.rowSize(), XPixel: from.channels,
 				YLine: rows.step * to.rowSize(), YPixel: columns.step * s.filters,
-				WRow: columns.kernel * s.filters, WTap: s.filters,
+				WRow: columns.kernel * s.tap, WTap: s.tap,
 				Y: y[to.row(0, rows.first+r.first*rows.step)+(columns.first+c.first*columns.step)*s.filters:],
 			}
 			if d.Rows > 0 && d.Columns > 0 {
 				d.X = x[from.row(0, rows.input(r))+columns.input(c)*from.channels:]
-				d.W = s.weights[(r.begin*columns.kernel+c.begin)*s.filters:]
+				d.W = s.weights[(r.begin*columns.kernel+c.begin)*s.tap:]
 			}
 			visit(d)
 		}

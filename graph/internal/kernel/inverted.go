@@ -9,12 +9,14 @@ import (
 
 // Inverted computes the blocks of an inverted residual (Sandler et al. 2018) in evaluation: a 1×1
 // convolution that expands the channels, a depthwise convolution, a 1×1 convolution that
-// projects, and the sum with the input. The expansion may be missing, as in the first block of
-// their network and in depthwise separable convolutions.
+// projects, and the sum with the input. The expansion may be missing, as in depthwise separable
+// convolutions, and it may have larger windows, as the first layer of a network has, which is then
+// computed together with the block after it.
 //
 // It computes a few rows at a time, so that the expanded channels, of which there are several
-// times as many as of the input and of the result, stay in the level 2 cache. Its results are
-// those of the blocks one after the other, bit for bit.
+// times as many as of the input and of the result, stay in the level 2 cache. Its results are then
+// those of the blocks one after the other, bit for bit. A few small images are divided by channels
+// (inverted_channels.go), whose sums are added in another order.
 type Inverted[T Float] struct {
 	expand, depthwise, project *Block[T] // expand may be nil
 	residual                   bool
@@ -27,14 +29,20 @@ type Inverted[T Float] struct {
 	inputs, between   []int32  // offsets of the pixels of the input and of the depthwise result,
 	expanded, results []int32  // of the expanded rows and of the result
 	clips             [3]vector.Clip
-	biases            [3][]T // of the last call
+	biases            [3][]T          // of the last call
+	groups            []channelsOf[T] // of a few small images, which are divided by channels; nil otherwise
+	partial           []T             // the results of the groups, or of half of them
 }
 
-// invertedBytes is about the size of the expanded rows and the depthwise results that are used at
-// a time, and invertedPixels the number of pixels below which products are slow.
+// The expanded rows and the depthwise results that are used at a time have about the size
+// invertedBytes, or invertedBytesWide with AVX-512, whose processors have a level 2 cache of at
+// least 1 MiB. Each row that two bands have in common is copied, and the channels of several rows
+// are read again from the level 1 cache. invertedPixels is the number of pixels below which
+// products are slow.
 const (
-	invertedBytes  = 192 << 10
-	invertedPixels = 56
+	invertedBytes     = 192 << 10
+	invertedBytesWide = 768 << 10
+	invertedPixels    = 56
 )
 
 // NewInverted returns the combination of blocks, of which the first may be nil; with residual, the
@@ -59,16 +67,22 @@ func NewInverted[T Float](expand, depthwise, project *Block[T], residual bool) *
 	}
 	size := int(unsafe.Sizeof(T(0)))
 	free := invertedBytes
+	if k.engine.Lanes() >= 16 {
+		free = invertedBytesWide
+	}
 	if expand != nil {
 		free -= (s.KernelHeight - s.Stride) * k.row * size
 	}
 	k.band = max(free/((rowBytes+width*s.Channels)*size), ceilDiv(invertedPixels, width))
 	k.band = ceilDiv(height, ceilDiv(height, min(k.band, height))) // of equal height
 	rows := (k.band-1)*s.Stride + s.KernelHeight
+	if expand != nil && expand.multipliesPixels() && s.Batch <= fewImages && !k.paysByRows() {
+		k.band, rows = height, s.Height
+		k.divideChannels()
+	}
 	if expand != nil {
-		channels := expand.shape.Conv.Channels
+		k.inputs = expand.conv.left.windows[:min(rows, s.Height)*s.Width]
 		for i := range rows * s.Width {
-			k.inputs = append(k.inputs, int32(i*channels))
 			k.expanded = append(k.expanded, int32(i/s.Width*k.row+(s.Padding.Left+i%s.Width)*k.pixel))
 		}
 	}
@@ -96,17 +110,20 @@ func (k *Inverted[T]) valid() bool {
 	channels := s.Channels
 	if k.expand != nil {
 		first := k.expand.shape.Conv
-		if first.Batch != s.Batch || first.Height != s.Height || first.Width != s.Width || first.Filters != s.Channels {
+		height, width := first.Output()
+		if first.Batch != s.Batch || height != s.Height || width != s.Width || first.Filters != s.Channels {
 			return false
 		}
-		channels = first.Channels
+		if channels = first.Channels; k.residual && !k.expand.multipliesPixels() {
+			return false
+		}
 	}
 	for i, b := range []*Block[T]{k.expand, k.depthwise, k.project} {
 		if b == nil {
 			continue
 		}
 		clip, clips := b.shape.Activation.clip()
-		if !clips || !b.folds() || b.parts != nil || i != 1 && !b.multipliesPixels() {
+		if !clips || !b.folds() || b.parts != nil || i == 0 && !b.multipliesWindows() || i == 2 && !b.multipliesPixels() {
 			return false
 		}
 		k.clips[i] = clip
@@ -117,11 +134,17 @@ func (k *Inverted[T]) valid() bool {
 	return true
 }
 
-// multipliesPixels reports whether the convolution is a product of each pixel with the weights.
+// multipliesPixels reports whether the convolution is a product of each pixel with the weights, and
+// multipliesWindows whether it is one product of each window with them.
 func (k *Block[T]) multipliesPixels() bool {
 	s := k.shape.Conv
-	return s.KernelHeight == 1 && s.KernelWidth == 1 && s.Stride == 1 && s.Padding == Padding{} && s.groups() == 1 &&
-		k.conv.winograd == nil && k.conv.plain()
+	return s.KernelHeight == 1 && s.KernelWidth == 1 && s.Stride == 1 && s.Padding == Padding{} && k.multipliesWindows()
+}
+
+func (k *Block[T]) multipliesWindows() bool {
+	c, s := k.conv, k.shape.Conv
+	panel := c.left.run * k.engine.MaxWidth() * k.engine.Lanes() * int(unsafe.Sizeof(T(0)))
+	return s.groups() == 1 && c.winograd == nil && c.plain() && !c.factors.rounded && (s.KernelHeight == 1 || s.KernelHeight*panel <= packedBytes)
 }
 
 // Forward writes y (batch, output height, output width, filters), given x (batch, height, width,
@@ -139,6 +162,10 @@ func (k *Inverted[T]) Forward(y, x []T, expand, depthwise, project BlockWeights[
 	}
 	k.biases[1], k.biases[2] = k.depthwise.fold(depthwise), k.project.fold(project)
 	k.sweep.weights = k.depthwise.conv.depthwise.weights
+	if k.groups != nil {
+		k.forwardByChannels(y, x)
+		return
+	}
 	parts := k.parts(parallel.Threads())
 	divide(s.Batch*parts, func(w *workspace[T], i int) {
 		image, part := i/parts, i%parts
@@ -181,17 +208,19 @@ func (k *Inverted[T]) repeated() float64 {
 	return 0.5 * float64(max(0, s.KernelHeight-s.Stride)) / float64(s.Stride)
 }
 
-// Pays reports whether the combination is faster than its blocks one after the other. That
-// depends on the shape alone. A few small images are faster in blocks: their expanded channels
-// are in the cache, their parts would repeat many rows, and threads that compute different
-// filters read a part of the weights each.
-func (k *Inverted[T]) Pays() bool {
+// paysByRows reports whether parts by rows are faster than blocks one after the other. That
+// depends on the shape alone.
+func (k *Inverted[T]) paysByRows() bool {
 	if k.project.byPanel || k.expand != nil && k.expand.byPanel {
 		return false
 	}
 	const rows = 15 // of all images, for each that is repeated
 	return float64(k.depthwise.shape.Conv.Batch*k.height) >= rows*k.repeated()
 }
+
+// Pays reports whether the combination is faster than its blocks one after the other. Several
+// small images without an expansion are not.
+func (k *Inverted[T]) Pays() bool { return k.groups != nil || k.paysByRows() }
 
 // rows writes rows [top, bottom) of the result of an image.
 func (k *Inverted[T]) rows(w *workspace[T], y, x []T, image, top, bottom int) {
@@ -221,8 +250,8 @@ func (k *Inverted[T]) rows(w *workspace[T], y, x []T, image, top, bottom int) {
 				end = above
 			}
 			if begin = above; end < below {
-				channels := k.expand.shape.Conv.Channels
-				k.product(w, k.expand, 0, buffer[(end-above)*k.row:], k.expanded, x[(image*s.Height+end)*s.Width*channels:], k.inputs, (below-end)*s.Width, false)
+				in := k.expandedInput(w, x, image, end, below)
+				k.product(w, k.expand, 0, buffer[(end-above)*k.row:], k.expanded, in, k.inputs, (below-end)*s.Width, false)
 				end = below
 			}
 			from = halo{images: 1, height: s.Height, width: k.row / k.pixel, channels: k.pixel, top: -above}
@@ -238,17 +267,53 @@ func (k *Inverted[T]) rows(w *workspace[T], y, x []T, image, top, bottom int) {
 	}
 }
 
-// product multiplies pixels with the weights of a 1×1 convolution, the block of the given number.
+// expandedInput returns the input of which the windows are multiplied for rows [first, last) of the
+// expanded channels of an image.
+func (k *Inverted[T]) expandedInput(w *workspace[T], x []T, image, first, last int) []T {
+	s, h := k.expand.shape.Conv, k.expand.conv.input
+	h.images = 1
+	x = x[image*s.Height*s.Width*s.Channels:]
+	if h == h.withoutBorder() {
+		return x[first*s.Stride*h.rowSize():]
+	}
+	h.top -= first * s.Stride
+	rows := (last-first-1)*s.Stride + s.KernelHeight
+	to := grow(&w.values, rows*h.rowSize())
+	copyWithBorder(h, to, x, 0, rows)
+	return to
+}
+
+// largeWeightBytes is the size of weights that are probably not in the level 2 cache when they are
+// needed again.
+const largeWeightBytes = 512 << 10
+
+// product multiplies windows with the weights of a convolution, the block of the given number. Of
+// large weights, the panel that is needed next is loaded meanwhile.
 func (k *Inverted[T]) product(w *workspace[T], block *Block[T], number int, c []T, cOffsets []int32, a []T, aOffsets []int32, pixels int, add bool) {
-	weights, bias := &block.conv.forward, k.biases[number]
+	weights, bias, left := &block.conv.forward, k.biases[number], block.conv.left
+	next := weights
+	if k.expand != nil {
+		next = &k.expand.conv.forward
+		if number == 0 {
+			next = &k.project.conv.forward
+		}
+	}
+	large := (len(weights.data)+len(next.data))*int(unsafe.Sizeof(T(0))) >= largeWeightBytes
 	p := &w.product
 	*p = vector.Rows[T]{
-		A: a, Segments: 1, Length: weights.depth, Stride: weights.depth,
+		A: a, Segments: left.rows, Length: left.run, Stride: left.halo.rowSize(),
 		AOffsets: aOffsets[:pixels], COffsets: cOffsets[:pixels], Add: add, Clip: k.clips[number],
 	}
 	for i := range weights.panels {
 		q := weights.panel(i)
 		p.C, p.B, p.Columns, p.Width = c[q.left:], q.data, q.columns, q.width
+		switch {
+		case !large:
+		case i+1 < weights.panels:
+			p.Ahead = weights.panel(i + 1).data
+		default:
+			p.Ahead = next.panel(0).data
+		}
 		if bias != nil {
 			p.Initial = bias[q.left:][:q.columns]
 		}

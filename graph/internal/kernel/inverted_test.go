@@ -2,8 +2,10 @@ package kernel
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
+	"unsafe"
 
 	"github.com/likeness-go/likeness/internal/parallel"
 	"pgregory.net/rapid"
@@ -36,8 +38,16 @@ func invertedShapeOf(before int, depthwise ConvShape, after int, norm Norm, acti
 	return s
 }
 
+// withWindows makes the expansion a convolution with larger windows, of an input of the given size.
+func (s invertedShape) withWindows(expand ConvShape) invertedShape {
+	first := *s.expand
+	first.Conv, s.expand = expand, &first
+	return s
+}
+
 // checkInverted compares the combination of blocks, for several numbers of threads, with the
-// blocks one after the other, whose bits it must have.
+// blocks one after the other. It must have their bits, or if it is divided by channels, which adds
+// in another order, the same bits for all numbers of threads.
 func checkInverted[T Float](t rapid.TB, s invertedShape, seed uint64) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -79,10 +89,32 @@ func checkInverted[T Float](t rapid.TB, s invertedShape, seed uint64) {
 		parallel.SetThreads(threads)
 		got := make([]T, len(want))
 		k.Forward(got, x, weights[0], weights[1], weights[2])
+		if k.groups != nil && threads == 1 {
+			wantClose(t, got, want, s.depthwise.Conv.Channels)
+			want = got
+		}
 		for i := range got { // -0 and 0 are equal: the border adds zeros
 			if got[i] != want[i] {
 				t.Fatalf("%d threads, element %d: got %v, want %v", threads, i, got[i], want[i])
 			}
+		}
+	}
+}
+
+// wantClose compares sums of the given number of terms, each with the rounding of its type.
+func wantClose[T Float](t rapid.TB, got, want []T, terms int) {
+	t.Helper()
+	largest := 1.0
+	for _, v := range want {
+		largest = max(largest, math.Abs(float64(v)))
+	}
+	rounding := 0x1p-52
+	if unsafe.Sizeof(T(0)) == 4 {
+		rounding = 0x1p-23
+	}
+	for i := range got {
+		if difference := math.Abs(float64(got[i]) - float64(want[i])); !(difference <= float64(terms+8)*rounding*largest) {
+			t.Fatalf("element %d: got %v, want %v", i, got[i], want[i])
 		}
 	}
 }
@@ -121,6 +153,12 @@ func TestInvertedInBands(t *testing.T) {
 		"separable":              invertedShapeOf(0, withGroups(32, convShape(2, 112, 60, 32, 32, 3, 3, 1, 1)), 16, GivenStatistics, ReLU6, ReLU6, false),
 		"separable, residual":    invertedShapeOf(0, withGroups(128, convShape(1, 28, 28, 128, 128, 3, 3, 1, 1)), 128, GivenStatistics, ReLU6, Identity, true),
 		"a stride of three":      invertedShapeOf(8, withGroups(300, convShape(1, 61, 60, 300, 300, 2, 2, 3, 0)), 32, NoNorm, ReLU6, Identity, false),
+		"7×7, by channels":       invertedShapeOf(192, withGroups(1152, convShape(1, 7, 7, 1152, 1152, 5, 5, 1, 2)), 192, GivenStatistics, ReLU6, Identity, true),
+		"clipped, by channels":   invertedShapeOf(24, withGroups(200, convShape(3, 6, 5, 200, 200, 3, 3, 2, 1)), 40, NoNorm, ReLU6, ReLU, false),
+		"first layer":            invertedShapeOf(3, withGroups(32, convShape(2, 56, 60, 32, 32, 3, 3, 1, 1)), 16, GivenStatistics, ReLU6, Identity, false).withWindows(convShape(2, 112, 120, 3, 32, 3, 3, 2, 1)),
+		"first layer, same":      invertedShapeOf(3, withGroups(32, convShape(1, 112, 112, 32, 32, 3, 3, 1, 1)), 16, GivenStatistics, ReLU6, Identity, false).withWindows(padded(convShape(1, 224, 224, 3, 32, 3, 3, 2, 0), 0, 0, 1, 1)),
+		"first layer, valid":     invertedShapeOf(3, withGroups(40, convShape(2, 29, 30, 40, 40, 5, 5, 2, 2)), 24, NoNorm, ReLU, ReLU, false).withWindows(convShape(2, 33, 34, 3, 40, 5, 5, 1, 0)),
+		"a border of 1×1":        invertedShapeOf(3, withGroups(40, convShape(2, 30, 30, 40, 40, 3, 3, 1, 1)), 24, NoNorm, ReLU, ReLU, false).withWindows(convShape(2, 26, 26, 3, 40, 1, 1, 1, 2)),
 		"padding beyond windows": invertedShapeOf(8, withGroups(300, convShape(1, 30, 30, 300, 300, 2, 2, 1, 4)), 32, NoNorm, ReLU6, Identity, false),
 	} {
 		t.Run(name, func(t *testing.T) { checkInverted[float32](t, s, 1) })
@@ -135,20 +173,21 @@ func TestInvertedCombines(t *testing.T) {
 		spoil    func(s *invertedShape)
 		combines bool
 	}{
-		"as it is":            {func(*invertedShape) {}, true},
-		"a training block":    {func(s *invertedShape) { s.depthwise.Evaluation = false }, false},
-		"batch statistics":    {func(s *invertedShape) { s.expand.Norm = BatchStatistics }, false},
-		"SiLU":                {func(s *invertedShape) { s.expand.Activation = SiLU }, false},
-		"a pool":              {func(s *invertedShape) { s.project.PoolSize, s.project.PoolStride = 2, 2 }, false},
-		"3×3 projection":      {func(s *invertedShape) { s.project.Conv = convShape(2, 9, 9, 32, 8, 3, 3, 1, 1) }, false},
-		"strided expansion":   {func(s *invertedShape) { s.expand.Conv = convShape(2, 17, 17, 8, 32, 1, 1, 2, 0) }, false},
-		"several filters":     {func(s *invertedShape) { s.depthwise.Conv.Filters, s.project.Conv.Channels = 64, 64 }, false},
-		"groups of channels":  {func(s *invertedShape) { s.depthwise.Conv.Groups = 16 }, false},
-		"another batch":       {func(s *invertedShape) { s.expand.Conv.Batch = 1 }, false},
-		"clipped projection":  {func(s *invertedShape) { s.project.Activation = ReLU }, false},
-		"another number":      {func(s *invertedShape) { s.project.Conv.Filters = 9 }, false},
-		"without a residual":  {func(s *invertedShape) { s.project.Activation, s.residual = ReLU, false }, true},
-		"without an expander": {func(s *invertedShape) { s.expand, s.project.Conv.Filters = nil, 32 }, true},
+		"as it is":                               {func(*invertedShape) {}, true},
+		"a training block":                       {func(s *invertedShape) { s.depthwise.Evaluation = false }, false},
+		"batch statistics":                       {func(s *invertedShape) { s.expand.Norm = BatchStatistics }, false},
+		"SiLU":                                   {func(s *invertedShape) { s.expand.Activation = SiLU }, false},
+		"a pool":                                 {func(s *invertedShape) { s.project.PoolSize, s.project.PoolStride = 2, 2 }, false},
+		"3×3 projection":                         {func(s *invertedShape) { s.project.Conv = convShape(2, 9, 9, 32, 8, 3, 3, 1, 1) }, false},
+		"strided expansion":                      {func(s *invertedShape) { s.expand.Conv = convShape(2, 17, 17, 8, 32, 1, 1, 2, 0) }, false},
+		"a strided expansion without a residual": {func(s *invertedShape) { s.expand.Conv, s.residual = convShape(2, 17, 17, 8, 32, 1, 1, 2, 0), false }, true},
+		"several filters":                        {func(s *invertedShape) { s.depthwise.Conv.Filters, s.project.Conv.Channels = 64, 64 }, false},
+		"groups of channels":                     {func(s *invertedShape) { s.depthwise.Conv.Groups = 16 }, false},
+		"another batch":                          {func(s *invertedShape) { s.expand.Conv.Batch = 1 }, false},
+		"clipped projection":                     {func(s *invertedShape) { s.project.Activation = ReLU }, false},
+		"another number":                         {func(s *invertedShape) { s.project.Conv.Filters = 9 }, false},
+		"without a residual":                     {func(s *invertedShape) { s.project.Activation, s.residual = ReLU, false }, true},
+		"without an expander":                    {func(s *invertedShape) { s.expand, s.project.Conv.Filters = nil, 32 }, true},
 	} {
 		s := shape()
 		c.spoil(&s)
@@ -166,17 +205,21 @@ func TestInvertedCombines(t *testing.T) {
 	}
 }
 
-// Few small images, whose parts would repeat many rows, do not pay; many, and large ones, do.
+// Several tiny images, whose parts would repeat many rows, do not pay; many, large ones, and a few
+// that are divided by channels, do.
 func TestInvertedPays(t *testing.T) {
 	for _, c := range []struct {
-		batch, size int
-		pays        bool
-	}{{1, 14, false}, {1, 28, true}, {8, 7, true}} {
+		batch, size   int
+		pays, divided bool
+	}{{1, 14, true, true}, {1, 28, true, false}, {8, 7, true, false}, {5, 2, false, false}} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			s := invertedShapeOf(16, withGroups(96, convShape(c.batch, c.size, c.size, 96, 96, 3, 3, 1, 1)), 16, GivenStatistics, ReLU6, Identity, true)
 			k := NewInverted(NewBlock[float32](*s.expand), NewBlock[float32](s.depthwise), NewBlock[float32](s.project), true)
 			if k.Pays() != c.pays {
 				t.Errorf("got %t, want %t", k.Pays(), c.pays)
+			}
+			if divided := k.groups != nil; divided != c.divided {
+				t.Errorf("it is divided by channels: got %t, want %t", divided, c.divided)
 			}
 		})
 	}

@@ -23,7 +23,17 @@ const (
 	rowsTiles // counted down
 	rowsLeft  // segments of the present tile
 	rowsAt    // bytes of offsets that are done; the pointers stay inside their arrays
+	rowsAhead // the address that is prefetched next
+	rowsAheadStep
 	rowsMask
+)
+
+// Every rowsUnroll elements of each row, two cache lines are prefetched by tiles of at least
+// rowsAheadWidth vectors: those of one vector are limited by loads. Package vector has the same
+// numbers.
+const (
+	rowsUnroll     = 4
+	rowsAheadWidth = 2
 )
 
 // writeRows writes the tiles of Rows, of every width and height: sums of products of rows,
@@ -50,6 +60,16 @@ func (c *code) rowsTile(width, rows int) {
 	c.function(rowsName(c.machine, width, rows))
 	c.call(end)
 	c.loadMask(end, rowsMask, c.vector(c.registers-1))
+	// There are not enough registers for the end of the loop and the address that is prefetched.
+	prefetches := width >= rowsAheadWidth
+	var limit, ahead, aheadStep operand.Mem
+	if prefetches {
+		limit, ahead, aheadStep = c.AllocLocal(8), c.AllocLocal(8), c.AllocLocal(8)
+		c.MOVQ(operand.Mem{Base: end, Disp: rowsAhead}, offset)
+		c.MOVQ(offset, ahead)
+		c.MOVQ(operand.Mem{Base: end, Disp: rowsAheadStep}, offset)
+		c.MOVQ(offset, aheadStep)
+	}
 
 	tile := c.label("tile")
 	c.Label(tile)
@@ -106,20 +126,37 @@ func (c *code) rowsTile(width, rows int) {
 	c.XORQ(offset, offset)
 
 	segment, loop, rest, restLoop, next := c.label("segment"), c.label("loop"), c.label("rest"), c.label("restLoop"), c.label("next")
-	const unroll = 4
+	const unroll = rowsUnroll
 	c.Label(segment)
 	c.MOVQ(operand.Mem{Base: end, Disp: rowsLength}, end)
 	c.LEAQ(operand.Mem{Base: offset, Index: end, Scale: 1, Disp: -4 * (unroll - 1)}, end)
 	c.CMPQ(offset, end)
 	c.JGE(operand.LabelRef(rest))
+	if prefetches {
+		c.MOVQ(end, limit)
+		c.MOVQ(ahead, end)
+	}
 	c.Label(loop)
 	for k := range unroll {
 		c.rowsStep(width, rows, k, offset, columns)
 	}
+	if prefetches {
+		c.PREFETCHT1(operand.Mem{Base: end})
+		c.PREFETCHT1(operand.Mem{Base: end, Disp: 64})
+		c.ADDQ(aheadStep, end)
+	}
 	c.ADDQ(operand.I32(unroll*width*c.lanes*4), columns)
 	c.ADDQ(operand.I8(4*unroll), offset)
-	c.CMPQ(offset, end)
+	if prefetches {
+		c.CMPQ(offset, limit)
+	} else {
+		c.CMPQ(offset, end)
+	}
 	c.JLT(operand.LabelRef(loop))
+	if prefetches {
+		c.MOVQ(end, ahead)
+		c.MOVQ(limit, end)
+	}
 	c.Label(rest)
 	c.ADDQ(operand.I8(4*(unroll-1)), end)
 	c.CMPQ(offset, end)
@@ -144,12 +181,12 @@ func (c *code) rowsTile(width, rows int) {
 	if c.registers-1 < width*rows {
 		panic("no register for the mask")
 	}
-	floor, limit := c.vector(width*rows+1), c.vector(width*rows+2)
+	floor, most := c.vector(width*rows+1), c.vector(width*rows+2)
 	if c.registers-1 < width*rows+3 {
 		panic("no registers for clipping")
 	}
 	c.VBROADCASTSS(operand.Mem{Base: end, Disp: rowsFloor}, floor)
-	c.VBROADCASTSS(operand.Mem{Base: end, Disp: rowsFloor + 4}, limit)
+	c.VBROADCASTSS(operand.Mem{Base: end, Disp: rowsFloor + 4}, most)
 	done := c.label("done")
 	finish := func() { c.JMP(operand.LabelRef(done)) }
 	c.results(operand.Mem{Base: end, Disp: rowsAdd}, operand.Mem{Base: end, Disp: rowsMask}, finish, func(add, masked bool) {
@@ -157,7 +194,7 @@ func (c *code) rowsTile(width, rows int) {
 			c.rowAddress(row, offset, columns)
 			for v := range width {
 				at := operand.Mem{Base: pointers[row], Disp: v * c.lanes * 4}
-				c.putResult(at, sum(row, v), old, mask, add, masked && v == width-1, func() { c.clip(sum(row, v), floor, limit) })
+				c.putResult(at, sum(row, v), old, mask, add, masked && v == width-1, func() { c.clip(sum(row, v), floor, most) })
 			}
 		}
 	})
