@@ -12,8 +12,8 @@
 //     limited to it. Vectors, such as those after global average pooling, have 16 bits, the range of the
 //     images, and multipliers that are integers.
 //   - Pixels become bytes by a table, which contains the normalization.
-//   - Sums of products are exact, and a sum becomes a byte by an integer multiplier for each channel and a
-//     shift. ReLU, ReLU6 and PReLU are part of the rounding of sums, and so is the
+//   - Sums of products are exact, and a sum becomes a byte by a shift and an integer multiplier of 16 bits
+//     for each channel. ReLU, ReLU6 and PReLU are part of the rounding of sums, and so is the
 //     sum at the end of a residual block whose body ends in a convolution; other activations are
 //     tables.
 //   - The last sums, or the last bytes, are multiplied by one number in float64 for each feature.

@@ -147,8 +147,8 @@ func fake(p *plan, image []uint8) []float32 {
 		}
 		return float64(m.bytes[x][i]) - float64(v.zero)
 	}
-	// rounded is the byte of a sum of products of numbers and scales, of which the layer has others, too: in
-	// integers, with the largest power of two up to 2³² for which all scales times it are below 2³¹.
+	// rounded is the byte of a sum of numbers times scales, of which the layer has others, too: in integers,
+	// with the largest power of two up to 2³² for which all scales times it are below 2³¹.
 	rounded := func(l limits, all [][]float32, factors ...[2]float64) uint8 {
 		var largest float64
 		for _, scale := range slices.Concat(all...) {
@@ -164,6 +164,30 @@ func fake(p *plan, image []uint8) []float32 {
 		}
 		y := sum.Rsh(sum, uint(shift)).Int64() // the floor
 		return uint8(min(max(int64(l[0])+y, int64(l[1])), int64(l[2])))
+	}
+	// scaled16 is the byte of a sum of products, with an addend if its scale is not 0: in integers of 16 bits, with
+	// as many binary digits, at most six, as fit.
+	scaled16 := func(l limits, all [][]float32, sum, scale, other, zero, otherScale float64) uint8 {
+		var largest float64
+		for _, s := range slices.Concat(all...) {
+			largest = max(largest, math.Abs(float64(s)))
+		}
+		const most = 1<<15 - 1
+		reach, digits := float64(max(l[2]-l[0], l[0]-l[1]))+255*otherScale, 6
+		for digits > 1 && (math.Ldexp(reach, digits) > most/2 || math.Ldexp(largest, digits+15) > most || math.Ldexp(otherScale, digits+8) > most) {
+			digits--
+		}
+		shift := 0
+		for shift < 31 && math.Ldexp(math.Abs(scale), shift+digits+16) <= most {
+			shift++
+		}
+		saturate := func(x float64) float64 { return min(max(x, -most-1), most) }
+		multiplier := min(max(math.Round(math.Ldexp(scale, shift+digits+15)), -most), most)
+		t := math.Floor(math.Ldexp(saturate(math.Floor(math.Ldexp(sum, -shift)))*multiplier, -15) + 0.5)
+		multiplier = math.Round(math.Ldexp(otherScale, digits+8))
+		t = saturate(t + math.Floor((other+zero)*multiplier/256))
+		t = saturate(t + math.Ldexp(float64(l[0]), digits) - math.Floor(zero*multiplier/256))
+		return uint8(min(max(math.Floor(math.Ldexp(t, -digits)+0.5), float64(l[1])), float64(l[2])))
 	}
 	for _, s := range p.steps {
 		switch s := s.(type) {
@@ -187,11 +211,11 @@ func fake(p *plan, image []uint8) []float32 {
 				if sum < 0 && s.negative != nil {
 					scale = s.negative[f]
 				}
-				factors := [][2]float64{{sum, float64(scale)}}
+				var other, zero, otherScale float64
 				if len(s.in) > 1 {
-					factors = append(factors, [2]float64{numbers(s.in[1], i), float64(s.addend[0])})
+					other, zero, otherScale = numbers(s.in[1], i), float64(p.values[s.in[1]].zero), float64(s.addend[0])
 				}
-				convolved[i] = rounded(s.limits, [][]float32{s.scale, s.negative, s.addend}, factors...)
+				convolved[i] = scaled16(s.limits, [][]float32{s.scale, s.negative}, sum, float64(scale), other, zero, otherScale)
 			}
 			copy(m.bytes[s.out], pooled(convolved, out, s.shape.Pool))
 		case *linearStep:

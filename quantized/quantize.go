@@ -6,6 +6,7 @@ import (
 	"github.com/likeness-go/likeness/backbone"
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/integer"
 	"github.com/pkg/errors"
 )
 
@@ -153,8 +154,9 @@ type quantizer struct {
 	sumScale      [][]float64 // of sums, of each channel
 }
 
-// quantized sets the scale of a value from its range, and returns its limits.
-func (q *quantizer) quantized(out int, b bounds) limits {
+// quantized sets the scale of a value from its range, but at least the given one, and returns its
+// limits.
+func (q *quantizer) quantized(out int, b bounds, least float64) limits {
 	v, s := q.values[out], q.calibration[out]
 	low, high := min(s.low, 0), max(s.high, 0)
 	if b.rectified {
@@ -164,7 +166,7 @@ func (q *quantizer) quantized(out int, b bounds) limits {
 		high = low + 1 // all numbers are 0
 	}
 	most := float64(v.largest())
-	q.scale[out] = (high - low) / most
+	q.scale[out] = max((high-low)/most, least)
 	v.zero = int32(math.RoundToEven(-low / q.scale[out]))
 	l := limits{v.zero, 0, v.largest()}
 	if b.rectified {
@@ -250,7 +252,6 @@ func (s *convStep) quantize(q *quantizer) error {
 		return q.err
 	}
 	input := q.scale[s.in[0]]
-	s.limits = q.quantized(s.out, s.bounds)
 	s.weight, s.bias, s.scale = nil, nil, nil
 	means, window := q.means(s.in[0]), s.shape.KernelHeight*s.shape.KernelWidth
 	perGroup := s.shape.Filters / max(s.shape.Groups, 1)
@@ -258,6 +259,11 @@ func (s *convStep) quantize(q *quantizer) error {
 	if s.bounds.slope != "" {
 		slopes = q.get(s.bounds.slope, s.shape.Filters)
 		s.negative = nil
+	}
+	units := make([]float64, s.shape.Filters) // of the sums
+	var least float64
+	if len(s.in) > 1 {
+		least = q.scale[s.in[1]] / integer.MaxAddendScale
 	}
 	for f := range s.shape.Filters {
 		mean := make([]float64, patch)
@@ -267,17 +273,30 @@ func (s *convStep) quantize(q *quantizer) error {
 		rounded, scale, biases := q.rounded(weight[f*patch:][:patch], bias[f:f+1], mean, input, 28)
 		s.weight = append(s.weight, rounded...)
 		s.bias = append(s.bias, int32(biases[0]))
-		ratio := scale[0] * input / q.scale[s.out]
-		s.scale = append(s.scale, float32(ratio))
+		units[f] = scale[0] * input
+		factor := 1.0
 		if slopes != nil {
-			s.negative = append(s.negative, float32(ratio*slopes[f]))
+			factor = max(1, math.Abs(slopes[f]))
+		}
+		// Results as fine as this have all that there is in the sums.
+		least = max(least, units[f]*factor/integer.MaxSumScale)
+	}
+	s.limits = q.quantized(s.out, s.bounds, least)
+	for f, unit := range units {
+		ratio := unit / q.scale[s.out]
+		s.scale = append(s.scale, limited(ratio, integer.MaxSumScale))
+		if slopes != nil {
+			s.negative = append(s.negative, limited(ratio*slopes[f], integer.MaxSumScale))
 		}
 	}
 	if len(s.in) > 1 {
-		s.addend = []float32{float32(q.scale[s.in[1]] / q.scale[s.out])}
+		s.addend = []float32{limited(q.scale[s.in[1]]/q.scale[s.out], integer.MaxAddendScale)}
 	}
 	return nil
 }
+
+// limited is x in float32, of which rounding may not exceed a limit.
+func limited(x, most float64) float32 { return float32(min(max(x, -most), most)) }
 
 func (s *linearStep) quantize(q *quantizer) error {
 	weight, bias := s.weights.folded(&q.source, s.units, s.inputs)
@@ -295,7 +314,7 @@ func (s *linearStep) quantize(q *quantizer) error {
 }
 
 func (s *requantizeStep) quantize(q *quantizer) error {
-	s.limits = q.quantized(s.out, s.bounds)
+	s.limits = q.quantized(s.out, s.bounds, 0)
 	channels := q.values[s.out].channels
 	ratios := make([]float64, channels)
 	for c := range ratios {
@@ -313,7 +332,7 @@ func (s *requantizeStep) quantize(q *quantizer) error {
 
 func (s *tableStep) quantize(q *quantizer) error {
 	in, rows := q.values[s.in[0]], s.rows(q.plan)
-	s.limits = q.quantized(s.out, bounds{})
+	s.limits = q.quantized(s.out, bounds{}, 0)
 	slopes := []float64{0}
 	if s.slope != "" {
 		slopes = q.get(s.slope, rows)
@@ -340,7 +359,7 @@ func (s *tableStep) quantize(q *quantizer) error {
 }
 
 func (s *addStep) quantize(q *quantizer) error {
-	s.limits = q.quantized(s.out, s.bounds)
+	s.limits = q.quantized(s.out, s.bounds, 0)
 	ratios := []float64{q.scale[s.in[0]] / q.scale[s.out], q.scale[s.in[1]] / q.scale[s.out]}
 	if q.values[s.out].kind == words {
 		s.factors = factorsOf(ratios)
@@ -361,7 +380,7 @@ func (b *base) same(q *quantizer) error {
 
 func (s *averageStep) quantize(q *quantizer) error {
 	channels := q.values[s.out].channels
-	s.limits = q.quantized(s.out, bounds{})
+	s.limits = q.quantized(s.out, bounds{}, 0)
 	factor, term := make([]float64, channels), make([]float64, channels)
 	for c := range factor {
 		factor[c] = 1
@@ -408,7 +427,7 @@ func (s *gemStep) quantize(q *quantizer) error {
 	if !(p > 0) {
 		return errors.Errorf("found the exponent %v, expected a number above 0", p)
 	}
-	s.limits = q.quantized(s.out, bounds{})
+	s.limits = q.quantized(s.out, bounds{}, 0)
 	number := func(i int32) float64 { return max(float64(i-v.zero)*q.scale[s.in[0]], s.epsilon) }
 	largest := number(mostByte)
 	s.power, s.root = make([]int32, 256), make([]int32, gemRoots)
@@ -423,7 +442,7 @@ func (s *gemStep) quantize(q *quantizer) error {
 }
 
 func (s *gateStep) quantize(q *quantizer) error {
-	s.limits = q.quantized(s.out, bounds{})
+	s.limits = q.quantized(s.out, bounds{}, 0)
 	s.scale = []float32{float32(q.scale[s.in[0]] * q.scale[s.in[1]] / q.scale[s.out])}
 	return nil
 }

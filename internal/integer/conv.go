@@ -103,16 +103,16 @@ type Weights struct {
 	Zero   uint8   // the zero point of the input
 }
 
-// sums returns the initial values of the sums, bias − zero·Σ weights, and the largest absolute
-// values that the sums of filters can have. It returns an error if one does not fit in an int32.
-func (w Weights) sums(filters, patch int) (initial []int32, bounds []int64, err error) {
+// sums returns the initial values of the sums, bias − zero·Σ weights. It returns an error if a sum may
+// not fit in an int32.
+func (w Weights) sums(filters, patch int) (initial []int32, err error) {
 	if len(w.Values) != filters*patch {
-		return nil, nil, errors.Errorf("found %d weights, expected %d", len(w.Values), filters*patch)
+		return nil, errors.Errorf("found %d weights, expected %d", len(w.Values), filters*patch)
 	}
 	if len(w.Bias) != 0 && len(w.Bias) != filters {
-		return nil, nil, errors.Errorf("found %d biases, expected %d or none", len(w.Bias), filters)
+		return nil, errors.Errorf("found %d biases, expected %d or none", len(w.Bias), filters)
 	}
-	initial, bounds = make([]int32, filters), make([]int64, filters)
+	initial = make([]int32, filters)
 	for f := range filters {
 		var sum, size int64
 		for _, v := range w.Values[f*patch:][:patch] {
@@ -124,12 +124,12 @@ func (w Weights) sums(filters, patch int) (initial []int32, bounds []int64, err 
 			first += int64(w.Bias[f])
 		}
 		// Every partial sum lies within these bounds, in whatever order products are added.
-		if bounds[f] = max(first, -first) + 255*size; bounds[f] > 1<<31-1 {
-			return nil, nil, errors.Errorf("filter %d: its sums can reach %d and must fit in 32 bits: the bias or the weights are too large, or too many", f, bounds[f])
+		if bound := max(first, -first) + 255*size; bound > 1<<31-1 {
+			return nil, errors.Errorf("filter %d: its sums can reach %d and must fit in 32 bits: the bias or the weights are too large, or too many", f, bound)
 		}
 		initial[f] = int32(first)
 	}
-	return initial, bounds, nil
+	return initial, nil
 }
 
 // Conv is a convolution (as in other libraries of neural networks, a cross-correlation):
@@ -163,11 +163,11 @@ func newConv(e vector.ByteEngine, s ConvShape, w Weights, q Requantize) (*Conv, 
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
-	initial, bounds, err := w.sums(s.Filters, s.patch())
+	initial, err := w.sums(s.Filters, s.patch())
 	if err != nil {
 		return nil, err
 	}
-	if err := q.validate(s.Filters, func(c int) int64 { return bounds[c] }); err != nil {
+	if err := q.validateSums(s.Filters); err != nil {
 		return nil, err
 	}
 	if q.Addend != nil && s.Pool.Size > 0 {
@@ -437,21 +437,10 @@ func newPacked(e vector.ByteEngine, weights []int8, depth int, initial []int32, 
 	if q == nil {
 		return p
 	}
-	p.requanted = vector.ByteResult{Zero: q.Zero, Low: q.Low, High: q.High, Multiplier: make([]int32, len(p.initial)+1)}
-	if q.Addend != nil {
-		p.requanted.AddendZero = q.Addend.Zero
-	}
-	if q.NegativeScale != nil {
-		p.requanted.Negative = make([]int32, len(p.initial)+1)
-	}
-	m := q.multipliers()
-	p.requanted.Shift, p.requanted.AddendMultiplier = m.shift, m.addend
+	p.requanted = q.sums(len(p.initial))
 	for _, next := range p.panels {
 		for j := range next.columns {
-			positive, negative := m.of(first + next.left + j)
-			if p.requanted.Multiplier[next.parameters+j] = positive; q.NegativeScale != nil {
-				p.requanted.Negative[next.parameters+j] = negative
-			}
+			q.set(&p.requanted, next.parameters+j, first+next.left+j)
 		}
 	}
 	return p
@@ -478,9 +467,9 @@ func (p *packed) multiply(r *vector.ByteRows, first, last int, after []uint8) {
 		} else {
 			r.Y = y[next.left:]
 			r.Result = p.requanted
-			r.Result.Multiplier = r.Result.Multiplier[next.parameters:]
-			if r.Result.Negative != nil {
-				r.Result.Negative = r.Result.Negative[next.parameters:]
+			r.Result.Shift, r.Result.Multiplier = r.Result.Shift[next.parameters:], r.Result.Multiplier[next.parameters:]
+			if r.Result.NegativeShift != nil {
+				r.Result.NegativeShift, r.Result.NegativeMultiplier = r.Result.NegativeShift[next.parameters:], r.Result.NegativeMultiplier[next.parameters:]
 			}
 			if addend != nil {
 				r.Addend = addend[next.left:]

@@ -41,18 +41,14 @@ func newDepthwise(e vector.ByteEngine, s ConvShape, w Weights, initial []int32, 
 	if 2*channels == lanes && s.Stride == 1 && d.width%2 == 0 && e.HasDepthwise(s.KernelWidth, 2) {
 		pixels = 2
 	}
-	m := q.multipliers()
 	for left := 0; left < channels; left += lanes {
 		b := depthwiseBlock{
 			left: left, channels: pixels * min(channels, lanes), pixels: pixels,
 			weights: make([]uint8, e.DepthwiseSize(s.KernelHeight, s.KernelWidth)), initial: make([]int32, lanes),
-			result: vector.ByteResult{Zero: q.Zero, Low: q.Low, High: q.High, Shift: m.shift, Multiplier: make([]int32, lanes+1)},
+			result: q.sums(lanes),
 		}
 		if channels > lanes {
 			b.left = min(left, channels-lanes) // the last one overlaps
-		}
-		if q.NegativeScale != nil {
-			b.result.Negative = make([]int32, lanes+1)
 		}
 		taps := s.KernelHeight * s.KernelWidth
 		weights := make([]int8, b.channels*taps)
@@ -67,10 +63,7 @@ func newDepthwise(e vector.ByteEngine, s ConvShape, w Weights, initial []int32, 
 			}
 			c = b.left + c%channels
 			b.initial[position] = initial[c]
-			positive, negative := m.of(c)
-			if b.result.Multiplier[position] = positive; q.NegativeScale != nil {
-				b.result.Negative[position] = negative
-			}
+			q.set(&b.result, position, c)
 		}
 		d.blocks = append(d.blocks, b)
 	}

@@ -12,8 +12,8 @@
 //     block).
 //   - MaxPool, AveragePool, Add, Multiply, Lookup and Flatten are the other layers.
 //
-// All of it is in integers, the scaling of sums too: a product of 64 bits and a shift. So the
-// results are the same bits with every instruction set and any number of threads.
+// All of it is in integers, the scaling of sums too: shifts and products. So the results are the same
+// bits with every instruction set and any number of threads.
 //
 // Layers are immutable: several goroutines may use one at the same time. They divide their
 // work with package parallel.

@@ -16,7 +16,7 @@ import (
 type Add struct {
 	engine vector.ByteEngine
 	zero   uint8 // of the first tensor
-	result vector.ByteResult
+	result vector.WideByteResult
 	table  []uint8
 }
 
@@ -29,10 +29,10 @@ func newAdd(e vector.ByteEngine, zero uint8, q Requantize) (*Add, error) {
 	if len(q.Scale) != 1 || q.Addend == nil {
 		return nil, errors.Errorf("found %d scales and the addend %v, expected one scale and an addend", len(q.Scale), q.Addend)
 	}
-	if err := q.validate(1, func(int) int64 { return 255 }); err != nil {
+	if err := q.validateWide(1, 255); err != nil {
 		return nil, err
 	}
-	return &Add{e, zero, q.result(1), q.Table}, nil
+	return &Add{e, zero, q.wide(1), q.Table}, nil
 }
 
 // Forward writes y, given a and b, all of the same length. y may be a or b.
@@ -55,7 +55,7 @@ func (l *Add) Forward(y, a, b []uint8) {
 type Multiply struct {
 	engine          vector.ByteEngine
 	zeroX, zeroGate uint8
-	result          vector.ByteResult
+	result          vector.WideByteResult
 	table           []uint8
 }
 
@@ -68,10 +68,10 @@ func newMultiply(e vector.ByteEngine, zeroX, zeroGate uint8, q Requantize) (*Mul
 	if len(q.Scale) != 1 || q.Addend != nil {
 		return nil, errors.Errorf("found %d scales and the addend %v, expected one scale and no addend", len(q.Scale), q.Addend)
 	}
-	if err := q.validate(1, func(int) int64 { return 255 * 255 }); err != nil {
+	if err := q.validateWide(1, 255*255); err != nil {
 		return nil, err
 	}
-	return &Multiply{e, zeroX, zeroGate, q.result(1), q.Table}, nil
+	return &Multiply{e, zeroX, zeroGate, q.wide(1), q.Table}, nil
 }
 
 // Forward writes y (batch, pixels, channels), given x of the same shape and gate (batch, channels).

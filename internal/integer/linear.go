@@ -36,12 +36,12 @@ func newLinear(e vector.ByteEngine, features, outputs int, image Shape, w Weight
 			return nil, errors.Errorf("found images of %v and %d features", image, features)
 		}
 	}
-	initial, bounds, err := w.sums(outputs, features)
+	initial, err := w.sums(outputs, features)
 	if err != nil {
 		return nil, err
 	}
 	if q != nil {
-		if err := q.validate(outputs, func(c int) int64 { return bounds[c] }); err != nil {
+		if err := q.validateSums(outputs); err != nil {
 			return nil, err
 		}
 	}

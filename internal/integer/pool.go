@@ -126,7 +126,7 @@ type AveragePool struct {
 	height, width int // of windows
 	stride        int
 	initial       int32
-	result        vector.ByteResult
+	result        vector.WideByteResult
 	table         []uint8 // nil for none
 }
 
@@ -150,14 +150,13 @@ func newAveragePool(e vector.ByteEngine, input Shape, height, width, stride int,
 		if q.Addend != nil {
 			return nil, errors.New("an average has no addend: use Add")
 		}
-		bound := 255 * int64(height*width)
-		if err := q.validate(input.Channels, func(int) int64 { return bound }); err != nil {
+		if err := q.validateWide(input.Channels, 255*int64(height*width)); err != nil {
 			return nil, err
 		}
 	}
 	a := &AveragePool{engine: e, input: input, height: height, width: width, stride: stride, initial: -int32(zero) * int32(height*width)}
 	if q != nil {
-		a.result, a.table = q.result(input.Channels), q.Table
+		a.result, a.table = q.wide(input.Channels), q.Table
 	}
 	return a, nil
 }

@@ -55,7 +55,7 @@ func (r random) requantize(channels, patch int, addend bool) Requantize {
 	scales := func() []float32 {
 		s := make([]float32, []int{1, channels}[r.IntN(2)])
 		for i := range s {
-			s[i] = float32(math.Exp2(-14*r.Float64()) / math.Sqrt(float64(patch)))
+			s[i] = float32(math.Exp2(-1-14*r.Float64()) / math.Sqrt(float64(patch)))
 		}
 		return s
 	}
@@ -102,7 +102,7 @@ func convolution(s ConvShape, w Weights, q Requantize, x, addend []uint8, batch 
 		if addend != nil {
 			a = &addend[i]
 		}
-		y[i] = requantized(q, sum, f, a)
+		y[i] = sumByte(q, sum, f, a)
 	}
 	if s.Pool.Size > 0 {
 		return maxima(y, out, s.Pool, batch)
@@ -110,7 +110,76 @@ func convolution(s ConvShape, w Weights, q Requantize, x, addend []uint8, batch 
 	return y
 }
 
-// requantized is the definition of Requantize.
+// sumByte is the definition of Requantize for sums of products.
+func sumByte(q Requantize, sum, channel int, addend *uint8) uint8 {
+	largest, reach, other := max(slices.Max(q.Scale), 0), float64(max(int(q.High)-int(q.Zero), int(q.Zero)-int(q.Low))), 0.0
+	for _, scale := range q.NegativeScale {
+		largest = max(largest, scale, -scale)
+	}
+	if q.Addend != nil {
+		other = float64(q.Addend.Scale)
+		reach += 255 * other
+	}
+	digits := math.Exp2(6)
+	for digits > 2 && (reach*digits > 16383 || float64(largest)*digits > 32767./32768 || other*digits > 32767./256) {
+		digits /= 2
+	}
+	scale := float64(q.Scale[channel%len(q.Scale)])
+	if sum < 0 && q.NegativeScale != nil {
+		scale = float64(q.NegativeScale[channel%len(q.NegativeScale)])
+	}
+	power := 1.0
+	for power < math.Exp2(31) && math.Abs(scale)*2*power*digits <= 32767./32768 {
+		power *= 2
+	}
+	saturate := func(x float64) float64 { return min(max(x, -32768), 32767) }
+	multiplier := min(max(math.Round(scale*power*digits*32768), -32767), 32767)
+	t := math.Floor(saturate(math.Floor(float64(sum)/power))*multiplier/32768 + 0.5)
+	offset := float64(q.Zero) * digits
+	if q.Addend != nil {
+		multiplier = math.Round(other * digits * 256)
+		t = saturate(t + math.Floor(float64(*addend)*multiplier/256))
+		offset -= math.Floor(float64(q.Addend.Zero) * multiplier / 256)
+	}
+	rounded := math.Floor(saturate(t+offset)/digits + 0.5)
+	y := uint8(min(max(rounded, float64(q.Low)), float64(q.High)))
+	if q.Table != nil {
+		y = q.Table[y]
+	}
+	return y
+}
+
+// Within its limits, the byte of a sum is that of its exact product with the scale, except near halves.
+func TestSumByteIsNearTheExactOne(t *testing.T) {
+	r := newRandom(7)
+	different, near := 0, 0
+	for range 20000 {
+		q := r.requantize(1, 1, r.IntN(2) == 0)
+		q.Scale, q.NegativeScale, q.Table = []float32{float32(math.Exp2(-5 - 12*r.Float64()))}, nil, nil
+		exact := (r.Float64() - 0.5) * 600
+		sum := int(exact / float64(q.Scale[0]))
+		exact = float64(q.Zero) + float64(sum)*float64(q.Scale[0])
+		var addend *uint8
+		if q.Addend != nil {
+			a := uint8(r.IntN(256))
+			addend = &a
+			exact += (float64(a) - float64(q.Addend.Zero)) * float64(q.Addend.Scale)
+		}
+		want := min(max(exact, float64(q.Low)), float64(q.High))
+		got := float64(sumByte(q, sum, 0, addend))
+		if math.Abs(got-want) > 0.5+0.15 {
+			t.Fatalf("%+v: the byte of the sum %d is %v, expected about %v", q, sum, got, want)
+		}
+		if near++; math.Abs(got-want) > 0.5 {
+			different++
+		}
+	}
+	if different > near/20 {
+		t.Errorf("%d of %d bytes are not the nearest, expected at most one of 20", different, near)
+	}
+}
+
+// requantized is the definition of Requantize for other numbers.
 func requantized(q Requantize, sum, channel int, addend *uint8) uint8 {
 	largest := max(slices.Max(q.Scale), 0)
 	for _, scale := range q.NegativeScale {
@@ -287,7 +356,7 @@ func TestLinear(t *testing.T) {
 				if addend != nil {
 					a = &addend[i]
 				}
-				if got := requantized(q, int(sum), i%outputs, a); got != want[i] {
+				if got := sumByte(q, int(sum), i%outputs, a); got != want[i] {
 					t.Fatalf("example %d: output %d: found the sum %d, whose byte is %d, expected %d", seed, i, sum, got, want[i])
 				}
 			}
@@ -445,6 +514,8 @@ func TestRefusals(t *testing.T) {
 	_, image := NewLinear(12, 1, Shape{2, 2, 2}, Weights{Values: make([]int8, 12)}, nil)
 	_, window := NewAveragePool(Shape{2, 2, 1}, 3, 1, 1, 0, nil)
 	_, addend := NewAdd(0, q)
+	_, large := NewMultiply(0, 0, Requantize{Scale: []float32{1 << 20}, High: 255})
+	_, addendScale := NewLinear(1, 1, Shape{}, Weights{Values: []int8{1}}, &Requantize{Scale: []float32{0.1}, High: 255, Addend: &Addend{Scale: 32}})
 	_, scales := NewMultiply(0, 0, Requantize{Scale: []float32{1, 2}})
 	_, inverted := NewInverted(nil, nil, nil)
 	_, pool := NewMaxPool(Shape{2, 2, 1}, Pool{Size: 3, Stride: 1})
@@ -463,7 +534,8 @@ func TestRefusals(t *testing.T) {
 		"found 3 scales":                conv(func(_ *ConvShape, _ *Weights, q *Requantize) { q.Scale = make([]float32, 3) }),
 		"scale of channel 0 is NaN":     conv(func(_ *ConvShape, _ *Weights, q *Requantize) { q.Scale = []float32{float32(math.NaN())} }),
 		"scale of channel 0 is -1":      conv(func(_ *ConvShape, _ *Weights, q *Requantize) { q.Scale = []float32{-1} }),
-		"may exceed 2^30":               conv(func(_ *ConvShape, w *Weights, q *Requantize) { w.Values[0], q.Scale = 127, []float32{1 << 20} }),
+		"it must be from 0 to 0.5":      conv(func(_ *ConvShape, w *Weights, q *Requantize) { w.Values[0], q.Scale = 127, []float32{1} }),
+		"may exceed 2^30":               large,
 		"found 5 scales of negative":    conv(func(_ *ConvShape, _ *Weights, q *Requantize) { q.NegativeScale = make([]float32, 5) }),
 		"the lower bound of the result": conv(func(_ *ConvShape, _ *Weights, q *Requantize) { q.Low, q.High = 9, 8 }),
 		"found a table of 255 bytes":    conv(func(_ *ConvShape, _ *Weights, q *Requantize) { q.Table = make([]uint8, 255) }),
@@ -474,6 +546,7 @@ func TestRefusals(t *testing.T) {
 		"cannot be combined: use MaxPool": conv(func(s *ConvShape, _ *Weights, q *Requantize) {
 			s.Pool, q.Addend = Pool{Size: 2, Stride: 2}, &Addend{}
 		}),
+		"it must be from 0 to 31":            addendScale,
 		"found images of 2×2×2":              image,
 		"found windows of 3×1":               window,
 		"expected one scale and an addend":   addend,

@@ -1,6 +1,7 @@
 package vector
 
 import (
+	"math"
 	"slices"
 	"sync/atomic"
 )
@@ -39,8 +40,8 @@ type ByteEngine interface {
 	// Add writes the bytes of the sums (a[i] − firstZero) with the addends b[i], and Multiply those of
 	// the products (x[i] − firstZero)·factors[i mod len(factors)], where factors have at most 9
 	// bits. q has one multiplier for all. y may be a, b or x.
-	Add(y, a, b []uint8, firstZero uint8, q *ByteResult)
-	Multiply(y, x []uint8, factors []int32, firstZero uint8, q *ByteResult)
+	Add(y, a, b []uint8, firstZero uint8, q *WideByteResult)
+	Multiply(y, x []uint8, factors []int32, firstZero uint8, q *WideByteResult)
 	// Lookup writes y[i] = table[x[i]]. y may be x. The table has 256 bytes.
 	Lookup(y, x, table []uint8)
 	// MultiplyAdds is that of Engine, for bytes.
@@ -99,14 +100,39 @@ func (w *ByteWindows) check() {
 	_ = w.X[slices.Min(w.Offsets)]
 }
 
-// ByteResult maps an exact sum s of a column to a byte:
+// ByteResult maps an exact sum s of a column to a byte, in integers of 16 bits:
+//
+//	t = round(saturate(⌊s/2^Shift⌋)·Multiplier/2^15)
+//	y = clamp(Zero + round(t/2^Digits), Low, High)
+//
+// where round is to the nearest integer, halves up. With an addend a, t has also
+// ⌊a·AddendMultiplier/2^8⌋ − ⌊AddendZero·AddendMultiplier/2^8⌋. Sums of numbers of 16 bits saturate:
+// first t and the product of the addend are added, and to that the zero points. NegativeShift and
+// NegativeMultiplier, if they are not nil, replace Shift and Multiplier where s is negative.
+//
+// Shifts are from 0 to 31, multipliers at most 2^15 − 1 in magnitude, and Digits from 1 to 6. The slices
+// have an element for each lane of a panel or a block.
+type ByteResult struct {
+	Shift, Multiplier                 []int32
+	NegativeShift, NegativeMultiplier []int32
+	Digits                            uint8
+	Zero, Low, High                   uint8
+	AddendZero                        uint8
+	AddendMultiplier                  uint16 // less than 2^15
+}
+
+// offset is what is added to the sum of a scaled sum and the product of the addend.
+func (r *ByteResult) offset() int16 {
+	return int16(int32(r.Zero)<<r.Digits - int32(r.AddendZero)*int32(r.AddendMultiplier)>>8)
+}
+
+// WideByteResult maps an exact number s to a byte:
 //
 //	clamp(Zero + ⌊s·Multiplier/2^Shift + 1/2⌋, Low, High)
 //
 // in integers of 64 bits. Negative, if it is not nil, replaces Multiplier where s is negative. With an
 // addend a, (a − AddendZero)·AddendMultiplier is added to the product. Shift is from 1 to 32.
-// Multiplier and Negative have one element more than there are columns, which is not used.
-type ByteResult struct {
+type WideByteResult struct {
 	Multiplier, Negative []int32
 	Shift                uint8
 	Zero, Low, High      uint8
@@ -119,8 +145,7 @@ type ByteResult struct {
 //	s[i, j] = Initial[j] + Σ X[XOffsets[i]+s·Stride+k] · B[s·Length+k, j]
 //
 // summed over s < Segments and k < Length, for each row i in order and each j < Columns. It is
-// written to Sums[YOffsets[i]+j], or, if that is nil, as a byte to Y[YOffsets[i]+j]. No scaled sum
-// may exceed 2³⁰.
+// written to Sums[YOffsets[i]+j], or, if that is nil, as a byte to Y[YOffsets[i]+j].
 type ByteRows struct {
 	X                  []uint8
 	B                  []uint8 // a panel, see PackRows
@@ -155,27 +180,46 @@ type byteRowsCall struct {
 	yOffsets      *int32
 	sums          *int32
 	addend        *uint8
-	multiplier    *int32
-	negative      *int32
 	mask          uint64
 	columns       int
-	zero          [2]int16
-	addendZero    int32
-	low, high     [4]uint8
-	scaling       byteScaling
 	order         [16]uint8
 	_             [32]uint8 // a row of bytes, for the assembly
 	next, nextEnd *uint8    // that is prefetched, and its last line
+	result        byteResultCall
 }
 
-// byteScaling has what the assembly needs of a ByteResult to scale sums.
+// byteResultCall is the part of the arguments of the assembly that is a ByteResult.
+type byteResultCall struct {
+	shift, multiplier                 *int32
+	negativeShift, negativeMultiplier *int32
+	offset, rounding, addend          [2]int16 // rounding is 2^(15 − Digits)
+	low, high                         [4]uint8
+	_                                 uint32
+	_                                 [4][64]uint8 // multipliers of 16 bits in the order of packed sums, for the assembly
+}
+
+// call returns the argument for a number of lanes.
+func (r *ByteResult) call(lanes int) byteResultCall {
+	twice := func(x int16) [2]int16 { return [2]int16{x, x} }
+	c := byteResultCall{
+		offset: twice(r.offset()), rounding: twice(1 << (15 - r.Digits)), addend: twice(int16(r.AddendMultiplier)),
+		low: [4]uint8{r.Low, r.Low, r.Low, r.Low}, high: [4]uint8{r.High, r.High, r.High, r.High},
+	}
+	c.shift, c.multiplier = &r.Shift[:lanes][0], &r.Multiplier[:lanes][0]
+	if r.NegativeShift != nil {
+		c.negativeShift, c.negativeMultiplier = &r.NegativeShift[:lanes][0], &r.NegativeMultiplier[:lanes][0]
+	}
+	return c
+}
+
+// byteScaling has what the assembly needs of a WideByteResult to scale numbers.
 type byteScaling struct {
 	half             int64     // 2^(Shift−1)
 	shift, left      [2]uint64 // Shift and 32 − Shift, in the first of two
 	addendMultiplier int64
 }
 
-func (r *ByteResult) scaling() byteScaling {
+func (r *WideByteResult) scaling() byteScaling {
 	return byteScaling{
 		half: 1 << (r.Shift - 1), shift: [2]uint64{uint64(r.Shift)}, left: [2]uint64{32 - uint64(r.Shift)},
 		addendMultiplier: int64(r.AddendMultiplier),
@@ -251,11 +295,29 @@ func (PortableBytes) Rows(r *ByteRows) {
 
 // Byte returns the byte of a sum, with the byte of an addend if add is set.
 func (r *ByteResult) Byte(sum int32, column int, addend uint8, add bool) uint8 {
+	shift, multiplier := r.Shift[column], r.Multiplier[column]
+	if sum < 0 && r.NegativeShift != nil {
+		shift, multiplier = r.NegativeShift[column], r.NegativeMultiplier[column]
+	}
+	t := (saturated(sum>>shift)*multiplier + 1<<14) >> 15
+	if add {
+		t = saturated(t + int32(addend)*int32(r.AddendMultiplier)>>8)
+	}
+	t = saturated(t + int32(r.offset()))
+	y := (t + 1<<(r.Digits-1)) >> r.Digits
+	return uint8(min(max(y, int32(r.Low)), int32(r.High)))
+}
+
+// saturated returns the nearest number of 16 bits.
+func saturated(x int32) int32 { return min(max(x, math.MinInt16), math.MaxInt16) }
+
+// Byte returns the byte of a number, with the byte of an addend if add is set.
+func (r *WideByteResult) Byte(s int32, column int, addend uint8, add bool) uint8 {
 	multiplier := r.Multiplier[column]
-	if sum < 0 && r.Negative != nil {
+	if s < 0 && r.Negative != nil {
 		multiplier = r.Negative[column]
 	}
-	product := int64(sum) * int64(multiplier)
+	product := int64(s) * int64(multiplier)
 	if add {
 		product += (int64(addend) - int64(r.AddendZero)) * int64(r.AddendMultiplier)
 	}
@@ -339,14 +401,14 @@ func (PortableBytes) Depthwise(d *ByteDepthwise) {
 }
 
 // Add adds two arrays.
-func (PortableBytes) Add(y, a, b []uint8, firstZero uint8, q *ByteResult) {
+func (PortableBytes) Add(y, a, b []uint8, firstZero uint8, q *WideByteResult) {
 	for i, v := range a {
 		y[i] = q.Byte(int32(v)-int32(firstZero), 0, b[i], true)
 	}
 }
 
 // Multiply multiplies by factors.
-func (PortableBytes) Multiply(y, x []uint8, factors []int32, firstZero uint8, q *ByteResult) {
+func (PortableBytes) Multiply(y, x []uint8, factors []int32, firstZero uint8, q *WideByteResult) {
 	for at := 0; at < len(x); at += len(factors) {
 		for c, factor := range factors {
 			y[at+c] = q.Byte((int32(x[at+c])-int32(firstZero))*factor, 0, 0, false)

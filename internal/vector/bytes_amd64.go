@@ -41,7 +41,7 @@ type byteCombination struct {
 	scaling    byteScaling
 }
 
-func newByteCombination(firstZero uint8, q *ByteResult) *byteCombination {
+func newByteCombination(firstZero uint8, q *WideByteResult) *byteCombination {
 	return &byteCombination{
 		zero: [2]int16{int16(q.Zero), int16(q.Zero)},
 		low:  [4]uint8{q.Low, q.Low, q.Low, q.Low}, high: [4]uint8{q.High, q.High, q.High, q.High},
@@ -50,7 +50,7 @@ func newByteCombination(firstZero uint8, q *ByteResult) *byteCombination {
 }
 
 // Add adds two arrays.
-func (s *ByteSet) Add(y, a, b []uint8, firstZero uint8, q *ByteResult) {
+func (s *ByteSet) Add(y, a, b []uint8, firstZero uint8, q *WideByteResult) {
 	if s.combine == nil || q.Negative != nil {
 		PortableBytes{}.Add(y, a, b, firstZero, q)
 		return
@@ -61,7 +61,7 @@ func (s *ByteSet) Add(y, a, b []uint8, firstZero uint8, q *ByteResult) {
 }
 
 // Multiply multiplies by factors.
-func (s *ByteSet) Multiply(y, x []uint8, factors []int32, firstZero uint8, q *ByteResult) {
+func (s *ByteSet) Multiply(y, x []uint8, factors []int32, firstZero uint8, q *WideByteResult) {
 	if s.multiply == nil || q.Negative != nil {
 		PortableBytes{}.Multiply(y, x, factors, firstZero, q)
 		return
@@ -123,22 +123,15 @@ func (s *ByteSet) Rows(r *ByteRows) {
 	}
 	_, _ = r.YOffsets[count-1], r.B[s.PanelSize(r.Segments*r.Length, r.Width)-1]
 	_ = r.Initial[r.Width*s.lanes-1]
-	q := &r.Result
 	call := &r.call
 	*call = byteRowsCall{
 		x: &r.X[0], b: &r.B[0], initial: &r.Initial[0],
 		length: r.Length, skip: r.Stride - r.Length, segments: r.Segments,
 		y: unsafe.SliceData(r.Y), sums: unsafe.SliceData(r.Sums), addend: unsafe.SliceData(r.Addend),
-		mask: 1<<r.Columns - 1, columns: r.Columns,
-		zero: [2]int16{int16(q.Zero), int16(q.Zero)}, addendZero: int32(q.AddendZero), scaling: q.scaling(),
-		low: [4]uint8{q.Low, q.Low, q.Low, q.Low}, high: [4]uint8{q.High, q.High, q.High, q.High},
-		order: byteOrder,
+		mask: 1<<r.Columns - 1, columns: r.Columns, order: byteOrder,
 	}
 	if r.Sums == nil {
-		call.multiplier = &q.Multiplier[:r.Width*s.lanes+1][0]
-		if q.Negative != nil {
-			call.negative = &q.Negative[:r.Width*s.lanes+1][0]
-		}
+		call.result = r.Result.call(r.Width * s.lanes)
 	}
 	call.next, call.nextEnd = call.b, call.b
 	if last := len(r.Next) - 128; last > 0 {
@@ -167,22 +160,17 @@ type byteDepthwiseTile struct {
 
 // byteDepthwiseCall is the argument of the assembly; the generator has the same offsets.
 type byteDepthwiseCall struct {
-	x          *uint8
-	rows       *int32
-	groups     int
-	pixel      int
-	y          *uint8
-	yPixel     int
-	w          *uint8
-	initial    *int32
-	tiles      int // counted down
-	mask       uint64
-	multiplier *int32
-	negative   *int32
-	zero       [2]int16
-	low, high  [4]uint8
-	_          int32
-	scaling    byteScaling
+	x       *uint8
+	rows    *int32
+	groups  int
+	pixel   int
+	y       *uint8
+	yPixel  int
+	w       *uint8
+	initial *int32
+	tiles   int // counted down
+	mask    uint64
+	result  byteResultCall
 }
 
 // DepthwiseRows returns the number of rows of a group.
@@ -254,16 +242,10 @@ func (s *ByteSet) Depthwise(d *ByteDepthwise) {
 	}
 	lanes, _ := s.DepthwiseLanes()
 	d.check(s.DepthwiseRows(), s.DepthwiseSize(len(d.Rows), d.Columns), lanes)
-	q := &d.Result
 	call := &d.call
 	*call = byteDepthwiseCall{
 		x: &d.X[0], rows: &d.Rows[0], groups: len(d.Rows) / s.DepthwiseRows(), pixel: d.XPixel,
-		y: &d.Y[0], yPixel: d.YPixel, w: &d.Weights[0], initial: &d.Initial[0], mask: 1<<d.Channels - 1, multiplier: &q.Multiplier[:lanes+1][0], scaling: q.scaling(),
-		zero: [2]int16{int16(q.Zero), int16(q.Zero)},
-		low:  [4]uint8{q.Low, q.Low, q.Low, q.Low}, high: [4]uint8{q.High, q.High, q.High, q.High},
-	}
-	if q.Negative != nil {
-		call.negative = &q.Negative[:lanes+1][0]
+		y: &d.Y[0], yPixel: d.YPixel, w: &d.Weights[0], initial: &d.Initial[0], mask: 1<<d.Channels - 1, result: d.Result.call(lanes),
 	}
 	const several = 4
 	tile := byteDepthwiseTile{d.Step, d.Columns, several, d.Channels < lanes}

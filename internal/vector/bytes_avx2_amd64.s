@@ -5,8 +5,22 @@
 // func byteRows_avx2_1x1(call *byte)
 // Requires: AVX, AVX2
 TEXT ·byteRows_avx2_1x1(SB), NOSPLIT, $8-8
-	MOVQ call+0(FP), BP
+	MOVQ      call+0(FP), BP
+	MOVQ      96(BP), R14
+	TESTQ     R14, R14
+	JNZ       tile1
+	MOVQ      200(BP), R15
+	VMOVUPS   (R15), Y0
+	VPACKSSDW (R15), Y0, Y0
+	VMOVUPS   Y0, 248(BP)
+	MOVQ      216(BP), R15
+	TESTQ     R15, R15
+	JZ        packed2
+	VMOVUPS   (R15), Y0
+	VPACKSSDW (R15), Y0, Y0
+	VMOVUPS   Y0, 376(BP)
 
+packed2:
 tile1:
 	MOVQ     48(BP), R14
 	MOVQ     R14, 56(BP)
@@ -22,13 +36,13 @@ tile1:
 	VPCMPEQW Y4, Y4, Y4
 	VPSRLW   $0x08, Y4, Y4
 
-segment2:
+segment3:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest4
+	JGE  rest5
 
-loop3:
+loop4:
 	VPBROADCASTD (AX)(R14*1), Y2
 	VPAND        Y4, Y2, Y1
 	VPSRLW       $0x08, Y2, Y2
@@ -46,10 +60,10 @@ loop3:
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop3
+	JLT          loop4
 
-rest4:
-	JNE          next5
+rest5:
+	JNE          next6
 	VPBROADCASTD (AX)(R14*1), Y2
 	VPAND        Y4, Y2, Y1
 	VPSRLW       $0x08, Y2, Y2
@@ -60,140 +74,123 @@ rest4:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 
-next5:
+next6:
 	MOVQ    call+0(FP), BP
 	ADDQ    40(BP), R14
 	SUBQ    $+1, 56(BP)
-	JNZ     segment2
+	JNZ     segment3
 	MOVQ    88(BP), SI
 	ADDQ    72(BP), SI
 	MOVQ    96(BP), DI
 	TESTQ   DI, DI
-	JZ      bytes7
+	JZ      bytes8
 	MOVLQSX (SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums8
-	VMOVUPS Y0, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums9
+	VMOVUPS Y0, 144(BP)
 	MOVQ    $+0, R9
 
-copySums10:
-	MOVL 224(BP)(R9*4), R10
+copySums11:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums10
-	JMP  sumsDone9
+	CMPQ R9, 120(BP)
+	JLT  copySums11
+	JMP  sumsDone10
 
-wholeSums8:
+wholeSums9:
 	VMOVUPS Y0, (AX)
 
-sumsDone9:
-	JMP done6
+sumsDone10:
+	JMP done7
 
-bytes7:
-	MOVQ         112(BP), CX
-	MOVQ         120(BP), DX
+bytes8:
+	VPBROADCASTD 224(BP), Y1
+	VPBROADCASTD 228(BP), Y2
+	VPBROADCASTD 236(BP), Y3
+	VPBROADCASTD 240(BP), Y4
+	MOVQ         192(BP), CX
+	MOVQ         208(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTQ 160(BP), Y7
-	VPBROADCASTD 144(BP), Y1
-	VPBROADCASTD 152(BP), Y2
-	VPBROADCASTD 156(BP), Y3
+	VPBROADCASTD 232(BP), Y5
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        R8, R8
-	JZ           signed11
-	ADDQ         R8, BX
-	CMPQ         136(BP), $+8
-	JEQ          direct14
-	LEAQ         224(BP), R11
-	XORQ         R9, R9
+	TESTQ        DX, DX
+	JZ           plain12
+	VMOVUPS      (CX), Y6
+	VBLENDVPS    Y0, (DX), Y6, Y6
+	VPSRAVD      Y6, Y0, Y0
+	VPACKSSDW    Y0, Y0, Y0
+	VPSRAW       $0x0f, Y0, Y6
+	VPAND        Y0, Y6, Y6
+	VPSUBW       Y6, Y0, Y0
+	VPMULHRSW    376(BP), Y6, Y6
+	VPMULHRSW    248(BP), Y0, Y0
+	VPADDW       Y6, Y0, Y0
+	JMP          ready13
 
-copy15:
+plain12:
+	VPSRAVD   (CX), Y0, Y0
+	VPACKSSDW Y0, Y0, Y0
+	VPMULHRSW 248(BP), Y0, Y0
+
+ready13:
+	TESTQ R8, R8
+	JZ    none14
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct15
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
+
+copy16:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy15
+	CMPQ R9, 120(BP)
+	JLT  copy16
 	MOVQ R11, BX
 
-direct14:
-	VPSRLQ       $0x20, Y0, Y5
-	VPMULDQ      (CX), Y0, Y0
-	VPMULDQ      4(CX), Y5, Y5
-	VPMOVZXBD    (BX), Y4
-	VPBROADCASTD 148(BP), Y8
-	VPSUBD       Y8, Y4, Y4
-	VPBROADCASTQ 200(BP), Y8
-	VPSRLQ       $0x20, Y4, Y6
-	VPMULDQ      Y8, Y4, Y4
-	VPMULDQ      Y8, Y6, Y6
-	VPADDQ       Y4, Y0, Y0
-	VPADDQ       Y6, Y5, Y5
-	VPADDQ       Y7, Y0, Y0
-	VPADDQ       Y7, Y5, Y5
-	VPSRLQ       168(BP), Y0, Y0
-	VPSLLQ       184(BP), Y5, Y5
-	VPBLENDD     $0xaa, Y5, Y0, Y0
-	JMP          ready13
+direct15:
+	VMOVQ     (BX), X6
+	VPSHUFD   $0xd8, X6, X6
+	VPMOVZXBW X6, Y6
+	VPSLLW    $0x08, Y6, Y6
+	VPMULHUW  Y5, Y6, Y6
+	VPADDSW   Y6, Y0, Y0
 
-signed11:
-	TESTQ     DX, DX
-	JZ        plain12
-	VMOVUPS   (CX), Y4
-	VBLENDVPS Y0, (DX), Y4, Y4
-	VPSRLQ    $0x20, Y4, Y6
-	VPSRLQ    $0x20, Y0, Y5
-	VPMULDQ   Y4, Y0, Y0
-	VPMULDQ   Y6, Y5, Y5
-	VPADDQ    Y7, Y0, Y0
-	VPADDQ    Y7, Y5, Y5
-	VPSRLQ    168(BP), Y0, Y0
-	VPSLLQ    184(BP), Y5, Y5
-	VPBLENDD  $0xaa, Y5, Y0, Y0
-	JMP       ready13
-
-plain12:
-	VPSRLQ   $0x20, Y0, Y5
-	VPMULDQ  (CX), Y0, Y0
-	VPMULDQ  4(CX), Y5, Y5
-	VPADDQ   Y7, Y0, Y0
-	VPADDQ   Y7, Y5, Y5
-	VPSRLQ   168(BP), Y0, Y0
-	VPSLLQ   184(BP), Y5, Y5
-	VPBLENDD $0xaa, Y5, Y0, Y0
-
-ready13:
-	VPACKSSDW    Y0, Y0, Y0
+none14:
 	VPADDSW      Y1, Y0, Y0
+	VPMULHRSW    Y2, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
-	VPMAXUB      Y2, Y0, Y0
-	VPMINUB      Y3, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X4
-	VPUNPCKLDQ   X4, X0, X0
-	CMPQ         136(BP), $+8
-	JEQ          full18
-	JMP          part16
+	VPMAXUB      Y3, Y0, Y0
+	VPMINUB      Y4, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X6
+	VPUNPCKLDQ   X6, X0, X0
+	CMPQ         120(BP), $+8
+	JEQ          full19
+	JMP          part17
 
-full18:
+full19:
 	VMOVQ X0, (AX)
-	JMP   stored17
+	JMP   stored18
 
-part16:
-	VMOVDQU X0, 224(BP)
-	LEAQ    224(BP), R11
+part17:
+	VMOVDQU X0, 144(BP)
+	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy19:
+copy20:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy19
+	CMPQ R9, 120(BP)
+	JLT  copy20
 
-stored17:
-done6:
+stored18:
+done7:
 	ADDQ $+4, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -203,8 +200,22 @@ done6:
 // func byteRows_avx2_1x2(call *byte)
 // Requires: AVX, AVX2
 TEXT ·byteRows_avx2_1x2(SB), NOSPLIT, $8-8
-	MOVQ call+0(FP), BP
+	MOVQ      call+0(FP), BP
+	MOVQ      96(BP), R14
+	TESTQ     R14, R14
+	JNZ       tile1
+	MOVQ      200(BP), R15
+	VMOVUPS   (R15), Y0
+	VPACKSSDW (R15), Y0, Y0
+	VMOVUPS   Y0, 248(BP)
+	MOVQ      216(BP), R15
+	TESTQ     R15, R15
+	JZ        packed2
+	VMOVUPS   (R15), Y0
+	VPACKSSDW (R15), Y0, Y0
+	VMOVUPS   Y0, 376(BP)
 
+packed2:
 tile1:
 	MOVQ     48(BP), R14
 	MOVQ     R14, 56(BP)
@@ -223,13 +234,13 @@ tile1:
 	VPCMPEQW Y5, Y5, Y5
 	VPSRLW   $0x08, Y5, Y5
 
-segment2:
+segment3:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest4
+	JGE  rest5
 
-loop3:
+loop4:
 	VPBROADCASTD (AX)(R14*1), Y3
 	VPAND        Y5, Y3, Y2
 	VPSRLW       $0x08, Y3, Y3
@@ -261,10 +272,10 @@ loop3:
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop3
+	JLT          loop4
 
-rest4:
-	JNE          next5
+rest5:
+	JNE          next6
 	VPBROADCASTD (AX)(R14*1), Y3
 	VPAND        Y5, Y3, Y2
 	VPSRLW       $0x08, Y3, Y3
@@ -282,252 +293,217 @@ rest4:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 
-next5:
+next6:
 	MOVQ    call+0(FP), BP
 	ADDQ    40(BP), R14
 	SUBQ    $+1, 56(BP)
-	JNZ     segment2
+	JNZ     segment3
 	MOVQ    88(BP), SI
 	ADDQ    72(BP), SI
 	MOVQ    96(BP), DI
 	TESTQ   DI, DI
-	JZ      bytes7
+	JZ      bytes8
 	MOVLQSX (SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums8
-	VMOVUPS Y0, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums9
+	VMOVUPS Y0, 144(BP)
 	MOVQ    $+0, R9
 
-copySums10:
-	MOVL 224(BP)(R9*4), R10
+copySums11:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums10
-	JMP  sumsDone9
+	CMPQ R9, 120(BP)
+	JLT  copySums11
+	JMP  sumsDone10
 
-wholeSums8:
+wholeSums9:
 	VMOVUPS Y0, (AX)
 
-sumsDone9:
+sumsDone10:
 	MOVLQSX 4(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums11
-	VMOVUPS Y1, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums12
+	VMOVUPS Y1, 144(BP)
 	MOVQ    $+0, R9
 
-copySums13:
-	MOVL 224(BP)(R9*4), R10
+copySums14:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums13
-	JMP  sumsDone12
+	CMPQ R9, 120(BP)
+	JLT  copySums14
+	JMP  sumsDone13
 
-wholeSums11:
+wholeSums12:
 	VMOVUPS Y1, (AX)
 
-sumsDone12:
-	JMP done6
+sumsDone13:
+	JMP done7
 
-bytes7:
-	MOVQ         112(BP), CX
-	MOVQ         120(BP), DX
+bytes8:
+	VPBROADCASTD 224(BP), Y2
+	VPBROADCASTD 228(BP), Y3
+	VPBROADCASTD 236(BP), Y4
+	VPBROADCASTD 240(BP), Y5
+	MOVQ         192(BP), CX
+	MOVQ         208(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTQ 160(BP), Y8
-	VPBROADCASTD 144(BP), Y2
-	VPBROADCASTD 152(BP), Y3
-	VPBROADCASTD 156(BP), Y4
+	VPBROADCASTD 232(BP), Y6
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        R8, R8
-	JZ           signed14
-	ADDQ         R8, BX
-	CMPQ         136(BP), $+8
-	JEQ          direct17
-	LEAQ         224(BP), R11
-	XORQ         R9, R9
+	TESTQ        DX, DX
+	JZ           plain15
+	VMOVUPS      (CX), Y7
+	VBLENDVPS    Y0, (DX), Y7, Y7
+	VPSRAVD      Y7, Y0, Y0
+	VPACKSSDW    Y0, Y0, Y0
+	VPSRAW       $0x0f, Y0, Y7
+	VPAND        Y0, Y7, Y7
+	VPSUBW       Y7, Y0, Y0
+	VPMULHRSW    376(BP), Y7, Y7
+	VPMULHRSW    248(BP), Y0, Y0
+	VPADDW       Y7, Y0, Y0
+	JMP          ready16
 
-copy18:
+plain15:
+	VPSRAVD   (CX), Y0, Y0
+	VPACKSSDW Y0, Y0, Y0
+	VPMULHRSW 248(BP), Y0, Y0
+
+ready16:
+	TESTQ R8, R8
+	JZ    none17
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct18
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
+
+copy19:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy18
+	CMPQ R9, 120(BP)
+	JLT  copy19
 	MOVQ R11, BX
 
-direct17:
-	VPSRLQ       $0x20, Y0, Y6
-	VPMULDQ      (CX), Y0, Y0
-	VPMULDQ      4(CX), Y6, Y6
-	VPMOVZXBD    (BX), Y5
-	VPBROADCASTD 148(BP), Y9
-	VPSUBD       Y9, Y5, Y5
-	VPBROADCASTQ 200(BP), Y9
-	VPSRLQ       $0x20, Y5, Y7
-	VPMULDQ      Y9, Y5, Y5
-	VPMULDQ      Y9, Y7, Y7
-	VPADDQ       Y5, Y0, Y0
-	VPADDQ       Y7, Y6, Y6
-	VPADDQ       Y8, Y0, Y0
-	VPADDQ       Y8, Y6, Y6
-	VPSRLQ       168(BP), Y0, Y0
-	VPSLLQ       184(BP), Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y0, Y0
-	JMP          ready16
+direct18:
+	VMOVQ     (BX), X7
+	VPSHUFD   $0xd8, X7, X7
+	VPMOVZXBW X7, Y7
+	VPSLLW    $0x08, Y7, Y7
+	VPMULHUW  Y6, Y7, Y7
+	VPADDSW   Y7, Y0, Y0
 
-signed14:
-	TESTQ     DX, DX
-	JZ        plain15
-	VMOVUPS   (CX), Y5
-	VBLENDVPS Y0, (DX), Y5, Y5
-	VPSRLQ    $0x20, Y5, Y7
-	VPSRLQ    $0x20, Y0, Y6
-	VPMULDQ   Y5, Y0, Y0
-	VPMULDQ   Y7, Y6, Y6
-	VPADDQ    Y8, Y0, Y0
-	VPADDQ    Y8, Y6, Y6
-	VPSRLQ    168(BP), Y0, Y0
-	VPSLLQ    184(BP), Y6, Y6
-	VPBLENDD  $0xaa, Y6, Y0, Y0
-	JMP       ready16
-
-plain15:
-	VPSRLQ   $0x20, Y0, Y6
-	VPMULDQ  (CX), Y0, Y0
-	VPMULDQ  4(CX), Y6, Y6
-	VPADDQ   Y8, Y0, Y0
-	VPADDQ   Y8, Y6, Y6
-	VPSRLQ   168(BP), Y0, Y0
-	VPSLLQ   184(BP), Y6, Y6
-	VPBLENDD $0xaa, Y6, Y0, Y0
-
-ready16:
-	VPACKSSDW    Y0, Y0, Y0
+none17:
 	VPADDSW      Y2, Y0, Y0
+	VPMULHRSW    Y3, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
-	VPMAXUB      Y3, Y0, Y0
-	VPMINUB      Y4, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X5
-	VPUNPCKLDQ   X5, X0, X0
-	CMPQ         136(BP), $+8
-	JEQ          full21
-	JMP          part19
+	VPMAXUB      Y4, Y0, Y0
+	VPMINUB      Y5, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X7
+	VPUNPCKLDQ   X7, X0, X0
+	CMPQ         120(BP), $+8
+	JEQ          full22
+	JMP          part20
 
-full21:
+full22:
 	VMOVQ X0, (AX)
-	JMP   stored20
+	JMP   stored21
 
-part19:
-	VMOVDQU X0, 224(BP)
-	LEAQ    224(BP), R11
+part20:
+	VMOVDQU X0, 144(BP)
+	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy22:
+copy23:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy22
+	CMPQ R9, 120(BP)
+	JLT  copy23
 
-stored20:
-	MOVLQSX 4(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed23
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct26
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy27:
-	MOVB (BX)(R9*1), R10
-	MOVB R10, (R11)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy27
-	MOVQ R11, BX
-
-direct26:
-	VPSRLQ       $0x20, Y1, Y6
-	VPMULDQ      (CX), Y1, Y1
-	VPMULDQ      4(CX), Y6, Y6
-	VPMOVZXBD    (BX), Y5
-	VPBROADCASTD 148(BP), Y9
-	VPSUBD       Y9, Y5, Y5
-	VPBROADCASTQ 200(BP), Y9
-	VPSRLQ       $0x20, Y5, Y7
-	VPMULDQ      Y9, Y5, Y5
-	VPMULDQ      Y9, Y7, Y7
-	VPADDQ       Y5, Y1, Y1
-	VPADDQ       Y7, Y6, Y6
-	VPADDQ       Y8, Y1, Y1
-	VPADDQ       Y8, Y6, Y6
-	VPSRLQ       168(BP), Y1, Y1
-	VPSLLQ       184(BP), Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y1, Y1
-	JMP          ready25
-
-signed23:
+stored21:
+	MOVLQSX   4(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain24
-	VMOVUPS   (CX), Y5
-	VBLENDVPS Y1, (DX), Y5, Y5
-	VPSRLQ    $0x20, Y5, Y7
-	VPSRLQ    $0x20, Y1, Y6
-	VPMULDQ   Y5, Y1, Y1
-	VPMULDQ   Y7, Y6, Y6
-	VPADDQ    Y8, Y1, Y1
-	VPADDQ    Y8, Y6, Y6
-	VPSRLQ    168(BP), Y1, Y1
-	VPSLLQ    184(BP), Y6, Y6
-	VPBLENDD  $0xaa, Y6, Y1, Y1
+	VMOVUPS   (CX), Y7
+	VBLENDVPS Y1, (DX), Y7, Y7
+	VPSRAVD   Y7, Y1, Y1
+	VPACKSSDW Y1, Y1, Y1
+	VPSRAW    $0x0f, Y1, Y7
+	VPAND     Y1, Y7, Y7
+	VPSUBW    Y7, Y1, Y1
+	VPMULHRSW 376(BP), Y7, Y7
+	VPMULHRSW 248(BP), Y1, Y1
+	VPADDW    Y7, Y1, Y1
 	JMP       ready25
 
 plain24:
-	VPSRLQ   $0x20, Y1, Y6
-	VPMULDQ  (CX), Y1, Y1
-	VPMULDQ  4(CX), Y6, Y6
-	VPADDQ   Y8, Y1, Y1
-	VPADDQ   Y8, Y6, Y6
-	VPSRLQ   168(BP), Y1, Y1
-	VPSLLQ   184(BP), Y6, Y6
-	VPBLENDD $0xaa, Y6, Y1, Y1
+	VPSRAVD   (CX), Y1, Y1
+	VPACKSSDW Y1, Y1, Y1
+	VPMULHRSW 248(BP), Y1, Y1
 
 ready25:
-	VPACKSSDW    Y1, Y1, Y1
+	TESTQ R8, R8
+	JZ    none26
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct27
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
+
+copy28:
+	MOVB (BX)(R9*1), R10
+	MOVB R10, (R11)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy28
+	MOVQ R11, BX
+
+direct27:
+	VMOVQ     (BX), X7
+	VPSHUFD   $0xd8, X7, X7
+	VPMOVZXBW X7, Y7
+	VPSLLW    $0x08, Y7, Y7
+	VPMULHUW  Y6, Y7, Y7
+	VPADDSW   Y7, Y1, Y1
+
+none26:
 	VPADDSW      Y2, Y1, Y1
+	VPMULHRSW    Y3, Y1, Y1
 	VPACKUSWB    Y1, Y1, Y1
-	VPMAXUB      Y3, Y1, Y1
-	VPMINUB      Y4, Y1, Y1
-	VEXTRACTI128 $0x01, Y1, X5
-	VPUNPCKLDQ   X5, X1, X1
-	CMPQ         136(BP), $+8
-	JEQ          full30
-	JMP          part28
+	VPMAXUB      Y4, Y1, Y1
+	VPMINUB      Y5, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X7
+	VPUNPCKLDQ   X7, X1, X1
+	CMPQ         120(BP), $+8
+	JEQ          full31
+	JMP          part29
 
-full30:
+full31:
 	VMOVQ X1, (AX)
-	JMP   stored29
+	JMP   stored30
 
-part28:
-	VMOVDQU X1, 224(BP)
-	LEAQ    224(BP), R11
+part29:
+	VMOVDQU X1, 144(BP)
+	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy31:
+copy32:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy31
+	CMPQ R9, 120(BP)
+	JLT  copy32
 
-stored29:
-done6:
+stored30:
+done7:
 	ADDQ $+8, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -537,8 +513,22 @@ done6:
 // func byteRows_avx2_1x3(call *byte)
 // Requires: AVX, AVX2
 TEXT ·byteRows_avx2_1x3(SB), NOSPLIT, $8-8
-	MOVQ call+0(FP), BP
+	MOVQ      call+0(FP), BP
+	MOVQ      96(BP), R14
+	TESTQ     R14, R14
+	JNZ       tile1
+	MOVQ      200(BP), R15
+	VMOVUPS   (R15), Y0
+	VPACKSSDW (R15), Y0, Y0
+	VMOVUPS   Y0, 248(BP)
+	MOVQ      216(BP), R15
+	TESTQ     R15, R15
+	JZ        packed2
+	VMOVUPS   (R15), Y0
+	VPACKSSDW (R15), Y0, Y0
+	VMOVUPS   Y0, 376(BP)
 
+packed2:
 tile1:
 	MOVQ     48(BP), R14
 	MOVQ     R14, 56(BP)
@@ -560,13 +550,13 @@ tile1:
 	VPCMPEQW Y6, Y6, Y6
 	VPSRLW   $0x08, Y6, Y6
 
-segment2:
+segment3:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest4
+	JGE  rest5
 
-loop3:
+loop4:
 	VPBROADCASTD (AX)(R14*1), Y4
 	VPAND        Y6, Y4, Y3
 	VPSRLW       $0x08, Y4, Y4
@@ -612,10 +602,10 @@ loop3:
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop3
+	JLT          loop4
 
-rest4:
-	JNE          next5
+rest5:
+	JNE          next6
 	VPBROADCASTD (AX)(R14*1), Y4
 	VPAND        Y6, Y4, Y3
 	VPSRLW       $0x08, Y4, Y4
@@ -640,364 +630,311 @@ rest4:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 
-next5:
+next6:
 	MOVQ    call+0(FP), BP
 	ADDQ    40(BP), R14
 	SUBQ    $+1, 56(BP)
-	JNZ     segment2
+	JNZ     segment3
 	MOVQ    88(BP), SI
 	ADDQ    72(BP), SI
 	MOVQ    96(BP), DI
 	TESTQ   DI, DI
-	JZ      bytes7
+	JZ      bytes8
 	MOVLQSX (SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums8
-	VMOVUPS Y0, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums9
+	VMOVUPS Y0, 144(BP)
 	MOVQ    $+0, R9
 
-copySums10:
-	MOVL 224(BP)(R9*4), R10
+copySums11:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums10
-	JMP  sumsDone9
+	CMPQ R9, 120(BP)
+	JLT  copySums11
+	JMP  sumsDone10
 
-wholeSums8:
+wholeSums9:
 	VMOVUPS Y0, (AX)
 
-sumsDone9:
+sumsDone10:
 	MOVLQSX 4(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums11
-	VMOVUPS Y1, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums12
+	VMOVUPS Y1, 144(BP)
 	MOVQ    $+0, R9
 
-copySums13:
-	MOVL 224(BP)(R9*4), R10
+copySums14:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums13
-	JMP  sumsDone12
+	CMPQ R9, 120(BP)
+	JLT  copySums14
+	JMP  sumsDone13
 
-wholeSums11:
+wholeSums12:
 	VMOVUPS Y1, (AX)
 
-sumsDone12:
+sumsDone13:
 	MOVLQSX 8(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums14
-	VMOVUPS Y2, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums15
+	VMOVUPS Y2, 144(BP)
 	MOVQ    $+0, R9
 
-copySums16:
-	MOVL 224(BP)(R9*4), R10
+copySums17:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums16
-	JMP  sumsDone15
+	CMPQ R9, 120(BP)
+	JLT  copySums17
+	JMP  sumsDone16
 
-wholeSums14:
+wholeSums15:
 	VMOVUPS Y2, (AX)
 
-sumsDone15:
-	JMP done6
+sumsDone16:
+	JMP done7
 
-bytes7:
-	MOVQ         112(BP), CX
-	MOVQ         120(BP), DX
+bytes8:
+	VPBROADCASTD 224(BP), Y3
+	VPBROADCASTD 228(BP), Y4
+	VPBROADCASTD 236(BP), Y5
+	VPBROADCASTD 240(BP), Y6
+	MOVQ         192(BP), CX
+	MOVQ         208(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTQ 160(BP), Y9
-	VPBROADCASTD 144(BP), Y3
-	VPBROADCASTD 152(BP), Y4
-	VPBROADCASTD 156(BP), Y5
+	VPBROADCASTD 232(BP), Y7
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        R8, R8
-	JZ           signed17
-	ADDQ         R8, BX
-	CMPQ         136(BP), $+8
-	JEQ          direct20
-	LEAQ         224(BP), R11
-	XORQ         R9, R9
+	TESTQ        DX, DX
+	JZ           plain18
+	VMOVUPS      (CX), Y8
+	VBLENDVPS    Y0, (DX), Y8, Y8
+	VPSRAVD      Y8, Y0, Y0
+	VPACKSSDW    Y0, Y0, Y0
+	VPSRAW       $0x0f, Y0, Y8
+	VPAND        Y0, Y8, Y8
+	VPSUBW       Y8, Y0, Y0
+	VPMULHRSW    376(BP), Y8, Y8
+	VPMULHRSW    248(BP), Y0, Y0
+	VPADDW       Y8, Y0, Y0
+	JMP          ready19
 
-copy21:
+plain18:
+	VPSRAVD   (CX), Y0, Y0
+	VPACKSSDW Y0, Y0, Y0
+	VPMULHRSW 248(BP), Y0, Y0
+
+ready19:
+	TESTQ R8, R8
+	JZ    none20
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct21
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
+
+copy22:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy21
+	CMPQ R9, 120(BP)
+	JLT  copy22
 	MOVQ R11, BX
 
-direct20:
-	VPSRLQ       $0x20, Y0, Y7
-	VPMULDQ      (CX), Y0, Y0
-	VPMULDQ      4(CX), Y7, Y7
-	VPMOVZXBD    (BX), Y6
-	VPBROADCASTD 148(BP), Y10
-	VPSUBD       Y10, Y6, Y6
-	VPBROADCASTQ 200(BP), Y10
-	VPSRLQ       $0x20, Y6, Y8
-	VPMULDQ      Y10, Y6, Y6
-	VPMULDQ      Y10, Y8, Y8
-	VPADDQ       Y6, Y0, Y0
-	VPADDQ       Y8, Y7, Y7
-	VPADDQ       Y9, Y0, Y0
-	VPADDQ       Y9, Y7, Y7
-	VPSRLQ       168(BP), Y0, Y0
-	VPSLLQ       184(BP), Y7, Y7
-	VPBLENDD     $0xaa, Y7, Y0, Y0
-	JMP          ready19
+direct21:
+	VMOVQ     (BX), X8
+	VPSHUFD   $0xd8, X8, X8
+	VPMOVZXBW X8, Y8
+	VPSLLW    $0x08, Y8, Y8
+	VPMULHUW  Y7, Y8, Y8
+	VPADDSW   Y8, Y0, Y0
 
-signed17:
-	TESTQ     DX, DX
-	JZ        plain18
-	VMOVUPS   (CX), Y6
-	VBLENDVPS Y0, (DX), Y6, Y6
-	VPSRLQ    $0x20, Y6, Y8
-	VPSRLQ    $0x20, Y0, Y7
-	VPMULDQ   Y6, Y0, Y0
-	VPMULDQ   Y8, Y7, Y7
-	VPADDQ    Y9, Y0, Y0
-	VPADDQ    Y9, Y7, Y7
-	VPSRLQ    168(BP), Y0, Y0
-	VPSLLQ    184(BP), Y7, Y7
-	VPBLENDD  $0xaa, Y7, Y0, Y0
-	JMP       ready19
-
-plain18:
-	VPSRLQ   $0x20, Y0, Y7
-	VPMULDQ  (CX), Y0, Y0
-	VPMULDQ  4(CX), Y7, Y7
-	VPADDQ   Y9, Y0, Y0
-	VPADDQ   Y9, Y7, Y7
-	VPSRLQ   168(BP), Y0, Y0
-	VPSLLQ   184(BP), Y7, Y7
-	VPBLENDD $0xaa, Y7, Y0, Y0
-
-ready19:
-	VPACKSSDW    Y0, Y0, Y0
+none20:
 	VPADDSW      Y3, Y0, Y0
+	VPMULHRSW    Y4, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
-	VPMAXUB      Y4, Y0, Y0
-	VPMINUB      Y5, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X6
-	VPUNPCKLDQ   X6, X0, X0
-	CMPQ         136(BP), $+8
-	JEQ          full24
-	JMP          part22
+	VPMAXUB      Y5, Y0, Y0
+	VPMINUB      Y6, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X8
+	VPUNPCKLDQ   X8, X0, X0
+	CMPQ         120(BP), $+8
+	JEQ          full25
+	JMP          part23
 
-full24:
+full25:
 	VMOVQ X0, (AX)
-	JMP   stored23
+	JMP   stored24
 
-part22:
-	VMOVDQU X0, 224(BP)
-	LEAQ    224(BP), R11
+part23:
+	VMOVDQU X0, 144(BP)
+	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy25:
+copy26:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy25
+	CMPQ R9, 120(BP)
+	JLT  copy26
 
-stored23:
-	MOVLQSX 4(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed26
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct29
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy30:
-	MOVB (BX)(R9*1), R10
-	MOVB R10, (R11)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy30
-	MOVQ R11, BX
-
-direct29:
-	VPSRLQ       $0x20, Y1, Y7
-	VPMULDQ      (CX), Y1, Y1
-	VPMULDQ      4(CX), Y7, Y7
-	VPMOVZXBD    (BX), Y6
-	VPBROADCASTD 148(BP), Y10
-	VPSUBD       Y10, Y6, Y6
-	VPBROADCASTQ 200(BP), Y10
-	VPSRLQ       $0x20, Y6, Y8
-	VPMULDQ      Y10, Y6, Y6
-	VPMULDQ      Y10, Y8, Y8
-	VPADDQ       Y6, Y1, Y1
-	VPADDQ       Y8, Y7, Y7
-	VPADDQ       Y9, Y1, Y1
-	VPADDQ       Y9, Y7, Y7
-	VPSRLQ       168(BP), Y1, Y1
-	VPSLLQ       184(BP), Y7, Y7
-	VPBLENDD     $0xaa, Y7, Y1, Y1
-	JMP          ready28
-
-signed26:
+stored24:
+	MOVLQSX   4(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain27
-	VMOVUPS   (CX), Y6
-	VBLENDVPS Y1, (DX), Y6, Y6
-	VPSRLQ    $0x20, Y6, Y8
-	VPSRLQ    $0x20, Y1, Y7
-	VPMULDQ   Y6, Y1, Y1
-	VPMULDQ   Y8, Y7, Y7
-	VPADDQ    Y9, Y1, Y1
-	VPADDQ    Y9, Y7, Y7
-	VPSRLQ    168(BP), Y1, Y1
-	VPSLLQ    184(BP), Y7, Y7
-	VPBLENDD  $0xaa, Y7, Y1, Y1
+	VMOVUPS   (CX), Y8
+	VBLENDVPS Y1, (DX), Y8, Y8
+	VPSRAVD   Y8, Y1, Y1
+	VPACKSSDW Y1, Y1, Y1
+	VPSRAW    $0x0f, Y1, Y8
+	VPAND     Y1, Y8, Y8
+	VPSUBW    Y8, Y1, Y1
+	VPMULHRSW 376(BP), Y8, Y8
+	VPMULHRSW 248(BP), Y1, Y1
+	VPADDW    Y8, Y1, Y1
 	JMP       ready28
 
 plain27:
-	VPSRLQ   $0x20, Y1, Y7
-	VPMULDQ  (CX), Y1, Y1
-	VPMULDQ  4(CX), Y7, Y7
-	VPADDQ   Y9, Y1, Y1
-	VPADDQ   Y9, Y7, Y7
-	VPSRLQ   168(BP), Y1, Y1
-	VPSLLQ   184(BP), Y7, Y7
-	VPBLENDD $0xaa, Y7, Y1, Y1
+	VPSRAVD   (CX), Y1, Y1
+	VPACKSSDW Y1, Y1, Y1
+	VPMULHRSW 248(BP), Y1, Y1
 
 ready28:
-	VPACKSSDW    Y1, Y1, Y1
-	VPADDSW      Y3, Y1, Y1
-	VPACKUSWB    Y1, Y1, Y1
-	VPMAXUB      Y4, Y1, Y1
-	VPMINUB      Y5, Y1, Y1
-	VEXTRACTI128 $0x01, Y1, X6
-	VPUNPCKLDQ   X6, X1, X1
-	CMPQ         136(BP), $+8
-	JEQ          full33
-	JMP          part31
+	TESTQ R8, R8
+	JZ    none29
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct30
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
 
-full33:
-	VMOVQ X1, (AX)
-	JMP   stored32
-
-part31:
-	VMOVDQU X1, 224(BP)
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy34:
-	MOVB (R11)(R9*1), R10
-	MOVB R10, (AX)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy34
-
-stored32:
-	MOVLQSX 8(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed35
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct38
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy39:
+copy31:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy39
+	CMPQ R9, 120(BP)
+	JLT  copy31
 	MOVQ R11, BX
 
-direct38:
-	VPSRLQ       $0x20, Y2, Y7
-	VPMULDQ      (CX), Y2, Y2
-	VPMULDQ      4(CX), Y7, Y7
-	VPMOVZXBD    (BX), Y6
-	VPBROADCASTD 148(BP), Y10
-	VPSUBD       Y10, Y6, Y6
-	VPBROADCASTQ 200(BP), Y10
-	VPSRLQ       $0x20, Y6, Y8
-	VPMULDQ      Y10, Y6, Y6
-	VPMULDQ      Y10, Y8, Y8
-	VPADDQ       Y6, Y2, Y2
-	VPADDQ       Y8, Y7, Y7
-	VPADDQ       Y9, Y2, Y2
-	VPADDQ       Y9, Y7, Y7
-	VPSRLQ       168(BP), Y2, Y2
-	VPSLLQ       184(BP), Y7, Y7
-	VPBLENDD     $0xaa, Y7, Y2, Y2
-	JMP          ready37
+direct30:
+	VMOVQ     (BX), X8
+	VPSHUFD   $0xd8, X8, X8
+	VPMOVZXBW X8, Y8
+	VPSLLW    $0x08, Y8, Y8
+	VPMULHUW  Y7, Y8, Y8
+	VPADDSW   Y8, Y1, Y1
 
-signed35:
-	TESTQ     DX, DX
-	JZ        plain36
-	VMOVUPS   (CX), Y6
-	VBLENDVPS Y2, (DX), Y6, Y6
-	VPSRLQ    $0x20, Y6, Y8
-	VPSRLQ    $0x20, Y2, Y7
-	VPMULDQ   Y6, Y2, Y2
-	VPMULDQ   Y8, Y7, Y7
-	VPADDQ    Y9, Y2, Y2
-	VPADDQ    Y9, Y7, Y7
-	VPSRLQ    168(BP), Y2, Y2
-	VPSLLQ    184(BP), Y7, Y7
-	VPBLENDD  $0xaa, Y7, Y2, Y2
-	JMP       ready37
+none29:
+	VPADDSW      Y3, Y1, Y1
+	VPMULHRSW    Y4, Y1, Y1
+	VPACKUSWB    Y1, Y1, Y1
+	VPMAXUB      Y5, Y1, Y1
+	VPMINUB      Y6, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X8
+	VPUNPCKLDQ   X8, X1, X1
+	CMPQ         120(BP), $+8
+	JEQ          full34
+	JMP          part32
 
-plain36:
-	VPSRLQ   $0x20, Y2, Y7
-	VPMULDQ  (CX), Y2, Y2
-	VPMULDQ  4(CX), Y7, Y7
-	VPADDQ   Y9, Y2, Y2
-	VPADDQ   Y9, Y7, Y7
-	VPSRLQ   168(BP), Y2, Y2
-	VPSLLQ   184(BP), Y7, Y7
-	VPBLENDD $0xaa, Y7, Y2, Y2
+full34:
+	VMOVQ X1, (AX)
+	JMP   stored33
 
-ready37:
-	VPACKSSDW    Y2, Y2, Y2
-	VPADDSW      Y3, Y2, Y2
-	VPACKUSWB    Y2, Y2, Y2
-	VPMAXUB      Y4, Y2, Y2
-	VPMINUB      Y5, Y2, Y2
-	VEXTRACTI128 $0x01, Y2, X6
-	VPUNPCKLDQ   X6, X2, X2
-	CMPQ         136(BP), $+8
-	JEQ          full42
-	JMP          part40
-
-full42:
-	VMOVQ X2, (AX)
-	JMP   stored41
-
-part40:
-	VMOVDQU X2, 224(BP)
-	LEAQ    224(BP), R11
+part32:
+	VMOVDQU X1, 144(BP)
+	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy43:
+copy35:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy43
+	CMPQ R9, 120(BP)
+	JLT  copy35
 
-stored41:
-done6:
+stored33:
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain36
+	VMOVUPS   (CX), Y8
+	VBLENDVPS Y2, (DX), Y8, Y8
+	VPSRAVD   Y8, Y2, Y2
+	VPACKSSDW Y2, Y2, Y2
+	VPSRAW    $0x0f, Y2, Y8
+	VPAND     Y2, Y8, Y8
+	VPSUBW    Y8, Y2, Y2
+	VPMULHRSW 376(BP), Y8, Y8
+	VPMULHRSW 248(BP), Y2, Y2
+	VPADDW    Y8, Y2, Y2
+	JMP       ready37
+
+plain36:
+	VPSRAVD   (CX), Y2, Y2
+	VPACKSSDW Y2, Y2, Y2
+	VPMULHRSW 248(BP), Y2, Y2
+
+ready37:
+	TESTQ R8, R8
+	JZ    none38
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct39
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
+
+copy40:
+	MOVB (BX)(R9*1), R10
+	MOVB R10, (R11)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy40
+	MOVQ R11, BX
+
+direct39:
+	VMOVQ     (BX), X8
+	VPSHUFD   $0xd8, X8, X8
+	VPMOVZXBW X8, Y8
+	VPSLLW    $0x08, Y8, Y8
+	VPMULHUW  Y7, Y8, Y8
+	VPADDSW   Y8, Y2, Y2
+
+none38:
+	VPADDSW      Y3, Y2, Y2
+	VPMULHRSW    Y4, Y2, Y2
+	VPACKUSWB    Y2, Y2, Y2
+	VPMAXUB      Y5, Y2, Y2
+	VPMINUB      Y6, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X8
+	VPUNPCKLDQ   X8, X2, X2
+	CMPQ         120(BP), $+8
+	JEQ          full43
+	JMP          part41
+
+full43:
+	VMOVQ X2, (AX)
+	JMP   stored42
+
+part41:
+	VMOVDQU X2, 144(BP)
+	LEAQ    144(BP), R11
+	XORQ    R9, R9
+
+copy44:
+	MOVB (R11)(R9*1), R10
+	MOVB R10, (AX)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy44
+
+stored42:
+done7:
 	ADDQ $+12, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -1007,8 +944,22 @@ done6:
 // func byteRows_avx2_1x4(call *byte)
 // Requires: AVX, AVX2
 TEXT ·byteRows_avx2_1x4(SB), NOSPLIT, $8-8
-	MOVQ call+0(FP), BP
+	MOVQ      call+0(FP), BP
+	MOVQ      96(BP), R14
+	TESTQ     R14, R14
+	JNZ       tile1
+	MOVQ      200(BP), R15
+	VMOVUPS   (R15), Y0
+	VPACKSSDW (R15), Y0, Y0
+	VMOVUPS   Y0, 248(BP)
+	MOVQ      216(BP), R15
+	TESTQ     R15, R15
+	JZ        packed2
+	VMOVUPS   (R15), Y0
+	VPACKSSDW (R15), Y0, Y0
+	VMOVUPS   Y0, 376(BP)
 
+packed2:
 tile1:
 	MOVQ     48(BP), R14
 	MOVQ     R14, 56(BP)
@@ -1033,13 +984,13 @@ tile1:
 	VPCMPEQW Y7, Y7, Y7
 	VPSRLW   $0x08, Y7, Y7
 
-segment2:
+segment3:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest4
+	JGE  rest5
 
-loop3:
+loop4:
 	VPBROADCASTD (AX)(R14*1), Y5
 	VPAND        Y7, Y5, Y4
 	VPSRLW       $0x08, Y5, Y5
@@ -1099,10 +1050,10 @@ loop3:
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop3
+	JLT          loop4
 
-rest4:
-	JNE          next5
+rest5:
+	JNE          next6
 	VPBROADCASTD (AX)(R14*1), Y5
 	VPAND        Y7, Y5, Y4
 	VPSRLW       $0x08, Y5, Y5
@@ -1134,476 +1085,405 @@ rest4:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 
-next5:
+next6:
 	MOVQ    call+0(FP), BP
 	ADDQ    40(BP), R14
 	SUBQ    $+1, 56(BP)
-	JNZ     segment2
+	JNZ     segment3
 	MOVQ    88(BP), SI
 	ADDQ    72(BP), SI
 	MOVQ    96(BP), DI
 	TESTQ   DI, DI
-	JZ      bytes7
+	JZ      bytes8
 	MOVLQSX (SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums8
-	VMOVUPS Y0, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums9
+	VMOVUPS Y0, 144(BP)
 	MOVQ    $+0, R9
 
-copySums10:
-	MOVL 224(BP)(R9*4), R10
+copySums11:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums10
-	JMP  sumsDone9
+	CMPQ R9, 120(BP)
+	JLT  copySums11
+	JMP  sumsDone10
 
-wholeSums8:
+wholeSums9:
 	VMOVUPS Y0, (AX)
 
-sumsDone9:
+sumsDone10:
 	MOVLQSX 4(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums11
-	VMOVUPS Y1, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums12
+	VMOVUPS Y1, 144(BP)
 	MOVQ    $+0, R9
 
-copySums13:
-	MOVL 224(BP)(R9*4), R10
+copySums14:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums13
-	JMP  sumsDone12
+	CMPQ R9, 120(BP)
+	JLT  copySums14
+	JMP  sumsDone13
 
-wholeSums11:
+wholeSums12:
 	VMOVUPS Y1, (AX)
 
-sumsDone12:
+sumsDone13:
 	MOVLQSX 8(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums14
-	VMOVUPS Y2, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums15
+	VMOVUPS Y2, 144(BP)
 	MOVQ    $+0, R9
 
-copySums16:
-	MOVL 224(BP)(R9*4), R10
+copySums17:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums16
-	JMP  sumsDone15
+	CMPQ R9, 120(BP)
+	JLT  copySums17
+	JMP  sumsDone16
 
-wholeSums14:
+wholeSums15:
 	VMOVUPS Y2, (AX)
 
-sumsDone15:
+sumsDone16:
 	MOVLQSX 12(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums17
-	VMOVUPS Y3, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums18
+	VMOVUPS Y3, 144(BP)
 	MOVQ    $+0, R9
 
-copySums19:
-	MOVL 224(BP)(R9*4), R10
+copySums20:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums19
-	JMP  sumsDone18
+	CMPQ R9, 120(BP)
+	JLT  copySums20
+	JMP  sumsDone19
 
-wholeSums17:
+wholeSums18:
 	VMOVUPS Y3, (AX)
 
-sumsDone18:
-	JMP done6
+sumsDone19:
+	JMP done7
 
-bytes7:
-	MOVQ         112(BP), CX
-	MOVQ         120(BP), DX
+bytes8:
+	VPBROADCASTD 224(BP), Y4
+	VPBROADCASTD 228(BP), Y5
+	VPBROADCASTD 236(BP), Y6
+	VPBROADCASTD 240(BP), Y7
+	MOVQ         192(BP), CX
+	MOVQ         208(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTQ 160(BP), Y10
-	VPBROADCASTD 144(BP), Y4
-	VPBROADCASTD 152(BP), Y5
-	VPBROADCASTD 156(BP), Y6
+	VPBROADCASTD 232(BP), Y8
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        R8, R8
-	JZ           signed20
-	ADDQ         R8, BX
-	CMPQ         136(BP), $+8
-	JEQ          direct23
-	LEAQ         224(BP), R11
-	XORQ         R9, R9
+	TESTQ        DX, DX
+	JZ           plain21
+	VMOVUPS      (CX), Y9
+	VBLENDVPS    Y0, (DX), Y9, Y9
+	VPSRAVD      Y9, Y0, Y0
+	VPACKSSDW    Y0, Y0, Y0
+	VPSRAW       $0x0f, Y0, Y9
+	VPAND        Y0, Y9, Y9
+	VPSUBW       Y9, Y0, Y0
+	VPMULHRSW    376(BP), Y9, Y9
+	VPMULHRSW    248(BP), Y0, Y0
+	VPADDW       Y9, Y0, Y0
+	JMP          ready22
 
-copy24:
+plain21:
+	VPSRAVD   (CX), Y0, Y0
+	VPACKSSDW Y0, Y0, Y0
+	VPMULHRSW 248(BP), Y0, Y0
+
+ready22:
+	TESTQ R8, R8
+	JZ    none23
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct24
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
+
+copy25:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy24
+	CMPQ R9, 120(BP)
+	JLT  copy25
 	MOVQ R11, BX
 
-direct23:
-	VPSRLQ       $0x20, Y0, Y8
-	VPMULDQ      (CX), Y0, Y0
-	VPMULDQ      4(CX), Y8, Y8
-	VPMOVZXBD    (BX), Y7
-	VPBROADCASTD 148(BP), Y11
-	VPSUBD       Y11, Y7, Y7
-	VPBROADCASTQ 200(BP), Y11
-	VPSRLQ       $0x20, Y7, Y9
-	VPMULDQ      Y11, Y7, Y7
-	VPMULDQ      Y11, Y9, Y9
-	VPADDQ       Y7, Y0, Y0
-	VPADDQ       Y9, Y8, Y8
-	VPADDQ       Y10, Y0, Y0
-	VPADDQ       Y10, Y8, Y8
-	VPSRLQ       168(BP), Y0, Y0
-	VPSLLQ       184(BP), Y8, Y8
-	VPBLENDD     $0xaa, Y8, Y0, Y0
-	JMP          ready22
+direct24:
+	VMOVQ     (BX), X9
+	VPSHUFD   $0xd8, X9, X9
+	VPMOVZXBW X9, Y9
+	VPSLLW    $0x08, Y9, Y9
+	VPMULHUW  Y8, Y9, Y9
+	VPADDSW   Y9, Y0, Y0
 
-signed20:
-	TESTQ     DX, DX
-	JZ        plain21
-	VMOVUPS   (CX), Y7
-	VBLENDVPS Y0, (DX), Y7, Y7
-	VPSRLQ    $0x20, Y7, Y9
-	VPSRLQ    $0x20, Y0, Y8
-	VPMULDQ   Y7, Y0, Y0
-	VPMULDQ   Y9, Y8, Y8
-	VPADDQ    Y10, Y0, Y0
-	VPADDQ    Y10, Y8, Y8
-	VPSRLQ    168(BP), Y0, Y0
-	VPSLLQ    184(BP), Y8, Y8
-	VPBLENDD  $0xaa, Y8, Y0, Y0
-	JMP       ready22
-
-plain21:
-	VPSRLQ   $0x20, Y0, Y8
-	VPMULDQ  (CX), Y0, Y0
-	VPMULDQ  4(CX), Y8, Y8
-	VPADDQ   Y10, Y0, Y0
-	VPADDQ   Y10, Y8, Y8
-	VPSRLQ   168(BP), Y0, Y0
-	VPSLLQ   184(BP), Y8, Y8
-	VPBLENDD $0xaa, Y8, Y0, Y0
-
-ready22:
-	VPACKSSDW    Y0, Y0, Y0
+none23:
 	VPADDSW      Y4, Y0, Y0
+	VPMULHRSW    Y5, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
-	VPMAXUB      Y5, Y0, Y0
-	VPMINUB      Y6, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X7
-	VPUNPCKLDQ   X7, X0, X0
-	CMPQ         136(BP), $+8
-	JEQ          full27
-	JMP          part25
+	VPMAXUB      Y6, Y0, Y0
+	VPMINUB      Y7, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X9
+	VPUNPCKLDQ   X9, X0, X0
+	CMPQ         120(BP), $+8
+	JEQ          full28
+	JMP          part26
 
-full27:
+full28:
 	VMOVQ X0, (AX)
-	JMP   stored26
+	JMP   stored27
 
-part25:
-	VMOVDQU X0, 224(BP)
-	LEAQ    224(BP), R11
+part26:
+	VMOVDQU X0, 144(BP)
+	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy28:
+copy29:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy28
+	CMPQ R9, 120(BP)
+	JLT  copy29
 
-stored26:
-	MOVLQSX 4(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed29
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct32
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy33:
-	MOVB (BX)(R9*1), R10
-	MOVB R10, (R11)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy33
-	MOVQ R11, BX
-
-direct32:
-	VPSRLQ       $0x20, Y1, Y8
-	VPMULDQ      (CX), Y1, Y1
-	VPMULDQ      4(CX), Y8, Y8
-	VPMOVZXBD    (BX), Y7
-	VPBROADCASTD 148(BP), Y11
-	VPSUBD       Y11, Y7, Y7
-	VPBROADCASTQ 200(BP), Y11
-	VPSRLQ       $0x20, Y7, Y9
-	VPMULDQ      Y11, Y7, Y7
-	VPMULDQ      Y11, Y9, Y9
-	VPADDQ       Y7, Y1, Y1
-	VPADDQ       Y9, Y8, Y8
-	VPADDQ       Y10, Y1, Y1
-	VPADDQ       Y10, Y8, Y8
-	VPSRLQ       168(BP), Y1, Y1
-	VPSLLQ       184(BP), Y8, Y8
-	VPBLENDD     $0xaa, Y8, Y1, Y1
-	JMP          ready31
-
-signed29:
+stored27:
+	MOVLQSX   4(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain30
-	VMOVUPS   (CX), Y7
-	VBLENDVPS Y1, (DX), Y7, Y7
-	VPSRLQ    $0x20, Y7, Y9
-	VPSRLQ    $0x20, Y1, Y8
-	VPMULDQ   Y7, Y1, Y1
-	VPMULDQ   Y9, Y8, Y8
-	VPADDQ    Y10, Y1, Y1
-	VPADDQ    Y10, Y8, Y8
-	VPSRLQ    168(BP), Y1, Y1
-	VPSLLQ    184(BP), Y8, Y8
-	VPBLENDD  $0xaa, Y8, Y1, Y1
+	VMOVUPS   (CX), Y9
+	VBLENDVPS Y1, (DX), Y9, Y9
+	VPSRAVD   Y9, Y1, Y1
+	VPACKSSDW Y1, Y1, Y1
+	VPSRAW    $0x0f, Y1, Y9
+	VPAND     Y1, Y9, Y9
+	VPSUBW    Y9, Y1, Y1
+	VPMULHRSW 376(BP), Y9, Y9
+	VPMULHRSW 248(BP), Y1, Y1
+	VPADDW    Y9, Y1, Y1
 	JMP       ready31
 
 plain30:
-	VPSRLQ   $0x20, Y1, Y8
-	VPMULDQ  (CX), Y1, Y1
-	VPMULDQ  4(CX), Y8, Y8
-	VPADDQ   Y10, Y1, Y1
-	VPADDQ   Y10, Y8, Y8
-	VPSRLQ   168(BP), Y1, Y1
-	VPSLLQ   184(BP), Y8, Y8
-	VPBLENDD $0xaa, Y8, Y1, Y1
+	VPSRAVD   (CX), Y1, Y1
+	VPACKSSDW Y1, Y1, Y1
+	VPMULHRSW 248(BP), Y1, Y1
 
 ready31:
-	VPACKSSDW    Y1, Y1, Y1
-	VPADDSW      Y4, Y1, Y1
-	VPACKUSWB    Y1, Y1, Y1
-	VPMAXUB      Y5, Y1, Y1
-	VPMINUB      Y6, Y1, Y1
-	VEXTRACTI128 $0x01, Y1, X7
-	VPUNPCKLDQ   X7, X1, X1
-	CMPQ         136(BP), $+8
-	JEQ          full36
-	JMP          part34
+	TESTQ R8, R8
+	JZ    none32
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct33
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
 
-full36:
-	VMOVQ X1, (AX)
-	JMP   stored35
-
-part34:
-	VMOVDQU X1, 224(BP)
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy37:
-	MOVB (R11)(R9*1), R10
-	MOVB R10, (AX)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy37
-
-stored35:
-	MOVLQSX 8(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed38
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct41
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy42:
+copy34:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy42
+	CMPQ R9, 120(BP)
+	JLT  copy34
 	MOVQ R11, BX
 
-direct41:
-	VPSRLQ       $0x20, Y2, Y8
-	VPMULDQ      (CX), Y2, Y2
-	VPMULDQ      4(CX), Y8, Y8
-	VPMOVZXBD    (BX), Y7
-	VPBROADCASTD 148(BP), Y11
-	VPSUBD       Y11, Y7, Y7
-	VPBROADCASTQ 200(BP), Y11
-	VPSRLQ       $0x20, Y7, Y9
-	VPMULDQ      Y11, Y7, Y7
-	VPMULDQ      Y11, Y9, Y9
-	VPADDQ       Y7, Y2, Y2
-	VPADDQ       Y9, Y8, Y8
-	VPADDQ       Y10, Y2, Y2
-	VPADDQ       Y10, Y8, Y8
-	VPSRLQ       168(BP), Y2, Y2
-	VPSLLQ       184(BP), Y8, Y8
-	VPBLENDD     $0xaa, Y8, Y2, Y2
-	JMP          ready40
+direct33:
+	VMOVQ     (BX), X9
+	VPSHUFD   $0xd8, X9, X9
+	VPMOVZXBW X9, Y9
+	VPSLLW    $0x08, Y9, Y9
+	VPMULHUW  Y8, Y9, Y9
+	VPADDSW   Y9, Y1, Y1
 
-signed38:
+none32:
+	VPADDSW      Y4, Y1, Y1
+	VPMULHRSW    Y5, Y1, Y1
+	VPACKUSWB    Y1, Y1, Y1
+	VPMAXUB      Y6, Y1, Y1
+	VPMINUB      Y7, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X9
+	VPUNPCKLDQ   X9, X1, X1
+	CMPQ         120(BP), $+8
+	JEQ          full37
+	JMP          part35
+
+full37:
+	VMOVQ X1, (AX)
+	JMP   stored36
+
+part35:
+	VMOVDQU X1, 144(BP)
+	LEAQ    144(BP), R11
+	XORQ    R9, R9
+
+copy38:
+	MOVB (R11)(R9*1), R10
+	MOVB R10, (AX)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy38
+
+stored36:
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain39
-	VMOVUPS   (CX), Y7
-	VBLENDVPS Y2, (DX), Y7, Y7
-	VPSRLQ    $0x20, Y7, Y9
-	VPSRLQ    $0x20, Y2, Y8
-	VPMULDQ   Y7, Y2, Y2
-	VPMULDQ   Y9, Y8, Y8
-	VPADDQ    Y10, Y2, Y2
-	VPADDQ    Y10, Y8, Y8
-	VPSRLQ    168(BP), Y2, Y2
-	VPSLLQ    184(BP), Y8, Y8
-	VPBLENDD  $0xaa, Y8, Y2, Y2
+	VMOVUPS   (CX), Y9
+	VBLENDVPS Y2, (DX), Y9, Y9
+	VPSRAVD   Y9, Y2, Y2
+	VPACKSSDW Y2, Y2, Y2
+	VPSRAW    $0x0f, Y2, Y9
+	VPAND     Y2, Y9, Y9
+	VPSUBW    Y9, Y2, Y2
+	VPMULHRSW 376(BP), Y9, Y9
+	VPMULHRSW 248(BP), Y2, Y2
+	VPADDW    Y9, Y2, Y2
 	JMP       ready40
 
 plain39:
-	VPSRLQ   $0x20, Y2, Y8
-	VPMULDQ  (CX), Y2, Y2
-	VPMULDQ  4(CX), Y8, Y8
-	VPADDQ   Y10, Y2, Y2
-	VPADDQ   Y10, Y8, Y8
-	VPSRLQ   168(BP), Y2, Y2
-	VPSLLQ   184(BP), Y8, Y8
-	VPBLENDD $0xaa, Y8, Y2, Y2
+	VPSRAVD   (CX), Y2, Y2
+	VPACKSSDW Y2, Y2, Y2
+	VPMULHRSW 248(BP), Y2, Y2
 
 ready40:
-	VPACKSSDW    Y2, Y2, Y2
-	VPADDSW      Y4, Y2, Y2
-	VPACKUSWB    Y2, Y2, Y2
-	VPMAXUB      Y5, Y2, Y2
-	VPMINUB      Y6, Y2, Y2
-	VEXTRACTI128 $0x01, Y2, X7
-	VPUNPCKLDQ   X7, X2, X2
-	CMPQ         136(BP), $+8
-	JEQ          full45
-	JMP          part43
+	TESTQ R8, R8
+	JZ    none41
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct42
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
 
-full45:
-	VMOVQ X2, (AX)
-	JMP   stored44
-
-part43:
-	VMOVDQU X2, 224(BP)
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy46:
-	MOVB (R11)(R9*1), R10
-	MOVB R10, (AX)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy46
-
-stored44:
-	MOVLQSX 12(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed47
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct50
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy51:
+copy43:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy51
+	CMPQ R9, 120(BP)
+	JLT  copy43
 	MOVQ R11, BX
 
-direct50:
-	VPSRLQ       $0x20, Y3, Y8
-	VPMULDQ      (CX), Y3, Y3
-	VPMULDQ      4(CX), Y8, Y8
-	VPMOVZXBD    (BX), Y7
-	VPBROADCASTD 148(BP), Y11
-	VPSUBD       Y11, Y7, Y7
-	VPBROADCASTQ 200(BP), Y11
-	VPSRLQ       $0x20, Y7, Y9
-	VPMULDQ      Y11, Y7, Y7
-	VPMULDQ      Y11, Y9, Y9
-	VPADDQ       Y7, Y3, Y3
-	VPADDQ       Y9, Y8, Y8
-	VPADDQ       Y10, Y3, Y3
-	VPADDQ       Y10, Y8, Y8
-	VPSRLQ       168(BP), Y3, Y3
-	VPSLLQ       184(BP), Y8, Y8
-	VPBLENDD     $0xaa, Y8, Y3, Y3
-	JMP          ready49
+direct42:
+	VMOVQ     (BX), X9
+	VPSHUFD   $0xd8, X9, X9
+	VPMOVZXBW X9, Y9
+	VPSLLW    $0x08, Y9, Y9
+	VPMULHUW  Y8, Y9, Y9
+	VPADDSW   Y9, Y2, Y2
 
-signed47:
-	TESTQ     DX, DX
-	JZ        plain48
-	VMOVUPS   (CX), Y7
-	VBLENDVPS Y3, (DX), Y7, Y7
-	VPSRLQ    $0x20, Y7, Y9
-	VPSRLQ    $0x20, Y3, Y8
-	VPMULDQ   Y7, Y3, Y3
-	VPMULDQ   Y9, Y8, Y8
-	VPADDQ    Y10, Y3, Y3
-	VPADDQ    Y10, Y8, Y8
-	VPSRLQ    168(BP), Y3, Y3
-	VPSLLQ    184(BP), Y8, Y8
-	VPBLENDD  $0xaa, Y8, Y3, Y3
-	JMP       ready49
+none41:
+	VPADDSW      Y4, Y2, Y2
+	VPMULHRSW    Y5, Y2, Y2
+	VPACKUSWB    Y2, Y2, Y2
+	VPMAXUB      Y6, Y2, Y2
+	VPMINUB      Y7, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X9
+	VPUNPCKLDQ   X9, X2, X2
+	CMPQ         120(BP), $+8
+	JEQ          full46
+	JMP          part44
 
-plain48:
-	VPSRLQ   $0x20, Y3, Y8
-	VPMULDQ  (CX), Y3, Y3
-	VPMULDQ  4(CX), Y8, Y8
-	VPADDQ   Y10, Y3, Y3
-	VPADDQ   Y10, Y8, Y8
-	VPSRLQ   168(BP), Y3, Y3
-	VPSLLQ   184(BP), Y8, Y8
-	VPBLENDD $0xaa, Y8, Y3, Y3
+full46:
+	VMOVQ X2, (AX)
+	JMP   stored45
 
-ready49:
-	VPACKSSDW    Y3, Y3, Y3
-	VPADDSW      Y4, Y3, Y3
-	VPACKUSWB    Y3, Y3, Y3
-	VPMAXUB      Y5, Y3, Y3
-	VPMINUB      Y6, Y3, Y3
-	VEXTRACTI128 $0x01, Y3, X7
-	VPUNPCKLDQ   X7, X3, X3
-	CMPQ         136(BP), $+8
-	JEQ          full54
-	JMP          part52
-
-full54:
-	VMOVQ X3, (AX)
-	JMP   stored53
-
-part52:
-	VMOVDQU X3, 224(BP)
-	LEAQ    224(BP), R11
+part44:
+	VMOVDQU X2, 144(BP)
+	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy55:
+copy47:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy55
+	CMPQ R9, 120(BP)
+	JLT  copy47
 
-stored53:
-done6:
+stored45:
+	MOVLQSX   12(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain48
+	VMOVUPS   (CX), Y9
+	VBLENDVPS Y3, (DX), Y9, Y9
+	VPSRAVD   Y9, Y3, Y3
+	VPACKSSDW Y3, Y3, Y3
+	VPSRAW    $0x0f, Y3, Y9
+	VPAND     Y3, Y9, Y9
+	VPSUBW    Y9, Y3, Y3
+	VPMULHRSW 376(BP), Y9, Y9
+	VPMULHRSW 248(BP), Y3, Y3
+	VPADDW    Y9, Y3, Y3
+	JMP       ready49
+
+plain48:
+	VPSRAVD   (CX), Y3, Y3
+	VPACKSSDW Y3, Y3, Y3
+	VPMULHRSW 248(BP), Y3, Y3
+
+ready49:
+	TESTQ R8, R8
+	JZ    none50
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct51
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
+
+copy52:
+	MOVB (BX)(R9*1), R10
+	MOVB R10, (R11)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy52
+	MOVQ R11, BX
+
+direct51:
+	VMOVQ     (BX), X9
+	VPSHUFD   $0xd8, X9, X9
+	VPMOVZXBW X9, Y9
+	VPSLLW    $0x08, Y9, Y9
+	VPMULHUW  Y8, Y9, Y9
+	VPADDSW   Y9, Y3, Y3
+
+none50:
+	VPADDSW      Y4, Y3, Y3
+	VPMULHRSW    Y5, Y3, Y3
+	VPACKUSWB    Y3, Y3, Y3
+	VPMAXUB      Y6, Y3, Y3
+	VPMINUB      Y7, Y3, Y3
+	VEXTRACTI128 $0x01, Y3, X9
+	VPUNPCKLDQ   X9, X3, X3
+	CMPQ         120(BP), $+8
+	JEQ          full55
+	JMP          part53
+
+full55:
+	VMOVQ X3, (AX)
+	JMP   stored54
+
+part53:
+	VMOVDQU X3, 144(BP)
+	LEAQ    144(BP), R11
+	XORQ    R9, R9
+
+copy56:
+	MOVB (R11)(R9*1), R10
+	MOVB R10, (AX)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy56
+
+stored54:
+done7:
 	ADDQ $+16, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -1613,8 +1493,22 @@ done6:
 // func byteRows_avx2_1x5(call *byte)
 // Requires: AVX, AVX2
 TEXT ·byteRows_avx2_1x5(SB), NOSPLIT, $8-8
-	MOVQ call+0(FP), BP
+	MOVQ      call+0(FP), BP
+	MOVQ      96(BP), R14
+	TESTQ     R14, R14
+	JNZ       tile1
+	MOVQ      200(BP), R15
+	VMOVUPS   (R15), Y0
+	VPACKSSDW (R15), Y0, Y0
+	VMOVUPS   Y0, 248(BP)
+	MOVQ      216(BP), R15
+	TESTQ     R15, R15
+	JZ        packed2
+	VMOVUPS   (R15), Y0
+	VPACKSSDW (R15), Y0, Y0
+	VMOVUPS   Y0, 376(BP)
 
+packed2:
 tile1:
 	MOVQ     48(BP), R14
 	MOVQ     R14, 56(BP)
@@ -1642,13 +1536,13 @@ tile1:
 	VPCMPEQW Y8, Y8, Y8
 	VPSRLW   $0x08, Y8, Y8
 
-segment2:
+segment3:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest4
+	JGE  rest5
 
-loop3:
+loop4:
 	VPBROADCASTD (AX)(R14*1), Y6
 	VPAND        Y8, Y6, Y5
 	VPSRLW       $0x08, Y6, Y6
@@ -1722,10 +1616,10 @@ loop3:
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop3
+	JLT          loop4
 
-rest4:
-	JNE          next5
+rest5:
+	JNE          next6
 	VPBROADCASTD (AX)(R14*1), Y6
 	VPAND        Y8, Y6, Y5
 	VPSRLW       $0x08, Y6, Y6
@@ -1764,588 +1658,499 @@ rest4:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 
-next5:
+next6:
 	MOVQ    call+0(FP), BP
 	ADDQ    40(BP), R14
 	SUBQ    $+1, 56(BP)
-	JNZ     segment2
+	JNZ     segment3
 	MOVQ    88(BP), SI
 	ADDQ    72(BP), SI
 	MOVQ    96(BP), DI
 	TESTQ   DI, DI
-	JZ      bytes7
+	JZ      bytes8
 	MOVLQSX (SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums8
-	VMOVUPS Y0, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums9
+	VMOVUPS Y0, 144(BP)
 	MOVQ    $+0, R9
 
-copySums10:
-	MOVL 224(BP)(R9*4), R10
+copySums11:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums10
-	JMP  sumsDone9
+	CMPQ R9, 120(BP)
+	JLT  copySums11
+	JMP  sumsDone10
 
-wholeSums8:
+wholeSums9:
 	VMOVUPS Y0, (AX)
 
-sumsDone9:
+sumsDone10:
 	MOVLQSX 4(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums11
-	VMOVUPS Y1, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums12
+	VMOVUPS Y1, 144(BP)
 	MOVQ    $+0, R9
 
-copySums13:
-	MOVL 224(BP)(R9*4), R10
+copySums14:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums13
-	JMP  sumsDone12
+	CMPQ R9, 120(BP)
+	JLT  copySums14
+	JMP  sumsDone13
 
-wholeSums11:
+wholeSums12:
 	VMOVUPS Y1, (AX)
 
-sumsDone12:
+sumsDone13:
 	MOVLQSX 8(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums14
-	VMOVUPS Y2, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums15
+	VMOVUPS Y2, 144(BP)
 	MOVQ    $+0, R9
 
-copySums16:
-	MOVL 224(BP)(R9*4), R10
+copySums17:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums16
-	JMP  sumsDone15
+	CMPQ R9, 120(BP)
+	JLT  copySums17
+	JMP  sumsDone16
 
-wholeSums14:
+wholeSums15:
 	VMOVUPS Y2, (AX)
 
-sumsDone15:
+sumsDone16:
 	MOVLQSX 12(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums17
-	VMOVUPS Y3, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums18
+	VMOVUPS Y3, 144(BP)
 	MOVQ    $+0, R9
 
-copySums19:
-	MOVL 224(BP)(R9*4), R10
+copySums20:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums19
-	JMP  sumsDone18
+	CMPQ R9, 120(BP)
+	JLT  copySums20
+	JMP  sumsDone19
 
-wholeSums17:
+wholeSums18:
 	VMOVUPS Y3, (AX)
 
-sumsDone18:
+sumsDone19:
 	MOVLQSX 16(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums20
-	VMOVUPS Y4, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums21
+	VMOVUPS Y4, 144(BP)
 	MOVQ    $+0, R9
 
-copySums22:
-	MOVL 224(BP)(R9*4), R10
+copySums23:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums22
-	JMP  sumsDone21
+	CMPQ R9, 120(BP)
+	JLT  copySums23
+	JMP  sumsDone22
 
-wholeSums20:
+wholeSums21:
 	VMOVUPS Y4, (AX)
 
-sumsDone21:
-	JMP done6
+sumsDone22:
+	JMP done7
 
-bytes7:
-	MOVQ         112(BP), CX
-	MOVQ         120(BP), DX
+bytes8:
+	VPBROADCASTD 224(BP), Y5
+	VPBROADCASTD 228(BP), Y6
+	VPBROADCASTD 236(BP), Y7
+	VPBROADCASTD 240(BP), Y8
+	MOVQ         192(BP), CX
+	MOVQ         208(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTQ 160(BP), Y11
-	VPBROADCASTD 144(BP), Y5
-	VPBROADCASTD 152(BP), Y6
-	VPBROADCASTD 156(BP), Y7
+	VPBROADCASTD 232(BP), Y9
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        R8, R8
-	JZ           signed23
-	ADDQ         R8, BX
-	CMPQ         136(BP), $+8
-	JEQ          direct26
-	LEAQ         224(BP), R11
-	XORQ         R9, R9
+	TESTQ        DX, DX
+	JZ           plain24
+	VMOVUPS      (CX), Y10
+	VBLENDVPS    Y0, (DX), Y10, Y10
+	VPSRAVD      Y10, Y0, Y0
+	VPACKSSDW    Y0, Y0, Y0
+	VPSRAW       $0x0f, Y0, Y10
+	VPAND        Y0, Y10, Y10
+	VPSUBW       Y10, Y0, Y0
+	VPMULHRSW    376(BP), Y10, Y10
+	VPMULHRSW    248(BP), Y0, Y0
+	VPADDW       Y10, Y0, Y0
+	JMP          ready25
 
-copy27:
+plain24:
+	VPSRAVD   (CX), Y0, Y0
+	VPACKSSDW Y0, Y0, Y0
+	VPMULHRSW 248(BP), Y0, Y0
+
+ready25:
+	TESTQ R8, R8
+	JZ    none26
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct27
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
+
+copy28:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy27
+	CMPQ R9, 120(BP)
+	JLT  copy28
 	MOVQ R11, BX
 
-direct26:
-	VPSRLQ       $0x20, Y0, Y9
-	VPMULDQ      (CX), Y0, Y0
-	VPMULDQ      4(CX), Y9, Y9
-	VPMOVZXBD    (BX), Y8
-	VPBROADCASTD 148(BP), Y12
-	VPSUBD       Y12, Y8, Y8
-	VPBROADCASTQ 200(BP), Y12
-	VPSRLQ       $0x20, Y8, Y10
-	VPMULDQ      Y12, Y8, Y8
-	VPMULDQ      Y12, Y10, Y10
-	VPADDQ       Y8, Y0, Y0
-	VPADDQ       Y10, Y9, Y9
-	VPADDQ       Y11, Y0, Y0
-	VPADDQ       Y11, Y9, Y9
-	VPSRLQ       168(BP), Y0, Y0
-	VPSLLQ       184(BP), Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y0, Y0
-	JMP          ready25
+direct27:
+	VMOVQ     (BX), X10
+	VPSHUFD   $0xd8, X10, X10
+	VPMOVZXBW X10, Y10
+	VPSLLW    $0x08, Y10, Y10
+	VPMULHUW  Y9, Y10, Y10
+	VPADDSW   Y10, Y0, Y0
 
-signed23:
-	TESTQ     DX, DX
-	JZ        plain24
-	VMOVUPS   (CX), Y8
-	VBLENDVPS Y0, (DX), Y8, Y8
-	VPSRLQ    $0x20, Y8, Y10
-	VPSRLQ    $0x20, Y0, Y9
-	VPMULDQ   Y8, Y0, Y0
-	VPMULDQ   Y10, Y9, Y9
-	VPADDQ    Y11, Y0, Y0
-	VPADDQ    Y11, Y9, Y9
-	VPSRLQ    168(BP), Y0, Y0
-	VPSLLQ    184(BP), Y9, Y9
-	VPBLENDD  $0xaa, Y9, Y0, Y0
-	JMP       ready25
-
-plain24:
-	VPSRLQ   $0x20, Y0, Y9
-	VPMULDQ  (CX), Y0, Y0
-	VPMULDQ  4(CX), Y9, Y9
-	VPADDQ   Y11, Y0, Y0
-	VPADDQ   Y11, Y9, Y9
-	VPSRLQ   168(BP), Y0, Y0
-	VPSLLQ   184(BP), Y9, Y9
-	VPBLENDD $0xaa, Y9, Y0, Y0
-
-ready25:
-	VPACKSSDW    Y0, Y0, Y0
+none26:
 	VPADDSW      Y5, Y0, Y0
+	VPMULHRSW    Y6, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
-	VPMAXUB      Y6, Y0, Y0
-	VPMINUB      Y7, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X8
-	VPUNPCKLDQ   X8, X0, X0
-	CMPQ         136(BP), $+8
-	JEQ          full30
-	JMP          part28
+	VPMAXUB      Y7, Y0, Y0
+	VPMINUB      Y8, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X10
+	VPUNPCKLDQ   X10, X0, X0
+	CMPQ         120(BP), $+8
+	JEQ          full31
+	JMP          part29
 
-full30:
+full31:
 	VMOVQ X0, (AX)
-	JMP   stored29
+	JMP   stored30
 
-part28:
-	VMOVDQU X0, 224(BP)
-	LEAQ    224(BP), R11
+part29:
+	VMOVDQU X0, 144(BP)
+	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy31:
+copy32:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy31
+	CMPQ R9, 120(BP)
+	JLT  copy32
 
-stored29:
-	MOVLQSX 4(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed32
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct35
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy36:
-	MOVB (BX)(R9*1), R10
-	MOVB R10, (R11)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy36
-	MOVQ R11, BX
-
-direct35:
-	VPSRLQ       $0x20, Y1, Y9
-	VPMULDQ      (CX), Y1, Y1
-	VPMULDQ      4(CX), Y9, Y9
-	VPMOVZXBD    (BX), Y8
-	VPBROADCASTD 148(BP), Y12
-	VPSUBD       Y12, Y8, Y8
-	VPBROADCASTQ 200(BP), Y12
-	VPSRLQ       $0x20, Y8, Y10
-	VPMULDQ      Y12, Y8, Y8
-	VPMULDQ      Y12, Y10, Y10
-	VPADDQ       Y8, Y1, Y1
-	VPADDQ       Y10, Y9, Y9
-	VPADDQ       Y11, Y1, Y1
-	VPADDQ       Y11, Y9, Y9
-	VPSRLQ       168(BP), Y1, Y1
-	VPSLLQ       184(BP), Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y1, Y1
-	JMP          ready34
-
-signed32:
+stored30:
+	MOVLQSX   4(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain33
-	VMOVUPS   (CX), Y8
-	VBLENDVPS Y1, (DX), Y8, Y8
-	VPSRLQ    $0x20, Y8, Y10
-	VPSRLQ    $0x20, Y1, Y9
-	VPMULDQ   Y8, Y1, Y1
-	VPMULDQ   Y10, Y9, Y9
-	VPADDQ    Y11, Y1, Y1
-	VPADDQ    Y11, Y9, Y9
-	VPSRLQ    168(BP), Y1, Y1
-	VPSLLQ    184(BP), Y9, Y9
-	VPBLENDD  $0xaa, Y9, Y1, Y1
+	VMOVUPS   (CX), Y10
+	VBLENDVPS Y1, (DX), Y10, Y10
+	VPSRAVD   Y10, Y1, Y1
+	VPACKSSDW Y1, Y1, Y1
+	VPSRAW    $0x0f, Y1, Y10
+	VPAND     Y1, Y10, Y10
+	VPSUBW    Y10, Y1, Y1
+	VPMULHRSW 376(BP), Y10, Y10
+	VPMULHRSW 248(BP), Y1, Y1
+	VPADDW    Y10, Y1, Y1
 	JMP       ready34
 
 plain33:
-	VPSRLQ   $0x20, Y1, Y9
-	VPMULDQ  (CX), Y1, Y1
-	VPMULDQ  4(CX), Y9, Y9
-	VPADDQ   Y11, Y1, Y1
-	VPADDQ   Y11, Y9, Y9
-	VPSRLQ   168(BP), Y1, Y1
-	VPSLLQ   184(BP), Y9, Y9
-	VPBLENDD $0xaa, Y9, Y1, Y1
+	VPSRAVD   (CX), Y1, Y1
+	VPACKSSDW Y1, Y1, Y1
+	VPMULHRSW 248(BP), Y1, Y1
 
 ready34:
-	VPACKSSDW    Y1, Y1, Y1
-	VPADDSW      Y5, Y1, Y1
-	VPACKUSWB    Y1, Y1, Y1
-	VPMAXUB      Y6, Y1, Y1
-	VPMINUB      Y7, Y1, Y1
-	VEXTRACTI128 $0x01, Y1, X8
-	VPUNPCKLDQ   X8, X1, X1
-	CMPQ         136(BP), $+8
-	JEQ          full39
-	JMP          part37
+	TESTQ R8, R8
+	JZ    none35
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct36
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
 
-full39:
-	VMOVQ X1, (AX)
-	JMP   stored38
-
-part37:
-	VMOVDQU X1, 224(BP)
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy40:
-	MOVB (R11)(R9*1), R10
-	MOVB R10, (AX)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy40
-
-stored38:
-	MOVLQSX 8(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed41
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct44
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy45:
+copy37:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy45
+	CMPQ R9, 120(BP)
+	JLT  copy37
 	MOVQ R11, BX
 
-direct44:
-	VPSRLQ       $0x20, Y2, Y9
-	VPMULDQ      (CX), Y2, Y2
-	VPMULDQ      4(CX), Y9, Y9
-	VPMOVZXBD    (BX), Y8
-	VPBROADCASTD 148(BP), Y12
-	VPSUBD       Y12, Y8, Y8
-	VPBROADCASTQ 200(BP), Y12
-	VPSRLQ       $0x20, Y8, Y10
-	VPMULDQ      Y12, Y8, Y8
-	VPMULDQ      Y12, Y10, Y10
-	VPADDQ       Y8, Y2, Y2
-	VPADDQ       Y10, Y9, Y9
-	VPADDQ       Y11, Y2, Y2
-	VPADDQ       Y11, Y9, Y9
-	VPSRLQ       168(BP), Y2, Y2
-	VPSLLQ       184(BP), Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y2, Y2
-	JMP          ready43
+direct36:
+	VMOVQ     (BX), X10
+	VPSHUFD   $0xd8, X10, X10
+	VPMOVZXBW X10, Y10
+	VPSLLW    $0x08, Y10, Y10
+	VPMULHUW  Y9, Y10, Y10
+	VPADDSW   Y10, Y1, Y1
 
-signed41:
+none35:
+	VPADDSW      Y5, Y1, Y1
+	VPMULHRSW    Y6, Y1, Y1
+	VPACKUSWB    Y1, Y1, Y1
+	VPMAXUB      Y7, Y1, Y1
+	VPMINUB      Y8, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X10
+	VPUNPCKLDQ   X10, X1, X1
+	CMPQ         120(BP), $+8
+	JEQ          full40
+	JMP          part38
+
+full40:
+	VMOVQ X1, (AX)
+	JMP   stored39
+
+part38:
+	VMOVDQU X1, 144(BP)
+	LEAQ    144(BP), R11
+	XORQ    R9, R9
+
+copy41:
+	MOVB (R11)(R9*1), R10
+	MOVB R10, (AX)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy41
+
+stored39:
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain42
-	VMOVUPS   (CX), Y8
-	VBLENDVPS Y2, (DX), Y8, Y8
-	VPSRLQ    $0x20, Y8, Y10
-	VPSRLQ    $0x20, Y2, Y9
-	VPMULDQ   Y8, Y2, Y2
-	VPMULDQ   Y10, Y9, Y9
-	VPADDQ    Y11, Y2, Y2
-	VPADDQ    Y11, Y9, Y9
-	VPSRLQ    168(BP), Y2, Y2
-	VPSLLQ    184(BP), Y9, Y9
-	VPBLENDD  $0xaa, Y9, Y2, Y2
+	VMOVUPS   (CX), Y10
+	VBLENDVPS Y2, (DX), Y10, Y10
+	VPSRAVD   Y10, Y2, Y2
+	VPACKSSDW Y2, Y2, Y2
+	VPSRAW    $0x0f, Y2, Y10
+	VPAND     Y2, Y10, Y10
+	VPSUBW    Y10, Y2, Y2
+	VPMULHRSW 376(BP), Y10, Y10
+	VPMULHRSW 248(BP), Y2, Y2
+	VPADDW    Y10, Y2, Y2
 	JMP       ready43
 
 plain42:
-	VPSRLQ   $0x20, Y2, Y9
-	VPMULDQ  (CX), Y2, Y2
-	VPMULDQ  4(CX), Y9, Y9
-	VPADDQ   Y11, Y2, Y2
-	VPADDQ   Y11, Y9, Y9
-	VPSRLQ   168(BP), Y2, Y2
-	VPSLLQ   184(BP), Y9, Y9
-	VPBLENDD $0xaa, Y9, Y2, Y2
+	VPSRAVD   (CX), Y2, Y2
+	VPACKSSDW Y2, Y2, Y2
+	VPMULHRSW 248(BP), Y2, Y2
 
 ready43:
-	VPACKSSDW    Y2, Y2, Y2
-	VPADDSW      Y5, Y2, Y2
-	VPACKUSWB    Y2, Y2, Y2
-	VPMAXUB      Y6, Y2, Y2
-	VPMINUB      Y7, Y2, Y2
-	VEXTRACTI128 $0x01, Y2, X8
-	VPUNPCKLDQ   X8, X2, X2
-	CMPQ         136(BP), $+8
-	JEQ          full48
-	JMP          part46
+	TESTQ R8, R8
+	JZ    none44
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct45
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
 
-full48:
-	VMOVQ X2, (AX)
-	JMP   stored47
-
-part46:
-	VMOVDQU X2, 224(BP)
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy49:
-	MOVB (R11)(R9*1), R10
-	MOVB R10, (AX)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy49
-
-stored47:
-	MOVLQSX 12(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed50
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct53
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy54:
+copy46:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy54
+	CMPQ R9, 120(BP)
+	JLT  copy46
 	MOVQ R11, BX
 
-direct53:
-	VPSRLQ       $0x20, Y3, Y9
-	VPMULDQ      (CX), Y3, Y3
-	VPMULDQ      4(CX), Y9, Y9
-	VPMOVZXBD    (BX), Y8
-	VPBROADCASTD 148(BP), Y12
-	VPSUBD       Y12, Y8, Y8
-	VPBROADCASTQ 200(BP), Y12
-	VPSRLQ       $0x20, Y8, Y10
-	VPMULDQ      Y12, Y8, Y8
-	VPMULDQ      Y12, Y10, Y10
-	VPADDQ       Y8, Y3, Y3
-	VPADDQ       Y10, Y9, Y9
-	VPADDQ       Y11, Y3, Y3
-	VPADDQ       Y11, Y9, Y9
-	VPSRLQ       168(BP), Y3, Y3
-	VPSLLQ       184(BP), Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y3, Y3
-	JMP          ready52
+direct45:
+	VMOVQ     (BX), X10
+	VPSHUFD   $0xd8, X10, X10
+	VPMOVZXBW X10, Y10
+	VPSLLW    $0x08, Y10, Y10
+	VPMULHUW  Y9, Y10, Y10
+	VPADDSW   Y10, Y2, Y2
 
-signed50:
+none44:
+	VPADDSW      Y5, Y2, Y2
+	VPMULHRSW    Y6, Y2, Y2
+	VPACKUSWB    Y2, Y2, Y2
+	VPMAXUB      Y7, Y2, Y2
+	VPMINUB      Y8, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X10
+	VPUNPCKLDQ   X10, X2, X2
+	CMPQ         120(BP), $+8
+	JEQ          full49
+	JMP          part47
+
+full49:
+	VMOVQ X2, (AX)
+	JMP   stored48
+
+part47:
+	VMOVDQU X2, 144(BP)
+	LEAQ    144(BP), R11
+	XORQ    R9, R9
+
+copy50:
+	MOVB (R11)(R9*1), R10
+	MOVB R10, (AX)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy50
+
+stored48:
+	MOVLQSX   12(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain51
-	VMOVUPS   (CX), Y8
-	VBLENDVPS Y3, (DX), Y8, Y8
-	VPSRLQ    $0x20, Y8, Y10
-	VPSRLQ    $0x20, Y3, Y9
-	VPMULDQ   Y8, Y3, Y3
-	VPMULDQ   Y10, Y9, Y9
-	VPADDQ    Y11, Y3, Y3
-	VPADDQ    Y11, Y9, Y9
-	VPSRLQ    168(BP), Y3, Y3
-	VPSLLQ    184(BP), Y9, Y9
-	VPBLENDD  $0xaa, Y9, Y3, Y3
+	VMOVUPS   (CX), Y10
+	VBLENDVPS Y3, (DX), Y10, Y10
+	VPSRAVD   Y10, Y3, Y3
+	VPACKSSDW Y3, Y3, Y3
+	VPSRAW    $0x0f, Y3, Y10
+	VPAND     Y3, Y10, Y10
+	VPSUBW    Y10, Y3, Y3
+	VPMULHRSW 376(BP), Y10, Y10
+	VPMULHRSW 248(BP), Y3, Y3
+	VPADDW    Y10, Y3, Y3
 	JMP       ready52
 
 plain51:
-	VPSRLQ   $0x20, Y3, Y9
-	VPMULDQ  (CX), Y3, Y3
-	VPMULDQ  4(CX), Y9, Y9
-	VPADDQ   Y11, Y3, Y3
-	VPADDQ   Y11, Y9, Y9
-	VPSRLQ   168(BP), Y3, Y3
-	VPSLLQ   184(BP), Y9, Y9
-	VPBLENDD $0xaa, Y9, Y3, Y3
+	VPSRAVD   (CX), Y3, Y3
+	VPACKSSDW Y3, Y3, Y3
+	VPMULHRSW 248(BP), Y3, Y3
 
 ready52:
-	VPACKSSDW    Y3, Y3, Y3
-	VPADDSW      Y5, Y3, Y3
-	VPACKUSWB    Y3, Y3, Y3
-	VPMAXUB      Y6, Y3, Y3
-	VPMINUB      Y7, Y3, Y3
-	VEXTRACTI128 $0x01, Y3, X8
-	VPUNPCKLDQ   X8, X3, X3
-	CMPQ         136(BP), $+8
-	JEQ          full57
-	JMP          part55
+	TESTQ R8, R8
+	JZ    none53
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct54
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
 
-full57:
-	VMOVQ X3, (AX)
-	JMP   stored56
-
-part55:
-	VMOVDQU X3, 224(BP)
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy58:
-	MOVB (R11)(R9*1), R10
-	MOVB R10, (AX)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy58
-
-stored56:
-	MOVLQSX 16(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed59
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct62
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy63:
+copy55:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy63
+	CMPQ R9, 120(BP)
+	JLT  copy55
 	MOVQ R11, BX
 
-direct62:
-	VPSRLQ       $0x20, Y4, Y9
-	VPMULDQ      (CX), Y4, Y4
-	VPMULDQ      4(CX), Y9, Y9
-	VPMOVZXBD    (BX), Y8
-	VPBROADCASTD 148(BP), Y12
-	VPSUBD       Y12, Y8, Y8
-	VPBROADCASTQ 200(BP), Y12
-	VPSRLQ       $0x20, Y8, Y10
-	VPMULDQ      Y12, Y8, Y8
-	VPMULDQ      Y12, Y10, Y10
-	VPADDQ       Y8, Y4, Y4
-	VPADDQ       Y10, Y9, Y9
-	VPADDQ       Y11, Y4, Y4
-	VPADDQ       Y11, Y9, Y9
-	VPSRLQ       168(BP), Y4, Y4
-	VPSLLQ       184(BP), Y9, Y9
-	VPBLENDD     $0xaa, Y9, Y4, Y4
-	JMP          ready61
+direct54:
+	VMOVQ     (BX), X10
+	VPSHUFD   $0xd8, X10, X10
+	VPMOVZXBW X10, Y10
+	VPSLLW    $0x08, Y10, Y10
+	VPMULHUW  Y9, Y10, Y10
+	VPADDSW   Y10, Y3, Y3
 
-signed59:
-	TESTQ     DX, DX
-	JZ        plain60
-	VMOVUPS   (CX), Y8
-	VBLENDVPS Y4, (DX), Y8, Y8
-	VPSRLQ    $0x20, Y8, Y10
-	VPSRLQ    $0x20, Y4, Y9
-	VPMULDQ   Y8, Y4, Y4
-	VPMULDQ   Y10, Y9, Y9
-	VPADDQ    Y11, Y4, Y4
-	VPADDQ    Y11, Y9, Y9
-	VPSRLQ    168(BP), Y4, Y4
-	VPSLLQ    184(BP), Y9, Y9
-	VPBLENDD  $0xaa, Y9, Y4, Y4
-	JMP       ready61
+none53:
+	VPADDSW      Y5, Y3, Y3
+	VPMULHRSW    Y6, Y3, Y3
+	VPACKUSWB    Y3, Y3, Y3
+	VPMAXUB      Y7, Y3, Y3
+	VPMINUB      Y8, Y3, Y3
+	VEXTRACTI128 $0x01, Y3, X10
+	VPUNPCKLDQ   X10, X3, X3
+	CMPQ         120(BP), $+8
+	JEQ          full58
+	JMP          part56
 
-plain60:
-	VPSRLQ   $0x20, Y4, Y9
-	VPMULDQ  (CX), Y4, Y4
-	VPMULDQ  4(CX), Y9, Y9
-	VPADDQ   Y11, Y4, Y4
-	VPADDQ   Y11, Y9, Y9
-	VPSRLQ   168(BP), Y4, Y4
-	VPSLLQ   184(BP), Y9, Y9
-	VPBLENDD $0xaa, Y9, Y4, Y4
+full58:
+	VMOVQ X3, (AX)
+	JMP   stored57
 
-ready61:
-	VPACKSSDW    Y4, Y4, Y4
-	VPADDSW      Y5, Y4, Y4
-	VPACKUSWB    Y4, Y4, Y4
-	VPMAXUB      Y6, Y4, Y4
-	VPMINUB      Y7, Y4, Y4
-	VEXTRACTI128 $0x01, Y4, X8
-	VPUNPCKLDQ   X8, X4, X4
-	CMPQ         136(BP), $+8
-	JEQ          full66
-	JMP          part64
-
-full66:
-	VMOVQ X4, (AX)
-	JMP   stored65
-
-part64:
-	VMOVDQU X4, 224(BP)
-	LEAQ    224(BP), R11
+part56:
+	VMOVDQU X3, 144(BP)
+	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy67:
+copy59:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy67
+	CMPQ R9, 120(BP)
+	JLT  copy59
 
-stored65:
-done6:
+stored57:
+	MOVLQSX   16(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain60
+	VMOVUPS   (CX), Y10
+	VBLENDVPS Y4, (DX), Y10, Y10
+	VPSRAVD   Y10, Y4, Y4
+	VPACKSSDW Y4, Y4, Y4
+	VPSRAW    $0x0f, Y4, Y10
+	VPAND     Y4, Y10, Y10
+	VPSUBW    Y10, Y4, Y4
+	VPMULHRSW 376(BP), Y10, Y10
+	VPMULHRSW 248(BP), Y4, Y4
+	VPADDW    Y10, Y4, Y4
+	JMP       ready61
+
+plain60:
+	VPSRAVD   (CX), Y4, Y4
+	VPACKSSDW Y4, Y4, Y4
+	VPMULHRSW 248(BP), Y4, Y4
+
+ready61:
+	TESTQ R8, R8
+	JZ    none62
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct63
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
+
+copy64:
+	MOVB (BX)(R9*1), R10
+	MOVB R10, (R11)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy64
+	MOVQ R11, BX
+
+direct63:
+	VMOVQ     (BX), X10
+	VPSHUFD   $0xd8, X10, X10
+	VPMOVZXBW X10, Y10
+	VPSLLW    $0x08, Y10, Y10
+	VPMULHUW  Y9, Y10, Y10
+	VPADDSW   Y10, Y4, Y4
+
+none62:
+	VPADDSW      Y5, Y4, Y4
+	VPMULHRSW    Y6, Y4, Y4
+	VPACKUSWB    Y4, Y4, Y4
+	VPMAXUB      Y7, Y4, Y4
+	VPMINUB      Y8, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X10
+	VPUNPCKLDQ   X10, X4, X4
+	CMPQ         120(BP), $+8
+	JEQ          full67
+	JMP          part65
+
+full67:
+	VMOVQ X4, (AX)
+	JMP   stored66
+
+part65:
+	VMOVDQU X4, 144(BP)
+	LEAQ    144(BP), R11
+	XORQ    R9, R9
+
+copy68:
+	MOVB (R11)(R9*1), R10
+	MOVB R10, (AX)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy68
+
+stored66:
+done7:
 	ADDQ $+20, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -2355,8 +2160,22 @@ done6:
 // func byteRows_avx2_1x6(call *byte)
 // Requires: AVX, AVX2
 TEXT ·byteRows_avx2_1x6(SB), NOSPLIT, $8-8
-	MOVQ call+0(FP), BP
+	MOVQ      call+0(FP), BP
+	MOVQ      96(BP), R14
+	TESTQ     R14, R14
+	JNZ       tile1
+	MOVQ      200(BP), R15
+	VMOVUPS   (R15), Y0
+	VPACKSSDW (R15), Y0, Y0
+	VMOVUPS   Y0, 248(BP)
+	MOVQ      216(BP), R15
+	TESTQ     R15, R15
+	JZ        packed2
+	VMOVUPS   (R15), Y0
+	VPACKSSDW (R15), Y0, Y0
+	VMOVUPS   Y0, 376(BP)
 
+packed2:
 tile1:
 	MOVQ     48(BP), R14
 	MOVQ     R14, 56(BP)
@@ -2387,13 +2206,13 @@ tile1:
 	VPCMPEQW Y9, Y9, Y9
 	VPSRLW   $0x08, Y9, Y9
 
-segment2:
+segment3:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest4
+	JGE  rest5
 
-loop3:
+loop4:
 	VPBROADCASTD (AX)(R14*1), Y7
 	VPAND        Y9, Y7, Y6
 	VPSRLW       $0x08, Y7, Y7
@@ -2481,10 +2300,10 @@ loop3:
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop3
+	JLT          loop4
 
-rest4:
-	JNE          next5
+rest5:
+	JNE          next6
 	VPBROADCASTD (AX)(R14*1), Y7
 	VPAND        Y9, Y7, Y6
 	VPSRLW       $0x08, Y7, Y7
@@ -2530,700 +2349,593 @@ rest4:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 
-next5:
+next6:
 	MOVQ    call+0(FP), BP
 	ADDQ    40(BP), R14
 	SUBQ    $+1, 56(BP)
-	JNZ     segment2
+	JNZ     segment3
 	MOVQ    88(BP), SI
 	ADDQ    72(BP), SI
 	MOVQ    96(BP), DI
 	TESTQ   DI, DI
-	JZ      bytes7
+	JZ      bytes8
 	MOVLQSX (SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums8
-	VMOVUPS Y0, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums9
+	VMOVUPS Y0, 144(BP)
 	MOVQ    $+0, R9
 
-copySums10:
-	MOVL 224(BP)(R9*4), R10
+copySums11:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums10
-	JMP  sumsDone9
+	CMPQ R9, 120(BP)
+	JLT  copySums11
+	JMP  sumsDone10
 
-wholeSums8:
+wholeSums9:
 	VMOVUPS Y0, (AX)
 
-sumsDone9:
+sumsDone10:
 	MOVLQSX 4(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums11
-	VMOVUPS Y1, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums12
+	VMOVUPS Y1, 144(BP)
 	MOVQ    $+0, R9
 
-copySums13:
-	MOVL 224(BP)(R9*4), R10
+copySums14:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums13
-	JMP  sumsDone12
+	CMPQ R9, 120(BP)
+	JLT  copySums14
+	JMP  sumsDone13
 
-wholeSums11:
+wholeSums12:
 	VMOVUPS Y1, (AX)
 
-sumsDone12:
+sumsDone13:
 	MOVLQSX 8(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums14
-	VMOVUPS Y2, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums15
+	VMOVUPS Y2, 144(BP)
 	MOVQ    $+0, R9
 
-copySums16:
-	MOVL 224(BP)(R9*4), R10
+copySums17:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums16
-	JMP  sumsDone15
+	CMPQ R9, 120(BP)
+	JLT  copySums17
+	JMP  sumsDone16
 
-wholeSums14:
+wholeSums15:
 	VMOVUPS Y2, (AX)
 
-sumsDone15:
+sumsDone16:
 	MOVLQSX 12(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums17
-	VMOVUPS Y3, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums18
+	VMOVUPS Y3, 144(BP)
 	MOVQ    $+0, R9
 
-copySums19:
-	MOVL 224(BP)(R9*4), R10
+copySums20:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums19
-	JMP  sumsDone18
+	CMPQ R9, 120(BP)
+	JLT  copySums20
+	JMP  sumsDone19
 
-wholeSums17:
+wholeSums18:
 	VMOVUPS Y3, (AX)
 
-sumsDone18:
+sumsDone19:
 	MOVLQSX 16(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums20
-	VMOVUPS Y4, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums21
+	VMOVUPS Y4, 144(BP)
 	MOVQ    $+0, R9
 
-copySums22:
-	MOVL 224(BP)(R9*4), R10
+copySums23:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums22
-	JMP  sumsDone21
+	CMPQ R9, 120(BP)
+	JLT  copySums23
+	JMP  sumsDone22
 
-wholeSums20:
+wholeSums21:
 	VMOVUPS Y4, (AX)
 
-sumsDone21:
+sumsDone22:
 	MOVLQSX 20(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums23
-	VMOVUPS Y5, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums24
+	VMOVUPS Y5, 144(BP)
 	MOVQ    $+0, R9
 
-copySums25:
-	MOVL 224(BP)(R9*4), R10
+copySums26:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums25
-	JMP  sumsDone24
+	CMPQ R9, 120(BP)
+	JLT  copySums26
+	JMP  sumsDone25
 
-wholeSums23:
+wholeSums24:
 	VMOVUPS Y5, (AX)
 
-sumsDone24:
-	JMP done6
+sumsDone25:
+	JMP done7
 
-bytes7:
-	MOVQ         112(BP), CX
-	MOVQ         120(BP), DX
+bytes8:
+	VPBROADCASTD 224(BP), Y6
+	VPBROADCASTD 228(BP), Y7
+	VPBROADCASTD 236(BP), Y8
+	VPBROADCASTD 240(BP), Y9
+	MOVQ         192(BP), CX
+	MOVQ         208(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTQ 160(BP), Y12
-	VPBROADCASTD 144(BP), Y6
-	VPBROADCASTD 152(BP), Y7
-	VPBROADCASTD 156(BP), Y8
+	VPBROADCASTD 232(BP), Y10
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        R8, R8
-	JZ           signed26
-	ADDQ         R8, BX
-	CMPQ         136(BP), $+8
-	JEQ          direct29
-	LEAQ         224(BP), R11
-	XORQ         R9, R9
+	TESTQ        DX, DX
+	JZ           plain27
+	VMOVUPS      (CX), Y11
+	VBLENDVPS    Y0, (DX), Y11, Y11
+	VPSRAVD      Y11, Y0, Y0
+	VPACKSSDW    Y0, Y0, Y0
+	VPSRAW       $0x0f, Y0, Y11
+	VPAND        Y0, Y11, Y11
+	VPSUBW       Y11, Y0, Y0
+	VPMULHRSW    376(BP), Y11, Y11
+	VPMULHRSW    248(BP), Y0, Y0
+	VPADDW       Y11, Y0, Y0
+	JMP          ready28
 
-copy30:
+plain27:
+	VPSRAVD   (CX), Y0, Y0
+	VPACKSSDW Y0, Y0, Y0
+	VPMULHRSW 248(BP), Y0, Y0
+
+ready28:
+	TESTQ R8, R8
+	JZ    none29
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct30
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
+
+copy31:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy30
+	CMPQ R9, 120(BP)
+	JLT  copy31
 	MOVQ R11, BX
 
-direct29:
-	VPSRLQ       $0x20, Y0, Y10
-	VPMULDQ      (CX), Y0, Y0
-	VPMULDQ      4(CX), Y10, Y10
-	VPMOVZXBD    (BX), Y9
-	VPBROADCASTD 148(BP), Y13
-	VPSUBD       Y13, Y9, Y9
-	VPBROADCASTQ 200(BP), Y13
-	VPSRLQ       $0x20, Y9, Y11
-	VPMULDQ      Y13, Y9, Y9
-	VPMULDQ      Y13, Y11, Y11
-	VPADDQ       Y9, Y0, Y0
-	VPADDQ       Y11, Y10, Y10
-	VPADDQ       Y12, Y0, Y0
-	VPADDQ       Y12, Y10, Y10
-	VPSRLQ       168(BP), Y0, Y0
-	VPSLLQ       184(BP), Y10, Y10
-	VPBLENDD     $0xaa, Y10, Y0, Y0
-	JMP          ready28
+direct30:
+	VMOVQ     (BX), X11
+	VPSHUFD   $0xd8, X11, X11
+	VPMOVZXBW X11, Y11
+	VPSLLW    $0x08, Y11, Y11
+	VPMULHUW  Y10, Y11, Y11
+	VPADDSW   Y11, Y0, Y0
 
-signed26:
-	TESTQ     DX, DX
-	JZ        plain27
-	VMOVUPS   (CX), Y9
-	VBLENDVPS Y0, (DX), Y9, Y9
-	VPSRLQ    $0x20, Y9, Y11
-	VPSRLQ    $0x20, Y0, Y10
-	VPMULDQ   Y9, Y0, Y0
-	VPMULDQ   Y11, Y10, Y10
-	VPADDQ    Y12, Y0, Y0
-	VPADDQ    Y12, Y10, Y10
-	VPSRLQ    168(BP), Y0, Y0
-	VPSLLQ    184(BP), Y10, Y10
-	VPBLENDD  $0xaa, Y10, Y0, Y0
-	JMP       ready28
-
-plain27:
-	VPSRLQ   $0x20, Y0, Y10
-	VPMULDQ  (CX), Y0, Y0
-	VPMULDQ  4(CX), Y10, Y10
-	VPADDQ   Y12, Y0, Y0
-	VPADDQ   Y12, Y10, Y10
-	VPSRLQ   168(BP), Y0, Y0
-	VPSLLQ   184(BP), Y10, Y10
-	VPBLENDD $0xaa, Y10, Y0, Y0
-
-ready28:
-	VPACKSSDW    Y0, Y0, Y0
+none29:
 	VPADDSW      Y6, Y0, Y0
+	VPMULHRSW    Y7, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
-	VPMAXUB      Y7, Y0, Y0
-	VPMINUB      Y8, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X9
-	VPUNPCKLDQ   X9, X0, X0
-	CMPQ         136(BP), $+8
-	JEQ          full33
-	JMP          part31
+	VPMAXUB      Y8, Y0, Y0
+	VPMINUB      Y9, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X11
+	VPUNPCKLDQ   X11, X0, X0
+	CMPQ         120(BP), $+8
+	JEQ          full34
+	JMP          part32
 
-full33:
+full34:
 	VMOVQ X0, (AX)
-	JMP   stored32
+	JMP   stored33
 
-part31:
-	VMOVDQU X0, 224(BP)
-	LEAQ    224(BP), R11
+part32:
+	VMOVDQU X0, 144(BP)
+	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy34:
+copy35:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy34
+	CMPQ R9, 120(BP)
+	JLT  copy35
 
-stored32:
-	MOVLQSX 4(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed35
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct38
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy39:
-	MOVB (BX)(R9*1), R10
-	MOVB R10, (R11)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy39
-	MOVQ R11, BX
-
-direct38:
-	VPSRLQ       $0x20, Y1, Y10
-	VPMULDQ      (CX), Y1, Y1
-	VPMULDQ      4(CX), Y10, Y10
-	VPMOVZXBD    (BX), Y9
-	VPBROADCASTD 148(BP), Y13
-	VPSUBD       Y13, Y9, Y9
-	VPBROADCASTQ 200(BP), Y13
-	VPSRLQ       $0x20, Y9, Y11
-	VPMULDQ      Y13, Y9, Y9
-	VPMULDQ      Y13, Y11, Y11
-	VPADDQ       Y9, Y1, Y1
-	VPADDQ       Y11, Y10, Y10
-	VPADDQ       Y12, Y1, Y1
-	VPADDQ       Y12, Y10, Y10
-	VPSRLQ       168(BP), Y1, Y1
-	VPSLLQ       184(BP), Y10, Y10
-	VPBLENDD     $0xaa, Y10, Y1, Y1
-	JMP          ready37
-
-signed35:
+stored33:
+	MOVLQSX   4(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain36
-	VMOVUPS   (CX), Y9
-	VBLENDVPS Y1, (DX), Y9, Y9
-	VPSRLQ    $0x20, Y9, Y11
-	VPSRLQ    $0x20, Y1, Y10
-	VPMULDQ   Y9, Y1, Y1
-	VPMULDQ   Y11, Y10, Y10
-	VPADDQ    Y12, Y1, Y1
-	VPADDQ    Y12, Y10, Y10
-	VPSRLQ    168(BP), Y1, Y1
-	VPSLLQ    184(BP), Y10, Y10
-	VPBLENDD  $0xaa, Y10, Y1, Y1
+	VMOVUPS   (CX), Y11
+	VBLENDVPS Y1, (DX), Y11, Y11
+	VPSRAVD   Y11, Y1, Y1
+	VPACKSSDW Y1, Y1, Y1
+	VPSRAW    $0x0f, Y1, Y11
+	VPAND     Y1, Y11, Y11
+	VPSUBW    Y11, Y1, Y1
+	VPMULHRSW 376(BP), Y11, Y11
+	VPMULHRSW 248(BP), Y1, Y1
+	VPADDW    Y11, Y1, Y1
 	JMP       ready37
 
 plain36:
-	VPSRLQ   $0x20, Y1, Y10
-	VPMULDQ  (CX), Y1, Y1
-	VPMULDQ  4(CX), Y10, Y10
-	VPADDQ   Y12, Y1, Y1
-	VPADDQ   Y12, Y10, Y10
-	VPSRLQ   168(BP), Y1, Y1
-	VPSLLQ   184(BP), Y10, Y10
-	VPBLENDD $0xaa, Y10, Y1, Y1
+	VPSRAVD   (CX), Y1, Y1
+	VPACKSSDW Y1, Y1, Y1
+	VPMULHRSW 248(BP), Y1, Y1
 
 ready37:
-	VPACKSSDW    Y1, Y1, Y1
-	VPADDSW      Y6, Y1, Y1
-	VPACKUSWB    Y1, Y1, Y1
-	VPMAXUB      Y7, Y1, Y1
-	VPMINUB      Y8, Y1, Y1
-	VEXTRACTI128 $0x01, Y1, X9
-	VPUNPCKLDQ   X9, X1, X1
-	CMPQ         136(BP), $+8
-	JEQ          full42
-	JMP          part40
+	TESTQ R8, R8
+	JZ    none38
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct39
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
 
-full42:
-	VMOVQ X1, (AX)
-	JMP   stored41
-
-part40:
-	VMOVDQU X1, 224(BP)
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy43:
-	MOVB (R11)(R9*1), R10
-	MOVB R10, (AX)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy43
-
-stored41:
-	MOVLQSX 8(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed44
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct47
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy48:
+copy40:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy48
+	CMPQ R9, 120(BP)
+	JLT  copy40
 	MOVQ R11, BX
 
-direct47:
-	VPSRLQ       $0x20, Y2, Y10
-	VPMULDQ      (CX), Y2, Y2
-	VPMULDQ      4(CX), Y10, Y10
-	VPMOVZXBD    (BX), Y9
-	VPBROADCASTD 148(BP), Y13
-	VPSUBD       Y13, Y9, Y9
-	VPBROADCASTQ 200(BP), Y13
-	VPSRLQ       $0x20, Y9, Y11
-	VPMULDQ      Y13, Y9, Y9
-	VPMULDQ      Y13, Y11, Y11
-	VPADDQ       Y9, Y2, Y2
-	VPADDQ       Y11, Y10, Y10
-	VPADDQ       Y12, Y2, Y2
-	VPADDQ       Y12, Y10, Y10
-	VPSRLQ       168(BP), Y2, Y2
-	VPSLLQ       184(BP), Y10, Y10
-	VPBLENDD     $0xaa, Y10, Y2, Y2
-	JMP          ready46
+direct39:
+	VMOVQ     (BX), X11
+	VPSHUFD   $0xd8, X11, X11
+	VPMOVZXBW X11, Y11
+	VPSLLW    $0x08, Y11, Y11
+	VPMULHUW  Y10, Y11, Y11
+	VPADDSW   Y11, Y1, Y1
 
-signed44:
+none38:
+	VPADDSW      Y6, Y1, Y1
+	VPMULHRSW    Y7, Y1, Y1
+	VPACKUSWB    Y1, Y1, Y1
+	VPMAXUB      Y8, Y1, Y1
+	VPMINUB      Y9, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X11
+	VPUNPCKLDQ   X11, X1, X1
+	CMPQ         120(BP), $+8
+	JEQ          full43
+	JMP          part41
+
+full43:
+	VMOVQ X1, (AX)
+	JMP   stored42
+
+part41:
+	VMOVDQU X1, 144(BP)
+	LEAQ    144(BP), R11
+	XORQ    R9, R9
+
+copy44:
+	MOVB (R11)(R9*1), R10
+	MOVB R10, (AX)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy44
+
+stored42:
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain45
-	VMOVUPS   (CX), Y9
-	VBLENDVPS Y2, (DX), Y9, Y9
-	VPSRLQ    $0x20, Y9, Y11
-	VPSRLQ    $0x20, Y2, Y10
-	VPMULDQ   Y9, Y2, Y2
-	VPMULDQ   Y11, Y10, Y10
-	VPADDQ    Y12, Y2, Y2
-	VPADDQ    Y12, Y10, Y10
-	VPSRLQ    168(BP), Y2, Y2
-	VPSLLQ    184(BP), Y10, Y10
-	VPBLENDD  $0xaa, Y10, Y2, Y2
+	VMOVUPS   (CX), Y11
+	VBLENDVPS Y2, (DX), Y11, Y11
+	VPSRAVD   Y11, Y2, Y2
+	VPACKSSDW Y2, Y2, Y2
+	VPSRAW    $0x0f, Y2, Y11
+	VPAND     Y2, Y11, Y11
+	VPSUBW    Y11, Y2, Y2
+	VPMULHRSW 376(BP), Y11, Y11
+	VPMULHRSW 248(BP), Y2, Y2
+	VPADDW    Y11, Y2, Y2
 	JMP       ready46
 
 plain45:
-	VPSRLQ   $0x20, Y2, Y10
-	VPMULDQ  (CX), Y2, Y2
-	VPMULDQ  4(CX), Y10, Y10
-	VPADDQ   Y12, Y2, Y2
-	VPADDQ   Y12, Y10, Y10
-	VPSRLQ   168(BP), Y2, Y2
-	VPSLLQ   184(BP), Y10, Y10
-	VPBLENDD $0xaa, Y10, Y2, Y2
+	VPSRAVD   (CX), Y2, Y2
+	VPACKSSDW Y2, Y2, Y2
+	VPMULHRSW 248(BP), Y2, Y2
 
 ready46:
-	VPACKSSDW    Y2, Y2, Y2
-	VPADDSW      Y6, Y2, Y2
-	VPACKUSWB    Y2, Y2, Y2
-	VPMAXUB      Y7, Y2, Y2
-	VPMINUB      Y8, Y2, Y2
-	VEXTRACTI128 $0x01, Y2, X9
-	VPUNPCKLDQ   X9, X2, X2
-	CMPQ         136(BP), $+8
-	JEQ          full51
-	JMP          part49
+	TESTQ R8, R8
+	JZ    none47
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct48
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
 
-full51:
-	VMOVQ X2, (AX)
-	JMP   stored50
-
-part49:
-	VMOVDQU X2, 224(BP)
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy52:
-	MOVB (R11)(R9*1), R10
-	MOVB R10, (AX)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy52
-
-stored50:
-	MOVLQSX 12(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed53
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct56
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy57:
+copy49:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy57
+	CMPQ R9, 120(BP)
+	JLT  copy49
 	MOVQ R11, BX
 
-direct56:
-	VPSRLQ       $0x20, Y3, Y10
-	VPMULDQ      (CX), Y3, Y3
-	VPMULDQ      4(CX), Y10, Y10
-	VPMOVZXBD    (BX), Y9
-	VPBROADCASTD 148(BP), Y13
-	VPSUBD       Y13, Y9, Y9
-	VPBROADCASTQ 200(BP), Y13
-	VPSRLQ       $0x20, Y9, Y11
-	VPMULDQ      Y13, Y9, Y9
-	VPMULDQ      Y13, Y11, Y11
-	VPADDQ       Y9, Y3, Y3
-	VPADDQ       Y11, Y10, Y10
-	VPADDQ       Y12, Y3, Y3
-	VPADDQ       Y12, Y10, Y10
-	VPSRLQ       168(BP), Y3, Y3
-	VPSLLQ       184(BP), Y10, Y10
-	VPBLENDD     $0xaa, Y10, Y3, Y3
-	JMP          ready55
+direct48:
+	VMOVQ     (BX), X11
+	VPSHUFD   $0xd8, X11, X11
+	VPMOVZXBW X11, Y11
+	VPSLLW    $0x08, Y11, Y11
+	VPMULHUW  Y10, Y11, Y11
+	VPADDSW   Y11, Y2, Y2
 
-signed53:
+none47:
+	VPADDSW      Y6, Y2, Y2
+	VPMULHRSW    Y7, Y2, Y2
+	VPACKUSWB    Y2, Y2, Y2
+	VPMAXUB      Y8, Y2, Y2
+	VPMINUB      Y9, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X11
+	VPUNPCKLDQ   X11, X2, X2
+	CMPQ         120(BP), $+8
+	JEQ          full52
+	JMP          part50
+
+full52:
+	VMOVQ X2, (AX)
+	JMP   stored51
+
+part50:
+	VMOVDQU X2, 144(BP)
+	LEAQ    144(BP), R11
+	XORQ    R9, R9
+
+copy53:
+	MOVB (R11)(R9*1), R10
+	MOVB R10, (AX)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy53
+
+stored51:
+	MOVLQSX   12(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain54
-	VMOVUPS   (CX), Y9
-	VBLENDVPS Y3, (DX), Y9, Y9
-	VPSRLQ    $0x20, Y9, Y11
-	VPSRLQ    $0x20, Y3, Y10
-	VPMULDQ   Y9, Y3, Y3
-	VPMULDQ   Y11, Y10, Y10
-	VPADDQ    Y12, Y3, Y3
-	VPADDQ    Y12, Y10, Y10
-	VPSRLQ    168(BP), Y3, Y3
-	VPSLLQ    184(BP), Y10, Y10
-	VPBLENDD  $0xaa, Y10, Y3, Y3
+	VMOVUPS   (CX), Y11
+	VBLENDVPS Y3, (DX), Y11, Y11
+	VPSRAVD   Y11, Y3, Y3
+	VPACKSSDW Y3, Y3, Y3
+	VPSRAW    $0x0f, Y3, Y11
+	VPAND     Y3, Y11, Y11
+	VPSUBW    Y11, Y3, Y3
+	VPMULHRSW 376(BP), Y11, Y11
+	VPMULHRSW 248(BP), Y3, Y3
+	VPADDW    Y11, Y3, Y3
 	JMP       ready55
 
 plain54:
-	VPSRLQ   $0x20, Y3, Y10
-	VPMULDQ  (CX), Y3, Y3
-	VPMULDQ  4(CX), Y10, Y10
-	VPADDQ   Y12, Y3, Y3
-	VPADDQ   Y12, Y10, Y10
-	VPSRLQ   168(BP), Y3, Y3
-	VPSLLQ   184(BP), Y10, Y10
-	VPBLENDD $0xaa, Y10, Y3, Y3
+	VPSRAVD   (CX), Y3, Y3
+	VPACKSSDW Y3, Y3, Y3
+	VPMULHRSW 248(BP), Y3, Y3
 
 ready55:
-	VPACKSSDW    Y3, Y3, Y3
-	VPADDSW      Y6, Y3, Y3
-	VPACKUSWB    Y3, Y3, Y3
-	VPMAXUB      Y7, Y3, Y3
-	VPMINUB      Y8, Y3, Y3
-	VEXTRACTI128 $0x01, Y3, X9
-	VPUNPCKLDQ   X9, X3, X3
-	CMPQ         136(BP), $+8
-	JEQ          full60
-	JMP          part58
+	TESTQ R8, R8
+	JZ    none56
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct57
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
 
-full60:
-	VMOVQ X3, (AX)
-	JMP   stored59
-
-part58:
-	VMOVDQU X3, 224(BP)
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy61:
-	MOVB (R11)(R9*1), R10
-	MOVB R10, (AX)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy61
-
-stored59:
-	MOVLQSX 16(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed62
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct65
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy66:
+copy58:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy66
+	CMPQ R9, 120(BP)
+	JLT  copy58
 	MOVQ R11, BX
 
-direct65:
-	VPSRLQ       $0x20, Y4, Y10
-	VPMULDQ      (CX), Y4, Y4
-	VPMULDQ      4(CX), Y10, Y10
-	VPMOVZXBD    (BX), Y9
-	VPBROADCASTD 148(BP), Y13
-	VPSUBD       Y13, Y9, Y9
-	VPBROADCASTQ 200(BP), Y13
-	VPSRLQ       $0x20, Y9, Y11
-	VPMULDQ      Y13, Y9, Y9
-	VPMULDQ      Y13, Y11, Y11
-	VPADDQ       Y9, Y4, Y4
-	VPADDQ       Y11, Y10, Y10
-	VPADDQ       Y12, Y4, Y4
-	VPADDQ       Y12, Y10, Y10
-	VPSRLQ       168(BP), Y4, Y4
-	VPSLLQ       184(BP), Y10, Y10
-	VPBLENDD     $0xaa, Y10, Y4, Y4
-	JMP          ready64
+direct57:
+	VMOVQ     (BX), X11
+	VPSHUFD   $0xd8, X11, X11
+	VPMOVZXBW X11, Y11
+	VPSLLW    $0x08, Y11, Y11
+	VPMULHUW  Y10, Y11, Y11
+	VPADDSW   Y11, Y3, Y3
 
-signed62:
+none56:
+	VPADDSW      Y6, Y3, Y3
+	VPMULHRSW    Y7, Y3, Y3
+	VPACKUSWB    Y3, Y3, Y3
+	VPMAXUB      Y8, Y3, Y3
+	VPMINUB      Y9, Y3, Y3
+	VEXTRACTI128 $0x01, Y3, X11
+	VPUNPCKLDQ   X11, X3, X3
+	CMPQ         120(BP), $+8
+	JEQ          full61
+	JMP          part59
+
+full61:
+	VMOVQ X3, (AX)
+	JMP   stored60
+
+part59:
+	VMOVDQU X3, 144(BP)
+	LEAQ    144(BP), R11
+	XORQ    R9, R9
+
+copy62:
+	MOVB (R11)(R9*1), R10
+	MOVB R10, (AX)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy62
+
+stored60:
+	MOVLQSX   16(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain63
-	VMOVUPS   (CX), Y9
-	VBLENDVPS Y4, (DX), Y9, Y9
-	VPSRLQ    $0x20, Y9, Y11
-	VPSRLQ    $0x20, Y4, Y10
-	VPMULDQ   Y9, Y4, Y4
-	VPMULDQ   Y11, Y10, Y10
-	VPADDQ    Y12, Y4, Y4
-	VPADDQ    Y12, Y10, Y10
-	VPSRLQ    168(BP), Y4, Y4
-	VPSLLQ    184(BP), Y10, Y10
-	VPBLENDD  $0xaa, Y10, Y4, Y4
+	VMOVUPS   (CX), Y11
+	VBLENDVPS Y4, (DX), Y11, Y11
+	VPSRAVD   Y11, Y4, Y4
+	VPACKSSDW Y4, Y4, Y4
+	VPSRAW    $0x0f, Y4, Y11
+	VPAND     Y4, Y11, Y11
+	VPSUBW    Y11, Y4, Y4
+	VPMULHRSW 376(BP), Y11, Y11
+	VPMULHRSW 248(BP), Y4, Y4
+	VPADDW    Y11, Y4, Y4
 	JMP       ready64
 
 plain63:
-	VPSRLQ   $0x20, Y4, Y10
-	VPMULDQ  (CX), Y4, Y4
-	VPMULDQ  4(CX), Y10, Y10
-	VPADDQ   Y12, Y4, Y4
-	VPADDQ   Y12, Y10, Y10
-	VPSRLQ   168(BP), Y4, Y4
-	VPSLLQ   184(BP), Y10, Y10
-	VPBLENDD $0xaa, Y10, Y4, Y4
+	VPSRAVD   (CX), Y4, Y4
+	VPACKSSDW Y4, Y4, Y4
+	VPMULHRSW 248(BP), Y4, Y4
 
 ready64:
-	VPACKSSDW    Y4, Y4, Y4
-	VPADDSW      Y6, Y4, Y4
-	VPACKUSWB    Y4, Y4, Y4
-	VPMAXUB      Y7, Y4, Y4
-	VPMINUB      Y8, Y4, Y4
-	VEXTRACTI128 $0x01, Y4, X9
-	VPUNPCKLDQ   X9, X4, X4
-	CMPQ         136(BP), $+8
-	JEQ          full69
-	JMP          part67
+	TESTQ R8, R8
+	JZ    none65
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct66
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
 
-full69:
-	VMOVQ X4, (AX)
-	JMP   stored68
-
-part67:
-	VMOVDQU X4, 224(BP)
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy70:
-	MOVB (R11)(R9*1), R10
-	MOVB R10, (AX)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy70
-
-stored68:
-	MOVLQSX 20(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed71
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct74
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy75:
+copy67:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy75
+	CMPQ R9, 120(BP)
+	JLT  copy67
 	MOVQ R11, BX
 
-direct74:
-	VPSRLQ       $0x20, Y5, Y10
-	VPMULDQ      (CX), Y5, Y5
-	VPMULDQ      4(CX), Y10, Y10
-	VPMOVZXBD    (BX), Y9
-	VPBROADCASTD 148(BP), Y13
-	VPSUBD       Y13, Y9, Y9
-	VPBROADCASTQ 200(BP), Y13
-	VPSRLQ       $0x20, Y9, Y11
-	VPMULDQ      Y13, Y9, Y9
-	VPMULDQ      Y13, Y11, Y11
-	VPADDQ       Y9, Y5, Y5
-	VPADDQ       Y11, Y10, Y10
-	VPADDQ       Y12, Y5, Y5
-	VPADDQ       Y12, Y10, Y10
-	VPSRLQ       168(BP), Y5, Y5
-	VPSLLQ       184(BP), Y10, Y10
-	VPBLENDD     $0xaa, Y10, Y5, Y5
-	JMP          ready73
+direct66:
+	VMOVQ     (BX), X11
+	VPSHUFD   $0xd8, X11, X11
+	VPMOVZXBW X11, Y11
+	VPSLLW    $0x08, Y11, Y11
+	VPMULHUW  Y10, Y11, Y11
+	VPADDSW   Y11, Y4, Y4
 
-signed71:
-	TESTQ     DX, DX
-	JZ        plain72
-	VMOVUPS   (CX), Y9
-	VBLENDVPS Y5, (DX), Y9, Y9
-	VPSRLQ    $0x20, Y9, Y11
-	VPSRLQ    $0x20, Y5, Y10
-	VPMULDQ   Y9, Y5, Y5
-	VPMULDQ   Y11, Y10, Y10
-	VPADDQ    Y12, Y5, Y5
-	VPADDQ    Y12, Y10, Y10
-	VPSRLQ    168(BP), Y5, Y5
-	VPSLLQ    184(BP), Y10, Y10
-	VPBLENDD  $0xaa, Y10, Y5, Y5
-	JMP       ready73
+none65:
+	VPADDSW      Y6, Y4, Y4
+	VPMULHRSW    Y7, Y4, Y4
+	VPACKUSWB    Y4, Y4, Y4
+	VPMAXUB      Y8, Y4, Y4
+	VPMINUB      Y9, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X11
+	VPUNPCKLDQ   X11, X4, X4
+	CMPQ         120(BP), $+8
+	JEQ          full70
+	JMP          part68
 
-plain72:
-	VPSRLQ   $0x20, Y5, Y10
-	VPMULDQ  (CX), Y5, Y5
-	VPMULDQ  4(CX), Y10, Y10
-	VPADDQ   Y12, Y5, Y5
-	VPADDQ   Y12, Y10, Y10
-	VPSRLQ   168(BP), Y5, Y5
-	VPSLLQ   184(BP), Y10, Y10
-	VPBLENDD $0xaa, Y10, Y5, Y5
+full70:
+	VMOVQ X4, (AX)
+	JMP   stored69
 
-ready73:
-	VPACKSSDW    Y5, Y5, Y5
-	VPADDSW      Y6, Y5, Y5
-	VPACKUSWB    Y5, Y5, Y5
-	VPMAXUB      Y7, Y5, Y5
-	VPMINUB      Y8, Y5, Y5
-	VEXTRACTI128 $0x01, Y5, X9
-	VPUNPCKLDQ   X9, X5, X5
-	CMPQ         136(BP), $+8
-	JEQ          full78
-	JMP          part76
-
-full78:
-	VMOVQ X5, (AX)
-	JMP   stored77
-
-part76:
-	VMOVDQU X5, 224(BP)
-	LEAQ    224(BP), R11
+part68:
+	VMOVDQU X4, 144(BP)
+	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy79:
+copy71:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy79
+	CMPQ R9, 120(BP)
+	JLT  copy71
 
-stored77:
-done6:
+stored69:
+	MOVLQSX   20(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain72
+	VMOVUPS   (CX), Y11
+	VBLENDVPS Y5, (DX), Y11, Y11
+	VPSRAVD   Y11, Y5, Y5
+	VPACKSSDW Y5, Y5, Y5
+	VPSRAW    $0x0f, Y5, Y11
+	VPAND     Y5, Y11, Y11
+	VPSUBW    Y11, Y5, Y5
+	VPMULHRSW 376(BP), Y11, Y11
+	VPMULHRSW 248(BP), Y5, Y5
+	VPADDW    Y11, Y5, Y5
+	JMP       ready73
+
+plain72:
+	VPSRAVD   (CX), Y5, Y5
+	VPACKSSDW Y5, Y5, Y5
+	VPMULHRSW 248(BP), Y5, Y5
+
+ready73:
+	TESTQ R8, R8
+	JZ    none74
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct75
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
+
+copy76:
+	MOVB (BX)(R9*1), R10
+	MOVB R10, (R11)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy76
+	MOVQ R11, BX
+
+direct75:
+	VMOVQ     (BX), X11
+	VPSHUFD   $0xd8, X11, X11
+	VPMOVZXBW X11, Y11
+	VPSLLW    $0x08, Y11, Y11
+	VPMULHUW  Y10, Y11, Y11
+	VPADDSW   Y11, Y5, Y5
+
+none74:
+	VPADDSW      Y6, Y5, Y5
+	VPMULHRSW    Y7, Y5, Y5
+	VPACKUSWB    Y5, Y5, Y5
+	VPMAXUB      Y8, Y5, Y5
+	VPMINUB      Y9, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X11
+	VPUNPCKLDQ   X11, X5, X5
+	CMPQ         120(BP), $+8
+	JEQ          full79
+	JMP          part77
+
+full79:
+	VMOVQ X5, (AX)
+	JMP   stored78
+
+part77:
+	VMOVDQU X5, 144(BP)
+	LEAQ    144(BP), R11
+	XORQ    R9, R9
+
+copy80:
+	MOVB (R11)(R9*1), R10
+	MOVB R10, (AX)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy80
+
+stored78:
+done7:
 	ADDQ $+24, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -3233,8 +2945,22 @@ done6:
 // func byteRows_avx2_1x7(call *byte)
 // Requires: AVX, AVX2
 TEXT ·byteRows_avx2_1x7(SB), NOSPLIT, $8-8
-	MOVQ call+0(FP), BP
+	MOVQ      call+0(FP), BP
+	MOVQ      96(BP), R14
+	TESTQ     R14, R14
+	JNZ       tile1
+	MOVQ      200(BP), R15
+	VMOVUPS   (R15), Y0
+	VPACKSSDW (R15), Y0, Y0
+	VMOVUPS   Y0, 248(BP)
+	MOVQ      216(BP), R15
+	TESTQ     R15, R15
+	JZ        packed2
+	VMOVUPS   (R15), Y0
+	VPACKSSDW (R15), Y0, Y0
+	VMOVUPS   Y0, 376(BP)
 
+packed2:
 tile1:
 	MOVQ     48(BP), R14
 	MOVQ     R14, 56(BP)
@@ -3268,13 +2994,13 @@ tile1:
 	VPCMPEQW Y10, Y10, Y10
 	VPSRLW   $0x08, Y10, Y10
 
-segment2:
+segment3:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest4
+	JGE  rest5
 
-loop3:
+loop4:
 	VPBROADCASTD (AX)(R14*1), Y8
 	VPAND        Y10, Y8, Y7
 	VPSRLW       $0x08, Y8, Y8
@@ -3376,10 +3102,10 @@ loop3:
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop3
+	JLT          loop4
 
-rest4:
-	JNE          next5
+rest5:
+	JNE          next6
 	VPBROADCASTD (AX)(R14*1), Y8
 	VPAND        Y10, Y8, Y7
 	VPSRLW       $0x08, Y8, Y8
@@ -3432,812 +3158,687 @@ rest4:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 
-next5:
+next6:
 	MOVQ    call+0(FP), BP
 	ADDQ    40(BP), R14
 	SUBQ    $+1, 56(BP)
-	JNZ     segment2
+	JNZ     segment3
 	MOVQ    88(BP), SI
 	ADDQ    72(BP), SI
 	MOVQ    96(BP), DI
 	TESTQ   DI, DI
-	JZ      bytes7
+	JZ      bytes8
 	MOVLQSX (SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums8
-	VMOVUPS Y0, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums9
+	VMOVUPS Y0, 144(BP)
 	MOVQ    $+0, R9
 
-copySums10:
-	MOVL 224(BP)(R9*4), R10
+copySums11:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums10
-	JMP  sumsDone9
+	CMPQ R9, 120(BP)
+	JLT  copySums11
+	JMP  sumsDone10
 
-wholeSums8:
+wholeSums9:
 	VMOVUPS Y0, (AX)
 
-sumsDone9:
+sumsDone10:
 	MOVLQSX 4(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums11
-	VMOVUPS Y1, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums12
+	VMOVUPS Y1, 144(BP)
 	MOVQ    $+0, R9
 
-copySums13:
-	MOVL 224(BP)(R9*4), R10
+copySums14:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums13
-	JMP  sumsDone12
+	CMPQ R9, 120(BP)
+	JLT  copySums14
+	JMP  sumsDone13
 
-wholeSums11:
+wholeSums12:
 	VMOVUPS Y1, (AX)
 
-sumsDone12:
+sumsDone13:
 	MOVLQSX 8(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums14
-	VMOVUPS Y2, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums15
+	VMOVUPS Y2, 144(BP)
 	MOVQ    $+0, R9
 
-copySums16:
-	MOVL 224(BP)(R9*4), R10
+copySums17:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums16
-	JMP  sumsDone15
+	CMPQ R9, 120(BP)
+	JLT  copySums17
+	JMP  sumsDone16
 
-wholeSums14:
+wholeSums15:
 	VMOVUPS Y2, (AX)
 
-sumsDone15:
+sumsDone16:
 	MOVLQSX 12(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums17
-	VMOVUPS Y3, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums18
+	VMOVUPS Y3, 144(BP)
 	MOVQ    $+0, R9
 
-copySums19:
-	MOVL 224(BP)(R9*4), R10
+copySums20:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums19
-	JMP  sumsDone18
+	CMPQ R9, 120(BP)
+	JLT  copySums20
+	JMP  sumsDone19
 
-wholeSums17:
+wholeSums18:
 	VMOVUPS Y3, (AX)
 
-sumsDone18:
+sumsDone19:
 	MOVLQSX 16(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums20
-	VMOVUPS Y4, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums21
+	VMOVUPS Y4, 144(BP)
 	MOVQ    $+0, R9
 
-copySums22:
-	MOVL 224(BP)(R9*4), R10
+copySums23:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums22
-	JMP  sumsDone21
+	CMPQ R9, 120(BP)
+	JLT  copySums23
+	JMP  sumsDone22
 
-wholeSums20:
+wholeSums21:
 	VMOVUPS Y4, (AX)
 
-sumsDone21:
+sumsDone22:
 	MOVLQSX 20(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums23
-	VMOVUPS Y5, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums24
+	VMOVUPS Y5, 144(BP)
 	MOVQ    $+0, R9
 
-copySums25:
-	MOVL 224(BP)(R9*4), R10
+copySums26:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums25
-	JMP  sumsDone24
+	CMPQ R9, 120(BP)
+	JLT  copySums26
+	JMP  sumsDone25
 
-wholeSums23:
+wholeSums24:
 	VMOVUPS Y5, (AX)
 
-sumsDone24:
+sumsDone25:
 	MOVLQSX 24(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums26
-	VMOVUPS Y6, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums27
+	VMOVUPS Y6, 144(BP)
 	MOVQ    $+0, R9
 
-copySums28:
-	MOVL 224(BP)(R9*4), R10
+copySums29:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums28
-	JMP  sumsDone27
+	CMPQ R9, 120(BP)
+	JLT  copySums29
+	JMP  sumsDone28
 
-wholeSums26:
+wholeSums27:
 	VMOVUPS Y6, (AX)
 
-sumsDone27:
-	JMP done6
+sumsDone28:
+	JMP done7
 
-bytes7:
-	MOVQ         112(BP), CX
-	MOVQ         120(BP), DX
+bytes8:
+	VPBROADCASTD 224(BP), Y7
+	VPBROADCASTD 228(BP), Y8
+	VPBROADCASTD 236(BP), Y9
+	VPBROADCASTD 240(BP), Y10
+	MOVQ         192(BP), CX
+	MOVQ         208(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTQ 160(BP), Y13
-	VPBROADCASTD 144(BP), Y7
-	VPBROADCASTD 152(BP), Y8
-	VPBROADCASTD 156(BP), Y9
+	VPBROADCASTD 232(BP), Y11
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        R8, R8
-	JZ           signed29
-	ADDQ         R8, BX
-	CMPQ         136(BP), $+8
-	JEQ          direct32
-	LEAQ         224(BP), R11
-	XORQ         R9, R9
+	TESTQ        DX, DX
+	JZ           plain30
+	VMOVUPS      (CX), Y12
+	VBLENDVPS    Y0, (DX), Y12, Y12
+	VPSRAVD      Y12, Y0, Y0
+	VPACKSSDW    Y0, Y0, Y0
+	VPSRAW       $0x0f, Y0, Y12
+	VPAND        Y0, Y12, Y12
+	VPSUBW       Y12, Y0, Y0
+	VPMULHRSW    376(BP), Y12, Y12
+	VPMULHRSW    248(BP), Y0, Y0
+	VPADDW       Y12, Y0, Y0
+	JMP          ready31
 
-copy33:
+plain30:
+	VPSRAVD   (CX), Y0, Y0
+	VPACKSSDW Y0, Y0, Y0
+	VPMULHRSW 248(BP), Y0, Y0
+
+ready31:
+	TESTQ R8, R8
+	JZ    none32
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct33
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
+
+copy34:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy33
+	CMPQ R9, 120(BP)
+	JLT  copy34
 	MOVQ R11, BX
 
-direct32:
-	VPSRLQ       $0x20, Y0, Y11
-	VPMULDQ      (CX), Y0, Y0
-	VPMULDQ      4(CX), Y11, Y11
-	VPMOVZXBD    (BX), Y10
-	VPBROADCASTD 148(BP), Y14
-	VPSUBD       Y14, Y10, Y10
-	VPBROADCASTQ 200(BP), Y14
-	VPSRLQ       $0x20, Y10, Y12
-	VPMULDQ      Y14, Y10, Y10
-	VPMULDQ      Y14, Y12, Y12
-	VPADDQ       Y10, Y0, Y0
-	VPADDQ       Y12, Y11, Y11
-	VPADDQ       Y13, Y0, Y0
-	VPADDQ       Y13, Y11, Y11
-	VPSRLQ       168(BP), Y0, Y0
-	VPSLLQ       184(BP), Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y0, Y0
-	JMP          ready31
+direct33:
+	VMOVQ     (BX), X12
+	VPSHUFD   $0xd8, X12, X12
+	VPMOVZXBW X12, Y12
+	VPSLLW    $0x08, Y12, Y12
+	VPMULHUW  Y11, Y12, Y12
+	VPADDSW   Y12, Y0, Y0
 
-signed29:
-	TESTQ     DX, DX
-	JZ        plain30
-	VMOVUPS   (CX), Y10
-	VBLENDVPS Y0, (DX), Y10, Y10
-	VPSRLQ    $0x20, Y10, Y12
-	VPSRLQ    $0x20, Y0, Y11
-	VPMULDQ   Y10, Y0, Y0
-	VPMULDQ   Y12, Y11, Y11
-	VPADDQ    Y13, Y0, Y0
-	VPADDQ    Y13, Y11, Y11
-	VPSRLQ    168(BP), Y0, Y0
-	VPSLLQ    184(BP), Y11, Y11
-	VPBLENDD  $0xaa, Y11, Y0, Y0
-	JMP       ready31
-
-plain30:
-	VPSRLQ   $0x20, Y0, Y11
-	VPMULDQ  (CX), Y0, Y0
-	VPMULDQ  4(CX), Y11, Y11
-	VPADDQ   Y13, Y0, Y0
-	VPADDQ   Y13, Y11, Y11
-	VPSRLQ   168(BP), Y0, Y0
-	VPSLLQ   184(BP), Y11, Y11
-	VPBLENDD $0xaa, Y11, Y0, Y0
-
-ready31:
-	VPACKSSDW    Y0, Y0, Y0
+none32:
 	VPADDSW      Y7, Y0, Y0
+	VPMULHRSW    Y8, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
-	VPMAXUB      Y8, Y0, Y0
-	VPMINUB      Y9, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X10
-	VPUNPCKLDQ   X10, X0, X0
-	CMPQ         136(BP), $+8
-	JEQ          full36
-	JMP          part34
+	VPMAXUB      Y9, Y0, Y0
+	VPMINUB      Y10, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X12
+	VPUNPCKLDQ   X12, X0, X0
+	CMPQ         120(BP), $+8
+	JEQ          full37
+	JMP          part35
 
-full36:
+full37:
 	VMOVQ X0, (AX)
-	JMP   stored35
+	JMP   stored36
 
-part34:
-	VMOVDQU X0, 224(BP)
-	LEAQ    224(BP), R11
+part35:
+	VMOVDQU X0, 144(BP)
+	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy37:
+copy38:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy37
+	CMPQ R9, 120(BP)
+	JLT  copy38
 
-stored35:
-	MOVLQSX 4(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed38
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct41
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy42:
-	MOVB (BX)(R9*1), R10
-	MOVB R10, (R11)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy42
-	MOVQ R11, BX
-
-direct41:
-	VPSRLQ       $0x20, Y1, Y11
-	VPMULDQ      (CX), Y1, Y1
-	VPMULDQ      4(CX), Y11, Y11
-	VPMOVZXBD    (BX), Y10
-	VPBROADCASTD 148(BP), Y14
-	VPSUBD       Y14, Y10, Y10
-	VPBROADCASTQ 200(BP), Y14
-	VPSRLQ       $0x20, Y10, Y12
-	VPMULDQ      Y14, Y10, Y10
-	VPMULDQ      Y14, Y12, Y12
-	VPADDQ       Y10, Y1, Y1
-	VPADDQ       Y12, Y11, Y11
-	VPADDQ       Y13, Y1, Y1
-	VPADDQ       Y13, Y11, Y11
-	VPSRLQ       168(BP), Y1, Y1
-	VPSLLQ       184(BP), Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y1, Y1
-	JMP          ready40
-
-signed38:
+stored36:
+	MOVLQSX   4(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain39
-	VMOVUPS   (CX), Y10
-	VBLENDVPS Y1, (DX), Y10, Y10
-	VPSRLQ    $0x20, Y10, Y12
-	VPSRLQ    $0x20, Y1, Y11
-	VPMULDQ   Y10, Y1, Y1
-	VPMULDQ   Y12, Y11, Y11
-	VPADDQ    Y13, Y1, Y1
-	VPADDQ    Y13, Y11, Y11
-	VPSRLQ    168(BP), Y1, Y1
-	VPSLLQ    184(BP), Y11, Y11
-	VPBLENDD  $0xaa, Y11, Y1, Y1
+	VMOVUPS   (CX), Y12
+	VBLENDVPS Y1, (DX), Y12, Y12
+	VPSRAVD   Y12, Y1, Y1
+	VPACKSSDW Y1, Y1, Y1
+	VPSRAW    $0x0f, Y1, Y12
+	VPAND     Y1, Y12, Y12
+	VPSUBW    Y12, Y1, Y1
+	VPMULHRSW 376(BP), Y12, Y12
+	VPMULHRSW 248(BP), Y1, Y1
+	VPADDW    Y12, Y1, Y1
 	JMP       ready40
 
 plain39:
-	VPSRLQ   $0x20, Y1, Y11
-	VPMULDQ  (CX), Y1, Y1
-	VPMULDQ  4(CX), Y11, Y11
-	VPADDQ   Y13, Y1, Y1
-	VPADDQ   Y13, Y11, Y11
-	VPSRLQ   168(BP), Y1, Y1
-	VPSLLQ   184(BP), Y11, Y11
-	VPBLENDD $0xaa, Y11, Y1, Y1
+	VPSRAVD   (CX), Y1, Y1
+	VPACKSSDW Y1, Y1, Y1
+	VPMULHRSW 248(BP), Y1, Y1
 
 ready40:
-	VPACKSSDW    Y1, Y1, Y1
-	VPADDSW      Y7, Y1, Y1
-	VPACKUSWB    Y1, Y1, Y1
-	VPMAXUB      Y8, Y1, Y1
-	VPMINUB      Y9, Y1, Y1
-	VEXTRACTI128 $0x01, Y1, X10
-	VPUNPCKLDQ   X10, X1, X1
-	CMPQ         136(BP), $+8
-	JEQ          full45
-	JMP          part43
+	TESTQ R8, R8
+	JZ    none41
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct42
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
 
-full45:
-	VMOVQ X1, (AX)
-	JMP   stored44
-
-part43:
-	VMOVDQU X1, 224(BP)
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy46:
-	MOVB (R11)(R9*1), R10
-	MOVB R10, (AX)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy46
-
-stored44:
-	MOVLQSX 8(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed47
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct50
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy51:
+copy43:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy51
+	CMPQ R9, 120(BP)
+	JLT  copy43
 	MOVQ R11, BX
 
-direct50:
-	VPSRLQ       $0x20, Y2, Y11
-	VPMULDQ      (CX), Y2, Y2
-	VPMULDQ      4(CX), Y11, Y11
-	VPMOVZXBD    (BX), Y10
-	VPBROADCASTD 148(BP), Y14
-	VPSUBD       Y14, Y10, Y10
-	VPBROADCASTQ 200(BP), Y14
-	VPSRLQ       $0x20, Y10, Y12
-	VPMULDQ      Y14, Y10, Y10
-	VPMULDQ      Y14, Y12, Y12
-	VPADDQ       Y10, Y2, Y2
-	VPADDQ       Y12, Y11, Y11
-	VPADDQ       Y13, Y2, Y2
-	VPADDQ       Y13, Y11, Y11
-	VPSRLQ       168(BP), Y2, Y2
-	VPSLLQ       184(BP), Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y2, Y2
-	JMP          ready49
+direct42:
+	VMOVQ     (BX), X12
+	VPSHUFD   $0xd8, X12, X12
+	VPMOVZXBW X12, Y12
+	VPSLLW    $0x08, Y12, Y12
+	VPMULHUW  Y11, Y12, Y12
+	VPADDSW   Y12, Y1, Y1
 
-signed47:
+none41:
+	VPADDSW      Y7, Y1, Y1
+	VPMULHRSW    Y8, Y1, Y1
+	VPACKUSWB    Y1, Y1, Y1
+	VPMAXUB      Y9, Y1, Y1
+	VPMINUB      Y10, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X12
+	VPUNPCKLDQ   X12, X1, X1
+	CMPQ         120(BP), $+8
+	JEQ          full46
+	JMP          part44
+
+full46:
+	VMOVQ X1, (AX)
+	JMP   stored45
+
+part44:
+	VMOVDQU X1, 144(BP)
+	LEAQ    144(BP), R11
+	XORQ    R9, R9
+
+copy47:
+	MOVB (R11)(R9*1), R10
+	MOVB R10, (AX)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy47
+
+stored45:
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain48
-	VMOVUPS   (CX), Y10
-	VBLENDVPS Y2, (DX), Y10, Y10
-	VPSRLQ    $0x20, Y10, Y12
-	VPSRLQ    $0x20, Y2, Y11
-	VPMULDQ   Y10, Y2, Y2
-	VPMULDQ   Y12, Y11, Y11
-	VPADDQ    Y13, Y2, Y2
-	VPADDQ    Y13, Y11, Y11
-	VPSRLQ    168(BP), Y2, Y2
-	VPSLLQ    184(BP), Y11, Y11
-	VPBLENDD  $0xaa, Y11, Y2, Y2
+	VMOVUPS   (CX), Y12
+	VBLENDVPS Y2, (DX), Y12, Y12
+	VPSRAVD   Y12, Y2, Y2
+	VPACKSSDW Y2, Y2, Y2
+	VPSRAW    $0x0f, Y2, Y12
+	VPAND     Y2, Y12, Y12
+	VPSUBW    Y12, Y2, Y2
+	VPMULHRSW 376(BP), Y12, Y12
+	VPMULHRSW 248(BP), Y2, Y2
+	VPADDW    Y12, Y2, Y2
 	JMP       ready49
 
 plain48:
-	VPSRLQ   $0x20, Y2, Y11
-	VPMULDQ  (CX), Y2, Y2
-	VPMULDQ  4(CX), Y11, Y11
-	VPADDQ   Y13, Y2, Y2
-	VPADDQ   Y13, Y11, Y11
-	VPSRLQ   168(BP), Y2, Y2
-	VPSLLQ   184(BP), Y11, Y11
-	VPBLENDD $0xaa, Y11, Y2, Y2
+	VPSRAVD   (CX), Y2, Y2
+	VPACKSSDW Y2, Y2, Y2
+	VPMULHRSW 248(BP), Y2, Y2
 
 ready49:
-	VPACKSSDW    Y2, Y2, Y2
-	VPADDSW      Y7, Y2, Y2
-	VPACKUSWB    Y2, Y2, Y2
-	VPMAXUB      Y8, Y2, Y2
-	VPMINUB      Y9, Y2, Y2
-	VEXTRACTI128 $0x01, Y2, X10
-	VPUNPCKLDQ   X10, X2, X2
-	CMPQ         136(BP), $+8
-	JEQ          full54
-	JMP          part52
+	TESTQ R8, R8
+	JZ    none50
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct51
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
 
-full54:
-	VMOVQ X2, (AX)
-	JMP   stored53
-
-part52:
-	VMOVDQU X2, 224(BP)
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy55:
-	MOVB (R11)(R9*1), R10
-	MOVB R10, (AX)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy55
-
-stored53:
-	MOVLQSX 12(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed56
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct59
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy60:
+copy52:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy60
+	CMPQ R9, 120(BP)
+	JLT  copy52
 	MOVQ R11, BX
 
-direct59:
-	VPSRLQ       $0x20, Y3, Y11
-	VPMULDQ      (CX), Y3, Y3
-	VPMULDQ      4(CX), Y11, Y11
-	VPMOVZXBD    (BX), Y10
-	VPBROADCASTD 148(BP), Y14
-	VPSUBD       Y14, Y10, Y10
-	VPBROADCASTQ 200(BP), Y14
-	VPSRLQ       $0x20, Y10, Y12
-	VPMULDQ      Y14, Y10, Y10
-	VPMULDQ      Y14, Y12, Y12
-	VPADDQ       Y10, Y3, Y3
-	VPADDQ       Y12, Y11, Y11
-	VPADDQ       Y13, Y3, Y3
-	VPADDQ       Y13, Y11, Y11
-	VPSRLQ       168(BP), Y3, Y3
-	VPSLLQ       184(BP), Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y3, Y3
-	JMP          ready58
+direct51:
+	VMOVQ     (BX), X12
+	VPSHUFD   $0xd8, X12, X12
+	VPMOVZXBW X12, Y12
+	VPSLLW    $0x08, Y12, Y12
+	VPMULHUW  Y11, Y12, Y12
+	VPADDSW   Y12, Y2, Y2
 
-signed56:
+none50:
+	VPADDSW      Y7, Y2, Y2
+	VPMULHRSW    Y8, Y2, Y2
+	VPACKUSWB    Y2, Y2, Y2
+	VPMAXUB      Y9, Y2, Y2
+	VPMINUB      Y10, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X12
+	VPUNPCKLDQ   X12, X2, X2
+	CMPQ         120(BP), $+8
+	JEQ          full55
+	JMP          part53
+
+full55:
+	VMOVQ X2, (AX)
+	JMP   stored54
+
+part53:
+	VMOVDQU X2, 144(BP)
+	LEAQ    144(BP), R11
+	XORQ    R9, R9
+
+copy56:
+	MOVB (R11)(R9*1), R10
+	MOVB R10, (AX)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy56
+
+stored54:
+	MOVLQSX   12(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain57
-	VMOVUPS   (CX), Y10
-	VBLENDVPS Y3, (DX), Y10, Y10
-	VPSRLQ    $0x20, Y10, Y12
-	VPSRLQ    $0x20, Y3, Y11
-	VPMULDQ   Y10, Y3, Y3
-	VPMULDQ   Y12, Y11, Y11
-	VPADDQ    Y13, Y3, Y3
-	VPADDQ    Y13, Y11, Y11
-	VPSRLQ    168(BP), Y3, Y3
-	VPSLLQ    184(BP), Y11, Y11
-	VPBLENDD  $0xaa, Y11, Y3, Y3
+	VMOVUPS   (CX), Y12
+	VBLENDVPS Y3, (DX), Y12, Y12
+	VPSRAVD   Y12, Y3, Y3
+	VPACKSSDW Y3, Y3, Y3
+	VPSRAW    $0x0f, Y3, Y12
+	VPAND     Y3, Y12, Y12
+	VPSUBW    Y12, Y3, Y3
+	VPMULHRSW 376(BP), Y12, Y12
+	VPMULHRSW 248(BP), Y3, Y3
+	VPADDW    Y12, Y3, Y3
 	JMP       ready58
 
 plain57:
-	VPSRLQ   $0x20, Y3, Y11
-	VPMULDQ  (CX), Y3, Y3
-	VPMULDQ  4(CX), Y11, Y11
-	VPADDQ   Y13, Y3, Y3
-	VPADDQ   Y13, Y11, Y11
-	VPSRLQ   168(BP), Y3, Y3
-	VPSLLQ   184(BP), Y11, Y11
-	VPBLENDD $0xaa, Y11, Y3, Y3
+	VPSRAVD   (CX), Y3, Y3
+	VPACKSSDW Y3, Y3, Y3
+	VPMULHRSW 248(BP), Y3, Y3
 
 ready58:
-	VPACKSSDW    Y3, Y3, Y3
-	VPADDSW      Y7, Y3, Y3
-	VPACKUSWB    Y3, Y3, Y3
-	VPMAXUB      Y8, Y3, Y3
-	VPMINUB      Y9, Y3, Y3
-	VEXTRACTI128 $0x01, Y3, X10
-	VPUNPCKLDQ   X10, X3, X3
-	CMPQ         136(BP), $+8
-	JEQ          full63
-	JMP          part61
+	TESTQ R8, R8
+	JZ    none59
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct60
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
 
-full63:
-	VMOVQ X3, (AX)
-	JMP   stored62
-
-part61:
-	VMOVDQU X3, 224(BP)
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy64:
-	MOVB (R11)(R9*1), R10
-	MOVB R10, (AX)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy64
-
-stored62:
-	MOVLQSX 16(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed65
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct68
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy69:
+copy61:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy69
+	CMPQ R9, 120(BP)
+	JLT  copy61
 	MOVQ R11, BX
 
-direct68:
-	VPSRLQ       $0x20, Y4, Y11
-	VPMULDQ      (CX), Y4, Y4
-	VPMULDQ      4(CX), Y11, Y11
-	VPMOVZXBD    (BX), Y10
-	VPBROADCASTD 148(BP), Y14
-	VPSUBD       Y14, Y10, Y10
-	VPBROADCASTQ 200(BP), Y14
-	VPSRLQ       $0x20, Y10, Y12
-	VPMULDQ      Y14, Y10, Y10
-	VPMULDQ      Y14, Y12, Y12
-	VPADDQ       Y10, Y4, Y4
-	VPADDQ       Y12, Y11, Y11
-	VPADDQ       Y13, Y4, Y4
-	VPADDQ       Y13, Y11, Y11
-	VPSRLQ       168(BP), Y4, Y4
-	VPSLLQ       184(BP), Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y4, Y4
-	JMP          ready67
+direct60:
+	VMOVQ     (BX), X12
+	VPSHUFD   $0xd8, X12, X12
+	VPMOVZXBW X12, Y12
+	VPSLLW    $0x08, Y12, Y12
+	VPMULHUW  Y11, Y12, Y12
+	VPADDSW   Y12, Y3, Y3
 
-signed65:
+none59:
+	VPADDSW      Y7, Y3, Y3
+	VPMULHRSW    Y8, Y3, Y3
+	VPACKUSWB    Y3, Y3, Y3
+	VPMAXUB      Y9, Y3, Y3
+	VPMINUB      Y10, Y3, Y3
+	VEXTRACTI128 $0x01, Y3, X12
+	VPUNPCKLDQ   X12, X3, X3
+	CMPQ         120(BP), $+8
+	JEQ          full64
+	JMP          part62
+
+full64:
+	VMOVQ X3, (AX)
+	JMP   stored63
+
+part62:
+	VMOVDQU X3, 144(BP)
+	LEAQ    144(BP), R11
+	XORQ    R9, R9
+
+copy65:
+	MOVB (R11)(R9*1), R10
+	MOVB R10, (AX)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy65
+
+stored63:
+	MOVLQSX   16(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain66
-	VMOVUPS   (CX), Y10
-	VBLENDVPS Y4, (DX), Y10, Y10
-	VPSRLQ    $0x20, Y10, Y12
-	VPSRLQ    $0x20, Y4, Y11
-	VPMULDQ   Y10, Y4, Y4
-	VPMULDQ   Y12, Y11, Y11
-	VPADDQ    Y13, Y4, Y4
-	VPADDQ    Y13, Y11, Y11
-	VPSRLQ    168(BP), Y4, Y4
-	VPSLLQ    184(BP), Y11, Y11
-	VPBLENDD  $0xaa, Y11, Y4, Y4
+	VMOVUPS   (CX), Y12
+	VBLENDVPS Y4, (DX), Y12, Y12
+	VPSRAVD   Y12, Y4, Y4
+	VPACKSSDW Y4, Y4, Y4
+	VPSRAW    $0x0f, Y4, Y12
+	VPAND     Y4, Y12, Y12
+	VPSUBW    Y12, Y4, Y4
+	VPMULHRSW 376(BP), Y12, Y12
+	VPMULHRSW 248(BP), Y4, Y4
+	VPADDW    Y12, Y4, Y4
 	JMP       ready67
 
 plain66:
-	VPSRLQ   $0x20, Y4, Y11
-	VPMULDQ  (CX), Y4, Y4
-	VPMULDQ  4(CX), Y11, Y11
-	VPADDQ   Y13, Y4, Y4
-	VPADDQ   Y13, Y11, Y11
-	VPSRLQ   168(BP), Y4, Y4
-	VPSLLQ   184(BP), Y11, Y11
-	VPBLENDD $0xaa, Y11, Y4, Y4
+	VPSRAVD   (CX), Y4, Y4
+	VPACKSSDW Y4, Y4, Y4
+	VPMULHRSW 248(BP), Y4, Y4
 
 ready67:
-	VPACKSSDW    Y4, Y4, Y4
-	VPADDSW      Y7, Y4, Y4
-	VPACKUSWB    Y4, Y4, Y4
-	VPMAXUB      Y8, Y4, Y4
-	VPMINUB      Y9, Y4, Y4
-	VEXTRACTI128 $0x01, Y4, X10
-	VPUNPCKLDQ   X10, X4, X4
-	CMPQ         136(BP), $+8
-	JEQ          full72
-	JMP          part70
+	TESTQ R8, R8
+	JZ    none68
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct69
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
 
-full72:
-	VMOVQ X4, (AX)
-	JMP   stored71
-
-part70:
-	VMOVDQU X4, 224(BP)
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy73:
-	MOVB (R11)(R9*1), R10
-	MOVB R10, (AX)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy73
-
-stored71:
-	MOVLQSX 20(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed74
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct77
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy78:
+copy70:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy78
+	CMPQ R9, 120(BP)
+	JLT  copy70
 	MOVQ R11, BX
 
-direct77:
-	VPSRLQ       $0x20, Y5, Y11
-	VPMULDQ      (CX), Y5, Y5
-	VPMULDQ      4(CX), Y11, Y11
-	VPMOVZXBD    (BX), Y10
-	VPBROADCASTD 148(BP), Y14
-	VPSUBD       Y14, Y10, Y10
-	VPBROADCASTQ 200(BP), Y14
-	VPSRLQ       $0x20, Y10, Y12
-	VPMULDQ      Y14, Y10, Y10
-	VPMULDQ      Y14, Y12, Y12
-	VPADDQ       Y10, Y5, Y5
-	VPADDQ       Y12, Y11, Y11
-	VPADDQ       Y13, Y5, Y5
-	VPADDQ       Y13, Y11, Y11
-	VPSRLQ       168(BP), Y5, Y5
-	VPSLLQ       184(BP), Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y5, Y5
-	JMP          ready76
+direct69:
+	VMOVQ     (BX), X12
+	VPSHUFD   $0xd8, X12, X12
+	VPMOVZXBW X12, Y12
+	VPSLLW    $0x08, Y12, Y12
+	VPMULHUW  Y11, Y12, Y12
+	VPADDSW   Y12, Y4, Y4
 
-signed74:
+none68:
+	VPADDSW      Y7, Y4, Y4
+	VPMULHRSW    Y8, Y4, Y4
+	VPACKUSWB    Y4, Y4, Y4
+	VPMAXUB      Y9, Y4, Y4
+	VPMINUB      Y10, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X12
+	VPUNPCKLDQ   X12, X4, X4
+	CMPQ         120(BP), $+8
+	JEQ          full73
+	JMP          part71
+
+full73:
+	VMOVQ X4, (AX)
+	JMP   stored72
+
+part71:
+	VMOVDQU X4, 144(BP)
+	LEAQ    144(BP), R11
+	XORQ    R9, R9
+
+copy74:
+	MOVB (R11)(R9*1), R10
+	MOVB R10, (AX)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy74
+
+stored72:
+	MOVLQSX   20(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain75
-	VMOVUPS   (CX), Y10
-	VBLENDVPS Y5, (DX), Y10, Y10
-	VPSRLQ    $0x20, Y10, Y12
-	VPSRLQ    $0x20, Y5, Y11
-	VPMULDQ   Y10, Y5, Y5
-	VPMULDQ   Y12, Y11, Y11
-	VPADDQ    Y13, Y5, Y5
-	VPADDQ    Y13, Y11, Y11
-	VPSRLQ    168(BP), Y5, Y5
-	VPSLLQ    184(BP), Y11, Y11
-	VPBLENDD  $0xaa, Y11, Y5, Y5
+	VMOVUPS   (CX), Y12
+	VBLENDVPS Y5, (DX), Y12, Y12
+	VPSRAVD   Y12, Y5, Y5
+	VPACKSSDW Y5, Y5, Y5
+	VPSRAW    $0x0f, Y5, Y12
+	VPAND     Y5, Y12, Y12
+	VPSUBW    Y12, Y5, Y5
+	VPMULHRSW 376(BP), Y12, Y12
+	VPMULHRSW 248(BP), Y5, Y5
+	VPADDW    Y12, Y5, Y5
 	JMP       ready76
 
 plain75:
-	VPSRLQ   $0x20, Y5, Y11
-	VPMULDQ  (CX), Y5, Y5
-	VPMULDQ  4(CX), Y11, Y11
-	VPADDQ   Y13, Y5, Y5
-	VPADDQ   Y13, Y11, Y11
-	VPSRLQ   168(BP), Y5, Y5
-	VPSLLQ   184(BP), Y11, Y11
-	VPBLENDD $0xaa, Y11, Y5, Y5
+	VPSRAVD   (CX), Y5, Y5
+	VPACKSSDW Y5, Y5, Y5
+	VPMULHRSW 248(BP), Y5, Y5
 
 ready76:
-	VPACKSSDW    Y5, Y5, Y5
-	VPADDSW      Y7, Y5, Y5
-	VPACKUSWB    Y5, Y5, Y5
-	VPMAXUB      Y8, Y5, Y5
-	VPMINUB      Y9, Y5, Y5
-	VEXTRACTI128 $0x01, Y5, X10
-	VPUNPCKLDQ   X10, X5, X5
-	CMPQ         136(BP), $+8
-	JEQ          full81
-	JMP          part79
+	TESTQ R8, R8
+	JZ    none77
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct78
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
 
-full81:
-	VMOVQ X5, (AX)
-	JMP   stored80
-
-part79:
-	VMOVDQU X5, 224(BP)
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy82:
-	MOVB (R11)(R9*1), R10
-	MOVB R10, (AX)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy82
-
-stored80:
-	MOVLQSX 24(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed83
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct86
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy87:
+copy79:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy87
+	CMPQ R9, 120(BP)
+	JLT  copy79
 	MOVQ R11, BX
 
-direct86:
-	VPSRLQ       $0x20, Y6, Y11
-	VPMULDQ      (CX), Y6, Y6
-	VPMULDQ      4(CX), Y11, Y11
-	VPMOVZXBD    (BX), Y10
-	VPBROADCASTD 148(BP), Y14
-	VPSUBD       Y14, Y10, Y10
-	VPBROADCASTQ 200(BP), Y14
-	VPSRLQ       $0x20, Y10, Y12
-	VPMULDQ      Y14, Y10, Y10
-	VPMULDQ      Y14, Y12, Y12
-	VPADDQ       Y10, Y6, Y6
-	VPADDQ       Y12, Y11, Y11
-	VPADDQ       Y13, Y6, Y6
-	VPADDQ       Y13, Y11, Y11
-	VPSRLQ       168(BP), Y6, Y6
-	VPSLLQ       184(BP), Y11, Y11
-	VPBLENDD     $0xaa, Y11, Y6, Y6
-	JMP          ready85
+direct78:
+	VMOVQ     (BX), X12
+	VPSHUFD   $0xd8, X12, X12
+	VPMOVZXBW X12, Y12
+	VPSLLW    $0x08, Y12, Y12
+	VPMULHUW  Y11, Y12, Y12
+	VPADDSW   Y12, Y5, Y5
 
-signed83:
-	TESTQ     DX, DX
-	JZ        plain84
-	VMOVUPS   (CX), Y10
-	VBLENDVPS Y6, (DX), Y10, Y10
-	VPSRLQ    $0x20, Y10, Y12
-	VPSRLQ    $0x20, Y6, Y11
-	VPMULDQ   Y10, Y6, Y6
-	VPMULDQ   Y12, Y11, Y11
-	VPADDQ    Y13, Y6, Y6
-	VPADDQ    Y13, Y11, Y11
-	VPSRLQ    168(BP), Y6, Y6
-	VPSLLQ    184(BP), Y11, Y11
-	VPBLENDD  $0xaa, Y11, Y6, Y6
-	JMP       ready85
+none77:
+	VPADDSW      Y7, Y5, Y5
+	VPMULHRSW    Y8, Y5, Y5
+	VPACKUSWB    Y5, Y5, Y5
+	VPMAXUB      Y9, Y5, Y5
+	VPMINUB      Y10, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X12
+	VPUNPCKLDQ   X12, X5, X5
+	CMPQ         120(BP), $+8
+	JEQ          full82
+	JMP          part80
 
-plain84:
-	VPSRLQ   $0x20, Y6, Y11
-	VPMULDQ  (CX), Y6, Y6
-	VPMULDQ  4(CX), Y11, Y11
-	VPADDQ   Y13, Y6, Y6
-	VPADDQ   Y13, Y11, Y11
-	VPSRLQ   168(BP), Y6, Y6
-	VPSLLQ   184(BP), Y11, Y11
-	VPBLENDD $0xaa, Y11, Y6, Y6
+full82:
+	VMOVQ X5, (AX)
+	JMP   stored81
 
-ready85:
-	VPACKSSDW    Y6, Y6, Y6
-	VPADDSW      Y7, Y6, Y6
-	VPACKUSWB    Y6, Y6, Y6
-	VPMAXUB      Y8, Y6, Y6
-	VPMINUB      Y9, Y6, Y6
-	VEXTRACTI128 $0x01, Y6, X10
-	VPUNPCKLDQ   X10, X6, X6
-	CMPQ         136(BP), $+8
-	JEQ          full90
-	JMP          part88
-
-full90:
-	VMOVQ X6, (AX)
-	JMP   stored89
-
-part88:
-	VMOVDQU X6, 224(BP)
-	LEAQ    224(BP), R11
+part80:
+	VMOVDQU X5, 144(BP)
+	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy91:
+copy83:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy91
+	CMPQ R9, 120(BP)
+	JLT  copy83
 
-stored89:
-done6:
+stored81:
+	MOVLQSX   24(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain84
+	VMOVUPS   (CX), Y12
+	VBLENDVPS Y6, (DX), Y12, Y12
+	VPSRAVD   Y12, Y6, Y6
+	VPACKSSDW Y6, Y6, Y6
+	VPSRAW    $0x0f, Y6, Y12
+	VPAND     Y6, Y12, Y12
+	VPSUBW    Y12, Y6, Y6
+	VPMULHRSW 376(BP), Y12, Y12
+	VPMULHRSW 248(BP), Y6, Y6
+	VPADDW    Y12, Y6, Y6
+	JMP       ready85
+
+plain84:
+	VPSRAVD   (CX), Y6, Y6
+	VPACKSSDW Y6, Y6, Y6
+	VPMULHRSW 248(BP), Y6, Y6
+
+ready85:
+	TESTQ R8, R8
+	JZ    none86
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct87
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
+
+copy88:
+	MOVB (BX)(R9*1), R10
+	MOVB R10, (R11)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy88
+	MOVQ R11, BX
+
+direct87:
+	VMOVQ     (BX), X12
+	VPSHUFD   $0xd8, X12, X12
+	VPMOVZXBW X12, Y12
+	VPSLLW    $0x08, Y12, Y12
+	VPMULHUW  Y11, Y12, Y12
+	VPADDSW   Y12, Y6, Y6
+
+none86:
+	VPADDSW      Y7, Y6, Y6
+	VPMULHRSW    Y8, Y6, Y6
+	VPACKUSWB    Y6, Y6, Y6
+	VPMAXUB      Y9, Y6, Y6
+	VPMINUB      Y10, Y6, Y6
+	VEXTRACTI128 $0x01, Y6, X12
+	VPUNPCKLDQ   X12, X6, X6
+	CMPQ         120(BP), $+8
+	JEQ          full91
+	JMP          part89
+
+full91:
+	VMOVQ X6, (AX)
+	JMP   stored90
+
+part89:
+	VMOVDQU X6, 144(BP)
+	LEAQ    144(BP), R11
+	XORQ    R9, R9
+
+copy92:
+	MOVB (R11)(R9*1), R10
+	MOVB R10, (AX)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy92
+
+stored90:
+done7:
 	ADDQ $+28, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -4247,8 +3848,22 @@ done6:
 // func byteRows_avx2_1x8(call *byte)
 // Requires: AVX, AVX2
 TEXT ·byteRows_avx2_1x8(SB), NOSPLIT, $8-8
-	MOVQ call+0(FP), BP
+	MOVQ      call+0(FP), BP
+	MOVQ      96(BP), R14
+	TESTQ     R14, R14
+	JNZ       tile1
+	MOVQ      200(BP), R15
+	VMOVUPS   (R15), Y0
+	VPACKSSDW (R15), Y0, Y0
+	VMOVUPS   Y0, 248(BP)
+	MOVQ      216(BP), R15
+	TESTQ     R15, R15
+	JZ        packed2
+	VMOVUPS   (R15), Y0
+	VPACKSSDW (R15), Y0, Y0
+	VMOVUPS   Y0, 376(BP)
 
+packed2:
 tile1:
 	MOVQ     48(BP), R14
 	MOVQ     R14, 56(BP)
@@ -4285,13 +3900,13 @@ tile1:
 	VPCMPEQW Y11, Y11, Y11
 	VPSRLW   $0x08, Y11, Y11
 
-segment2:
+segment3:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest4
+	JGE  rest5
 
-loop3:
+loop4:
 	VPBROADCASTD (AX)(R14*1), Y9
 	VPAND        Y11, Y9, Y8
 	VPSRLW       $0x08, Y9, Y9
@@ -4407,10 +4022,10 @@ loop3:
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop3
+	JLT          loop4
 
-rest4:
-	JNE          next5
+rest5:
+	JNE          next6
 	VPBROADCASTD (AX)(R14*1), Y9
 	VPAND        Y11, Y9, Y8
 	VPSRLW       $0x08, Y9, Y9
@@ -4470,924 +4085,781 @@ rest4:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 
-next5:
+next6:
 	MOVQ    call+0(FP), BP
 	ADDQ    40(BP), R14
 	SUBQ    $+1, 56(BP)
-	JNZ     segment2
+	JNZ     segment3
 	MOVQ    88(BP), SI
 	ADDQ    72(BP), SI
 	MOVQ    96(BP), DI
 	TESTQ   DI, DI
-	JZ      bytes7
+	JZ      bytes8
 	MOVLQSX (SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums8
-	VMOVUPS Y0, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums9
+	VMOVUPS Y0, 144(BP)
 	MOVQ    $+0, R9
 
-copySums10:
-	MOVL 224(BP)(R9*4), R10
+copySums11:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums10
-	JMP  sumsDone9
+	CMPQ R9, 120(BP)
+	JLT  copySums11
+	JMP  sumsDone10
 
-wholeSums8:
+wholeSums9:
 	VMOVUPS Y0, (AX)
 
-sumsDone9:
+sumsDone10:
 	MOVLQSX 4(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums11
-	VMOVUPS Y1, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums12
+	VMOVUPS Y1, 144(BP)
 	MOVQ    $+0, R9
 
-copySums13:
-	MOVL 224(BP)(R9*4), R10
+copySums14:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums13
-	JMP  sumsDone12
+	CMPQ R9, 120(BP)
+	JLT  copySums14
+	JMP  sumsDone13
 
-wholeSums11:
+wholeSums12:
 	VMOVUPS Y1, (AX)
 
-sumsDone12:
+sumsDone13:
 	MOVLQSX 8(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums14
-	VMOVUPS Y2, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums15
+	VMOVUPS Y2, 144(BP)
 	MOVQ    $+0, R9
 
-copySums16:
-	MOVL 224(BP)(R9*4), R10
+copySums17:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums16
-	JMP  sumsDone15
+	CMPQ R9, 120(BP)
+	JLT  copySums17
+	JMP  sumsDone16
 
-wholeSums14:
+wholeSums15:
 	VMOVUPS Y2, (AX)
 
-sumsDone15:
+sumsDone16:
 	MOVLQSX 12(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums17
-	VMOVUPS Y3, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums18
+	VMOVUPS Y3, 144(BP)
 	MOVQ    $+0, R9
 
-copySums19:
-	MOVL 224(BP)(R9*4), R10
+copySums20:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums19
-	JMP  sumsDone18
+	CMPQ R9, 120(BP)
+	JLT  copySums20
+	JMP  sumsDone19
 
-wholeSums17:
+wholeSums18:
 	VMOVUPS Y3, (AX)
 
-sumsDone18:
+sumsDone19:
 	MOVLQSX 16(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums20
-	VMOVUPS Y4, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums21
+	VMOVUPS Y4, 144(BP)
 	MOVQ    $+0, R9
 
-copySums22:
-	MOVL 224(BP)(R9*4), R10
+copySums23:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums22
-	JMP  sumsDone21
+	CMPQ R9, 120(BP)
+	JLT  copySums23
+	JMP  sumsDone22
 
-wholeSums20:
+wholeSums21:
 	VMOVUPS Y4, (AX)
 
-sumsDone21:
+sumsDone22:
 	MOVLQSX 20(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums23
-	VMOVUPS Y5, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums24
+	VMOVUPS Y5, 144(BP)
 	MOVQ    $+0, R9
 
-copySums25:
-	MOVL 224(BP)(R9*4), R10
+copySums26:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums25
-	JMP  sumsDone24
+	CMPQ R9, 120(BP)
+	JLT  copySums26
+	JMP  sumsDone25
 
-wholeSums23:
+wholeSums24:
 	VMOVUPS Y5, (AX)
 
-sumsDone24:
+sumsDone25:
 	MOVLQSX 24(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums26
-	VMOVUPS Y6, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums27
+	VMOVUPS Y6, 144(BP)
 	MOVQ    $+0, R9
 
-copySums28:
-	MOVL 224(BP)(R9*4), R10
+copySums29:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums28
-	JMP  sumsDone27
+	CMPQ R9, 120(BP)
+	JLT  copySums29
+	JMP  sumsDone28
 
-wholeSums26:
+wholeSums27:
 	VMOVUPS Y6, (AX)
 
-sumsDone27:
+sumsDone28:
 	MOVLQSX 28(SI), AX
 	LEAQ    (DI)(AX*4), AX
-	CMPQ    136(BP), $+8
-	JEQ     wholeSums29
-	VMOVUPS Y7, 224(BP)
+	CMPQ    120(BP), $+8
+	JEQ     wholeSums30
+	VMOVUPS Y7, 144(BP)
 	MOVQ    $+0, R9
 
-copySums31:
-	MOVL 224(BP)(R9*4), R10
+copySums32:
+	MOVL 144(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums31
-	JMP  sumsDone30
+	CMPQ R9, 120(BP)
+	JLT  copySums32
+	JMP  sumsDone31
 
-wholeSums29:
+wholeSums30:
 	VMOVUPS Y7, (AX)
 
-sumsDone30:
-	JMP done6
+sumsDone31:
+	JMP done7
 
-bytes7:
-	MOVQ         112(BP), CX
-	MOVQ         120(BP), DX
+bytes8:
+	VPBROADCASTD 224(BP), Y8
+	VPBROADCASTD 228(BP), Y9
+	VPBROADCASTD 236(BP), Y10
+	VPBROADCASTD 240(BP), Y11
+	MOVQ         192(BP), CX
+	MOVQ         208(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTQ 160(BP), Y14
-	VPBROADCASTD 144(BP), Y8
-	VPBROADCASTD 152(BP), Y9
-	VPBROADCASTD 156(BP), Y10
+	VPBROADCASTD 232(BP), Y12
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        R8, R8
-	JZ           signed32
-	ADDQ         R8, BX
-	CMPQ         136(BP), $+8
-	JEQ          direct35
-	LEAQ         224(BP), R11
-	XORQ         R9, R9
+	TESTQ        DX, DX
+	JZ           plain33
+	VMOVUPS      (CX), Y13
+	VBLENDVPS    Y0, (DX), Y13, Y13
+	VPSRAVD      Y13, Y0, Y0
+	VPACKSSDW    Y0, Y0, Y0
+	VPSRAW       $0x0f, Y0, Y13
+	VPAND        Y0, Y13, Y13
+	VPSUBW       Y13, Y0, Y0
+	VPMULHRSW    376(BP), Y13, Y13
+	VPMULHRSW    248(BP), Y0, Y0
+	VPADDW       Y13, Y0, Y0
+	JMP          ready34
 
-copy36:
+plain33:
+	VPSRAVD   (CX), Y0, Y0
+	VPACKSSDW Y0, Y0, Y0
+	VPMULHRSW 248(BP), Y0, Y0
+
+ready34:
+	TESTQ R8, R8
+	JZ    none35
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct36
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
+
+copy37:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy36
+	CMPQ R9, 120(BP)
+	JLT  copy37
 	MOVQ R11, BX
 
-direct35:
-	VPSRLQ       $0x20, Y0, Y12
-	VPMULDQ      (CX), Y0, Y0
-	VPMULDQ      4(CX), Y12, Y12
-	VPMOVZXBD    (BX), Y11
-	VPBROADCASTD 148(BP), Y15
-	VPSUBD       Y15, Y11, Y11
-	VPBROADCASTQ 200(BP), Y15
-	VPSRLQ       $0x20, Y11, Y13
-	VPMULDQ      Y15, Y11, Y11
-	VPMULDQ      Y15, Y13, Y13
-	VPADDQ       Y11, Y0, Y0
-	VPADDQ       Y13, Y12, Y12
-	VPADDQ       Y14, Y0, Y0
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       168(BP), Y0, Y0
-	VPSLLQ       184(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y0, Y0
-	JMP          ready34
+direct36:
+	VMOVQ     (BX), X13
+	VPSHUFD   $0xd8, X13, X13
+	VPMOVZXBW X13, Y13
+	VPSLLW    $0x08, Y13, Y13
+	VPMULHUW  Y12, Y13, Y13
+	VPADDSW   Y13, Y0, Y0
 
-signed32:
-	TESTQ     DX, DX
-	JZ        plain33
-	VMOVUPS   (CX), Y11
-	VBLENDVPS Y0, (DX), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y0, Y12
-	VPMULDQ   Y11, Y0, Y0
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y0, Y0
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    168(BP), Y0, Y0
-	VPSLLQ    184(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y0, Y0
-	JMP       ready34
-
-plain33:
-	VPSRLQ   $0x20, Y0, Y12
-	VPMULDQ  (CX), Y0, Y0
-	VPMULDQ  4(CX), Y12, Y12
-	VPADDQ   Y14, Y0, Y0
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   168(BP), Y0, Y0
-	VPSLLQ   184(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y0, Y0
-
-ready34:
-	VPACKSSDW    Y0, Y0, Y0
+none35:
 	VPADDSW      Y8, Y0, Y0
+	VPMULHRSW    Y9, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
-	VPMAXUB      Y9, Y0, Y0
-	VPMINUB      Y10, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X11
-	VPUNPCKLDQ   X11, X0, X0
-	CMPQ         136(BP), $+8
-	JEQ          full39
-	JMP          part37
+	VPMAXUB      Y10, Y0, Y0
+	VPMINUB      Y11, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X13
+	VPUNPCKLDQ   X13, X0, X0
+	CMPQ         120(BP), $+8
+	JEQ          full40
+	JMP          part38
 
-full39:
+full40:
 	VMOVQ X0, (AX)
-	JMP   stored38
+	JMP   stored39
 
-part37:
-	VMOVDQU X0, 224(BP)
-	LEAQ    224(BP), R11
+part38:
+	VMOVDQU X0, 144(BP)
+	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy40:
+copy41:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy40
+	CMPQ R9, 120(BP)
+	JLT  copy41
 
-stored38:
-	MOVLQSX 4(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed41
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct44
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy45:
-	MOVB (BX)(R9*1), R10
-	MOVB R10, (R11)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy45
-	MOVQ R11, BX
-
-direct44:
-	VPSRLQ       $0x20, Y1, Y12
-	VPMULDQ      (CX), Y1, Y1
-	VPMULDQ      4(CX), Y12, Y12
-	VPMOVZXBD    (BX), Y11
-	VPBROADCASTD 148(BP), Y15
-	VPSUBD       Y15, Y11, Y11
-	VPBROADCASTQ 200(BP), Y15
-	VPSRLQ       $0x20, Y11, Y13
-	VPMULDQ      Y15, Y11, Y11
-	VPMULDQ      Y15, Y13, Y13
-	VPADDQ       Y11, Y1, Y1
-	VPADDQ       Y13, Y12, Y12
-	VPADDQ       Y14, Y1, Y1
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       168(BP), Y1, Y1
-	VPSLLQ       184(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y1, Y1
-	JMP          ready43
-
-signed41:
+stored39:
+	MOVLQSX   4(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain42
-	VMOVUPS   (CX), Y11
-	VBLENDVPS Y1, (DX), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y1, Y12
-	VPMULDQ   Y11, Y1, Y1
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y1, Y1
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    168(BP), Y1, Y1
-	VPSLLQ    184(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y1, Y1
+	VMOVUPS   (CX), Y13
+	VBLENDVPS Y1, (DX), Y13, Y13
+	VPSRAVD   Y13, Y1, Y1
+	VPACKSSDW Y1, Y1, Y1
+	VPSRAW    $0x0f, Y1, Y13
+	VPAND     Y1, Y13, Y13
+	VPSUBW    Y13, Y1, Y1
+	VPMULHRSW 376(BP), Y13, Y13
+	VPMULHRSW 248(BP), Y1, Y1
+	VPADDW    Y13, Y1, Y1
 	JMP       ready43
 
 plain42:
-	VPSRLQ   $0x20, Y1, Y12
-	VPMULDQ  (CX), Y1, Y1
-	VPMULDQ  4(CX), Y12, Y12
-	VPADDQ   Y14, Y1, Y1
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   168(BP), Y1, Y1
-	VPSLLQ   184(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y1, Y1
+	VPSRAVD   (CX), Y1, Y1
+	VPACKSSDW Y1, Y1, Y1
+	VPMULHRSW 248(BP), Y1, Y1
 
 ready43:
-	VPACKSSDW    Y1, Y1, Y1
-	VPADDSW      Y8, Y1, Y1
-	VPACKUSWB    Y1, Y1, Y1
-	VPMAXUB      Y9, Y1, Y1
-	VPMINUB      Y10, Y1, Y1
-	VEXTRACTI128 $0x01, Y1, X11
-	VPUNPCKLDQ   X11, X1, X1
-	CMPQ         136(BP), $+8
-	JEQ          full48
-	JMP          part46
+	TESTQ R8, R8
+	JZ    none44
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct45
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
 
-full48:
-	VMOVQ X1, (AX)
-	JMP   stored47
-
-part46:
-	VMOVDQU X1, 224(BP)
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy49:
-	MOVB (R11)(R9*1), R10
-	MOVB R10, (AX)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy49
-
-stored47:
-	MOVLQSX 8(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed50
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct53
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy54:
+copy46:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy54
+	CMPQ R9, 120(BP)
+	JLT  copy46
 	MOVQ R11, BX
 
-direct53:
-	VPSRLQ       $0x20, Y2, Y12
-	VPMULDQ      (CX), Y2, Y2
-	VPMULDQ      4(CX), Y12, Y12
-	VPMOVZXBD    (BX), Y11
-	VPBROADCASTD 148(BP), Y15
-	VPSUBD       Y15, Y11, Y11
-	VPBROADCASTQ 200(BP), Y15
-	VPSRLQ       $0x20, Y11, Y13
-	VPMULDQ      Y15, Y11, Y11
-	VPMULDQ      Y15, Y13, Y13
-	VPADDQ       Y11, Y2, Y2
-	VPADDQ       Y13, Y12, Y12
-	VPADDQ       Y14, Y2, Y2
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       168(BP), Y2, Y2
-	VPSLLQ       184(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y2, Y2
-	JMP          ready52
+direct45:
+	VMOVQ     (BX), X13
+	VPSHUFD   $0xd8, X13, X13
+	VPMOVZXBW X13, Y13
+	VPSLLW    $0x08, Y13, Y13
+	VPMULHUW  Y12, Y13, Y13
+	VPADDSW   Y13, Y1, Y1
 
-signed50:
+none44:
+	VPADDSW      Y8, Y1, Y1
+	VPMULHRSW    Y9, Y1, Y1
+	VPACKUSWB    Y1, Y1, Y1
+	VPMAXUB      Y10, Y1, Y1
+	VPMINUB      Y11, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X13
+	VPUNPCKLDQ   X13, X1, X1
+	CMPQ         120(BP), $+8
+	JEQ          full49
+	JMP          part47
+
+full49:
+	VMOVQ X1, (AX)
+	JMP   stored48
+
+part47:
+	VMOVDQU X1, 144(BP)
+	LEAQ    144(BP), R11
+	XORQ    R9, R9
+
+copy50:
+	MOVB (R11)(R9*1), R10
+	MOVB R10, (AX)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy50
+
+stored48:
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain51
-	VMOVUPS   (CX), Y11
-	VBLENDVPS Y2, (DX), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y2, Y12
-	VPMULDQ   Y11, Y2, Y2
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y2, Y2
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    168(BP), Y2, Y2
-	VPSLLQ    184(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y2, Y2
+	VMOVUPS   (CX), Y13
+	VBLENDVPS Y2, (DX), Y13, Y13
+	VPSRAVD   Y13, Y2, Y2
+	VPACKSSDW Y2, Y2, Y2
+	VPSRAW    $0x0f, Y2, Y13
+	VPAND     Y2, Y13, Y13
+	VPSUBW    Y13, Y2, Y2
+	VPMULHRSW 376(BP), Y13, Y13
+	VPMULHRSW 248(BP), Y2, Y2
+	VPADDW    Y13, Y2, Y2
 	JMP       ready52
 
 plain51:
-	VPSRLQ   $0x20, Y2, Y12
-	VPMULDQ  (CX), Y2, Y2
-	VPMULDQ  4(CX), Y12, Y12
-	VPADDQ   Y14, Y2, Y2
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   168(BP), Y2, Y2
-	VPSLLQ   184(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y2, Y2
+	VPSRAVD   (CX), Y2, Y2
+	VPACKSSDW Y2, Y2, Y2
+	VPMULHRSW 248(BP), Y2, Y2
 
 ready52:
-	VPACKSSDW    Y2, Y2, Y2
-	VPADDSW      Y8, Y2, Y2
-	VPACKUSWB    Y2, Y2, Y2
-	VPMAXUB      Y9, Y2, Y2
-	VPMINUB      Y10, Y2, Y2
-	VEXTRACTI128 $0x01, Y2, X11
-	VPUNPCKLDQ   X11, X2, X2
-	CMPQ         136(BP), $+8
-	JEQ          full57
-	JMP          part55
+	TESTQ R8, R8
+	JZ    none53
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct54
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
 
-full57:
-	VMOVQ X2, (AX)
-	JMP   stored56
-
-part55:
-	VMOVDQU X2, 224(BP)
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy58:
-	MOVB (R11)(R9*1), R10
-	MOVB R10, (AX)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy58
-
-stored56:
-	MOVLQSX 12(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed59
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct62
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy63:
+copy55:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy63
+	CMPQ R9, 120(BP)
+	JLT  copy55
 	MOVQ R11, BX
 
-direct62:
-	VPSRLQ       $0x20, Y3, Y12
-	VPMULDQ      (CX), Y3, Y3
-	VPMULDQ      4(CX), Y12, Y12
-	VPMOVZXBD    (BX), Y11
-	VPBROADCASTD 148(BP), Y15
-	VPSUBD       Y15, Y11, Y11
-	VPBROADCASTQ 200(BP), Y15
-	VPSRLQ       $0x20, Y11, Y13
-	VPMULDQ      Y15, Y11, Y11
-	VPMULDQ      Y15, Y13, Y13
-	VPADDQ       Y11, Y3, Y3
-	VPADDQ       Y13, Y12, Y12
-	VPADDQ       Y14, Y3, Y3
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       168(BP), Y3, Y3
-	VPSLLQ       184(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y3, Y3
-	JMP          ready61
+direct54:
+	VMOVQ     (BX), X13
+	VPSHUFD   $0xd8, X13, X13
+	VPMOVZXBW X13, Y13
+	VPSLLW    $0x08, Y13, Y13
+	VPMULHUW  Y12, Y13, Y13
+	VPADDSW   Y13, Y2, Y2
 
-signed59:
+none53:
+	VPADDSW      Y8, Y2, Y2
+	VPMULHRSW    Y9, Y2, Y2
+	VPACKUSWB    Y2, Y2, Y2
+	VPMAXUB      Y10, Y2, Y2
+	VPMINUB      Y11, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X13
+	VPUNPCKLDQ   X13, X2, X2
+	CMPQ         120(BP), $+8
+	JEQ          full58
+	JMP          part56
+
+full58:
+	VMOVQ X2, (AX)
+	JMP   stored57
+
+part56:
+	VMOVDQU X2, 144(BP)
+	LEAQ    144(BP), R11
+	XORQ    R9, R9
+
+copy59:
+	MOVB (R11)(R9*1), R10
+	MOVB R10, (AX)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy59
+
+stored57:
+	MOVLQSX   12(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain60
-	VMOVUPS   (CX), Y11
-	VBLENDVPS Y3, (DX), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y3, Y12
-	VPMULDQ   Y11, Y3, Y3
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y3, Y3
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    168(BP), Y3, Y3
-	VPSLLQ    184(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y3, Y3
+	VMOVUPS   (CX), Y13
+	VBLENDVPS Y3, (DX), Y13, Y13
+	VPSRAVD   Y13, Y3, Y3
+	VPACKSSDW Y3, Y3, Y3
+	VPSRAW    $0x0f, Y3, Y13
+	VPAND     Y3, Y13, Y13
+	VPSUBW    Y13, Y3, Y3
+	VPMULHRSW 376(BP), Y13, Y13
+	VPMULHRSW 248(BP), Y3, Y3
+	VPADDW    Y13, Y3, Y3
 	JMP       ready61
 
 plain60:
-	VPSRLQ   $0x20, Y3, Y12
-	VPMULDQ  (CX), Y3, Y3
-	VPMULDQ  4(CX), Y12, Y12
-	VPADDQ   Y14, Y3, Y3
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   168(BP), Y3, Y3
-	VPSLLQ   184(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y3, Y3
+	VPSRAVD   (CX), Y3, Y3
+	VPACKSSDW Y3, Y3, Y3
+	VPMULHRSW 248(BP), Y3, Y3
 
 ready61:
-	VPACKSSDW    Y3, Y3, Y3
-	VPADDSW      Y8, Y3, Y3
-	VPACKUSWB    Y3, Y3, Y3
-	VPMAXUB      Y9, Y3, Y3
-	VPMINUB      Y10, Y3, Y3
-	VEXTRACTI128 $0x01, Y3, X11
-	VPUNPCKLDQ   X11, X3, X3
-	CMPQ         136(BP), $+8
-	JEQ          full66
-	JMP          part64
+	TESTQ R8, R8
+	JZ    none62
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct63
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
 
-full66:
-	VMOVQ X3, (AX)
-	JMP   stored65
-
-part64:
-	VMOVDQU X3, 224(BP)
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy67:
-	MOVB (R11)(R9*1), R10
-	MOVB R10, (AX)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy67
-
-stored65:
-	MOVLQSX 16(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed68
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct71
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy72:
+copy64:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy72
+	CMPQ R9, 120(BP)
+	JLT  copy64
 	MOVQ R11, BX
 
-direct71:
-	VPSRLQ       $0x20, Y4, Y12
-	VPMULDQ      (CX), Y4, Y4
-	VPMULDQ      4(CX), Y12, Y12
-	VPMOVZXBD    (BX), Y11
-	VPBROADCASTD 148(BP), Y15
-	VPSUBD       Y15, Y11, Y11
-	VPBROADCASTQ 200(BP), Y15
-	VPSRLQ       $0x20, Y11, Y13
-	VPMULDQ      Y15, Y11, Y11
-	VPMULDQ      Y15, Y13, Y13
-	VPADDQ       Y11, Y4, Y4
-	VPADDQ       Y13, Y12, Y12
-	VPADDQ       Y14, Y4, Y4
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       168(BP), Y4, Y4
-	VPSLLQ       184(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y4, Y4
-	JMP          ready70
+direct63:
+	VMOVQ     (BX), X13
+	VPSHUFD   $0xd8, X13, X13
+	VPMOVZXBW X13, Y13
+	VPSLLW    $0x08, Y13, Y13
+	VPMULHUW  Y12, Y13, Y13
+	VPADDSW   Y13, Y3, Y3
 
-signed68:
+none62:
+	VPADDSW      Y8, Y3, Y3
+	VPMULHRSW    Y9, Y3, Y3
+	VPACKUSWB    Y3, Y3, Y3
+	VPMAXUB      Y10, Y3, Y3
+	VPMINUB      Y11, Y3, Y3
+	VEXTRACTI128 $0x01, Y3, X13
+	VPUNPCKLDQ   X13, X3, X3
+	CMPQ         120(BP), $+8
+	JEQ          full67
+	JMP          part65
+
+full67:
+	VMOVQ X3, (AX)
+	JMP   stored66
+
+part65:
+	VMOVDQU X3, 144(BP)
+	LEAQ    144(BP), R11
+	XORQ    R9, R9
+
+copy68:
+	MOVB (R11)(R9*1), R10
+	MOVB R10, (AX)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy68
+
+stored66:
+	MOVLQSX   16(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain69
-	VMOVUPS   (CX), Y11
-	VBLENDVPS Y4, (DX), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y4, Y12
-	VPMULDQ   Y11, Y4, Y4
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y4, Y4
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    168(BP), Y4, Y4
-	VPSLLQ    184(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y4, Y4
+	VMOVUPS   (CX), Y13
+	VBLENDVPS Y4, (DX), Y13, Y13
+	VPSRAVD   Y13, Y4, Y4
+	VPACKSSDW Y4, Y4, Y4
+	VPSRAW    $0x0f, Y4, Y13
+	VPAND     Y4, Y13, Y13
+	VPSUBW    Y13, Y4, Y4
+	VPMULHRSW 376(BP), Y13, Y13
+	VPMULHRSW 248(BP), Y4, Y4
+	VPADDW    Y13, Y4, Y4
 	JMP       ready70
 
 plain69:
-	VPSRLQ   $0x20, Y4, Y12
-	VPMULDQ  (CX), Y4, Y4
-	VPMULDQ  4(CX), Y12, Y12
-	VPADDQ   Y14, Y4, Y4
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   168(BP), Y4, Y4
-	VPSLLQ   184(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y4, Y4
+	VPSRAVD   (CX), Y4, Y4
+	VPACKSSDW Y4, Y4, Y4
+	VPMULHRSW 248(BP), Y4, Y4
 
 ready70:
-	VPACKSSDW    Y4, Y4, Y4
-	VPADDSW      Y8, Y4, Y4
-	VPACKUSWB    Y4, Y4, Y4
-	VPMAXUB      Y9, Y4, Y4
-	VPMINUB      Y10, Y4, Y4
-	VEXTRACTI128 $0x01, Y4, X11
-	VPUNPCKLDQ   X11, X4, X4
-	CMPQ         136(BP), $+8
-	JEQ          full75
-	JMP          part73
+	TESTQ R8, R8
+	JZ    none71
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct72
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
 
-full75:
-	VMOVQ X4, (AX)
-	JMP   stored74
-
-part73:
-	VMOVDQU X4, 224(BP)
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy76:
-	MOVB (R11)(R9*1), R10
-	MOVB R10, (AX)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy76
-
-stored74:
-	MOVLQSX 20(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed77
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct80
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy81:
+copy73:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy81
+	CMPQ R9, 120(BP)
+	JLT  copy73
 	MOVQ R11, BX
 
-direct80:
-	VPSRLQ       $0x20, Y5, Y12
-	VPMULDQ      (CX), Y5, Y5
-	VPMULDQ      4(CX), Y12, Y12
-	VPMOVZXBD    (BX), Y11
-	VPBROADCASTD 148(BP), Y15
-	VPSUBD       Y15, Y11, Y11
-	VPBROADCASTQ 200(BP), Y15
-	VPSRLQ       $0x20, Y11, Y13
-	VPMULDQ      Y15, Y11, Y11
-	VPMULDQ      Y15, Y13, Y13
-	VPADDQ       Y11, Y5, Y5
-	VPADDQ       Y13, Y12, Y12
-	VPADDQ       Y14, Y5, Y5
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       168(BP), Y5, Y5
-	VPSLLQ       184(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y5, Y5
-	JMP          ready79
+direct72:
+	VMOVQ     (BX), X13
+	VPSHUFD   $0xd8, X13, X13
+	VPMOVZXBW X13, Y13
+	VPSLLW    $0x08, Y13, Y13
+	VPMULHUW  Y12, Y13, Y13
+	VPADDSW   Y13, Y4, Y4
 
-signed77:
+none71:
+	VPADDSW      Y8, Y4, Y4
+	VPMULHRSW    Y9, Y4, Y4
+	VPACKUSWB    Y4, Y4, Y4
+	VPMAXUB      Y10, Y4, Y4
+	VPMINUB      Y11, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X13
+	VPUNPCKLDQ   X13, X4, X4
+	CMPQ         120(BP), $+8
+	JEQ          full76
+	JMP          part74
+
+full76:
+	VMOVQ X4, (AX)
+	JMP   stored75
+
+part74:
+	VMOVDQU X4, 144(BP)
+	LEAQ    144(BP), R11
+	XORQ    R9, R9
+
+copy77:
+	MOVB (R11)(R9*1), R10
+	MOVB R10, (AX)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy77
+
+stored75:
+	MOVLQSX   20(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain78
-	VMOVUPS   (CX), Y11
-	VBLENDVPS Y5, (DX), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y5, Y12
-	VPMULDQ   Y11, Y5, Y5
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y5, Y5
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    168(BP), Y5, Y5
-	VPSLLQ    184(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y5, Y5
+	VMOVUPS   (CX), Y13
+	VBLENDVPS Y5, (DX), Y13, Y13
+	VPSRAVD   Y13, Y5, Y5
+	VPACKSSDW Y5, Y5, Y5
+	VPSRAW    $0x0f, Y5, Y13
+	VPAND     Y5, Y13, Y13
+	VPSUBW    Y13, Y5, Y5
+	VPMULHRSW 376(BP), Y13, Y13
+	VPMULHRSW 248(BP), Y5, Y5
+	VPADDW    Y13, Y5, Y5
 	JMP       ready79
 
 plain78:
-	VPSRLQ   $0x20, Y5, Y12
-	VPMULDQ  (CX), Y5, Y5
-	VPMULDQ  4(CX), Y12, Y12
-	VPADDQ   Y14, Y5, Y5
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   168(BP), Y5, Y5
-	VPSLLQ   184(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y5, Y5
+	VPSRAVD   (CX), Y5, Y5
+	VPACKSSDW Y5, Y5, Y5
+	VPMULHRSW 248(BP), Y5, Y5
 
 ready79:
-	VPACKSSDW    Y5, Y5, Y5
-	VPADDSW      Y8, Y5, Y5
-	VPACKUSWB    Y5, Y5, Y5
-	VPMAXUB      Y9, Y5, Y5
-	VPMINUB      Y10, Y5, Y5
-	VEXTRACTI128 $0x01, Y5, X11
-	VPUNPCKLDQ   X11, X5, X5
-	CMPQ         136(BP), $+8
-	JEQ          full84
-	JMP          part82
+	TESTQ R8, R8
+	JZ    none80
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct81
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
 
-full84:
-	VMOVQ X5, (AX)
-	JMP   stored83
-
-part82:
-	VMOVDQU X5, 224(BP)
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy85:
-	MOVB (R11)(R9*1), R10
-	MOVB R10, (AX)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy85
-
-stored83:
-	MOVLQSX 24(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed86
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct89
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy90:
+copy82:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy90
+	CMPQ R9, 120(BP)
+	JLT  copy82
 	MOVQ R11, BX
 
-direct89:
-	VPSRLQ       $0x20, Y6, Y12
-	VPMULDQ      (CX), Y6, Y6
-	VPMULDQ      4(CX), Y12, Y12
-	VPMOVZXBD    (BX), Y11
-	VPBROADCASTD 148(BP), Y15
-	VPSUBD       Y15, Y11, Y11
-	VPBROADCASTQ 200(BP), Y15
-	VPSRLQ       $0x20, Y11, Y13
-	VPMULDQ      Y15, Y11, Y11
-	VPMULDQ      Y15, Y13, Y13
-	VPADDQ       Y11, Y6, Y6
-	VPADDQ       Y13, Y12, Y12
-	VPADDQ       Y14, Y6, Y6
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       168(BP), Y6, Y6
-	VPSLLQ       184(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y6, Y6
-	JMP          ready88
+direct81:
+	VMOVQ     (BX), X13
+	VPSHUFD   $0xd8, X13, X13
+	VPMOVZXBW X13, Y13
+	VPSLLW    $0x08, Y13, Y13
+	VPMULHUW  Y12, Y13, Y13
+	VPADDSW   Y13, Y5, Y5
 
-signed86:
+none80:
+	VPADDSW      Y8, Y5, Y5
+	VPMULHRSW    Y9, Y5, Y5
+	VPACKUSWB    Y5, Y5, Y5
+	VPMAXUB      Y10, Y5, Y5
+	VPMINUB      Y11, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X13
+	VPUNPCKLDQ   X13, X5, X5
+	CMPQ         120(BP), $+8
+	JEQ          full85
+	JMP          part83
+
+full85:
+	VMOVQ X5, (AX)
+	JMP   stored84
+
+part83:
+	VMOVDQU X5, 144(BP)
+	LEAQ    144(BP), R11
+	XORQ    R9, R9
+
+copy86:
+	MOVB (R11)(R9*1), R10
+	MOVB R10, (AX)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy86
+
+stored84:
+	MOVLQSX   24(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain87
-	VMOVUPS   (CX), Y11
-	VBLENDVPS Y6, (DX), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y6, Y12
-	VPMULDQ   Y11, Y6, Y6
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y6, Y6
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    168(BP), Y6, Y6
-	VPSLLQ    184(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y6, Y6
+	VMOVUPS   (CX), Y13
+	VBLENDVPS Y6, (DX), Y13, Y13
+	VPSRAVD   Y13, Y6, Y6
+	VPACKSSDW Y6, Y6, Y6
+	VPSRAW    $0x0f, Y6, Y13
+	VPAND     Y6, Y13, Y13
+	VPSUBW    Y13, Y6, Y6
+	VPMULHRSW 376(BP), Y13, Y13
+	VPMULHRSW 248(BP), Y6, Y6
+	VPADDW    Y13, Y6, Y6
 	JMP       ready88
 
 plain87:
-	VPSRLQ   $0x20, Y6, Y12
-	VPMULDQ  (CX), Y6, Y6
-	VPMULDQ  4(CX), Y12, Y12
-	VPADDQ   Y14, Y6, Y6
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   168(BP), Y6, Y6
-	VPSLLQ   184(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y6, Y6
+	VPSRAVD   (CX), Y6, Y6
+	VPACKSSDW Y6, Y6, Y6
+	VPMULHRSW 248(BP), Y6, Y6
 
 ready88:
-	VPACKSSDW    Y6, Y6, Y6
-	VPADDSW      Y8, Y6, Y6
-	VPACKUSWB    Y6, Y6, Y6
-	VPMAXUB      Y9, Y6, Y6
-	VPMINUB      Y10, Y6, Y6
-	VEXTRACTI128 $0x01, Y6, X11
-	VPUNPCKLDQ   X11, X6, X6
-	CMPQ         136(BP), $+8
-	JEQ          full93
-	JMP          part91
+	TESTQ R8, R8
+	JZ    none89
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct90
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
 
-full93:
-	VMOVQ X6, (AX)
-	JMP   stored92
-
-part91:
-	VMOVDQU X6, 224(BP)
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy94:
-	MOVB (R11)(R9*1), R10
-	MOVB R10, (AX)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy94
-
-stored92:
-	MOVLQSX 28(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed95
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+8
-	JEQ     direct98
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy99:
+copy91:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy99
+	CMPQ R9, 120(BP)
+	JLT  copy91
 	MOVQ R11, BX
 
-direct98:
-	VPSRLQ       $0x20, Y7, Y12
-	VPMULDQ      (CX), Y7, Y7
-	VPMULDQ      4(CX), Y12, Y12
-	VPMOVZXBD    (BX), Y11
-	VPBROADCASTD 148(BP), Y15
-	VPSUBD       Y15, Y11, Y11
-	VPBROADCASTQ 200(BP), Y15
-	VPSRLQ       $0x20, Y11, Y13
-	VPMULDQ      Y15, Y11, Y11
-	VPMULDQ      Y15, Y13, Y13
-	VPADDQ       Y11, Y7, Y7
-	VPADDQ       Y13, Y12, Y12
-	VPADDQ       Y14, Y7, Y7
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       168(BP), Y7, Y7
-	VPSLLQ       184(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y7, Y7
-	JMP          ready97
+direct90:
+	VMOVQ     (BX), X13
+	VPSHUFD   $0xd8, X13, X13
+	VPMOVZXBW X13, Y13
+	VPSLLW    $0x08, Y13, Y13
+	VPMULHUW  Y12, Y13, Y13
+	VPADDSW   Y13, Y6, Y6
 
-signed95:
-	TESTQ     DX, DX
-	JZ        plain96
-	VMOVUPS   (CX), Y11
-	VBLENDVPS Y7, (DX), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y7, Y12
-	VPMULDQ   Y11, Y7, Y7
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y7, Y7
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    168(BP), Y7, Y7
-	VPSLLQ    184(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y7, Y7
-	JMP       ready97
+none89:
+	VPADDSW      Y8, Y6, Y6
+	VPMULHRSW    Y9, Y6, Y6
+	VPACKUSWB    Y6, Y6, Y6
+	VPMAXUB      Y10, Y6, Y6
+	VPMINUB      Y11, Y6, Y6
+	VEXTRACTI128 $0x01, Y6, X13
+	VPUNPCKLDQ   X13, X6, X6
+	CMPQ         120(BP), $+8
+	JEQ          full94
+	JMP          part92
 
-plain96:
-	VPSRLQ   $0x20, Y7, Y12
-	VPMULDQ  (CX), Y7, Y7
-	VPMULDQ  4(CX), Y12, Y12
-	VPADDQ   Y14, Y7, Y7
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   168(BP), Y7, Y7
-	VPSLLQ   184(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y7, Y7
+full94:
+	VMOVQ X6, (AX)
+	JMP   stored93
 
-ready97:
-	VPACKSSDW    Y7, Y7, Y7
-	VPADDSW      Y8, Y7, Y7
-	VPACKUSWB    Y7, Y7, Y7
-	VPMAXUB      Y9, Y7, Y7
-	VPMINUB      Y10, Y7, Y7
-	VEXTRACTI128 $0x01, Y7, X11
-	VPUNPCKLDQ   X11, X7, X7
-	CMPQ         136(BP), $+8
-	JEQ          full102
-	JMP          part100
-
-full102:
-	VMOVQ X7, (AX)
-	JMP   stored101
-
-part100:
-	VMOVDQU X7, 224(BP)
-	LEAQ    224(BP), R11
+part92:
+	VMOVDQU X6, 144(BP)
+	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy103:
+copy95:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy103
+	CMPQ R9, 120(BP)
+	JLT  copy95
 
-stored101:
-done6:
+stored93:
+	MOVLQSX   28(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain96
+	VMOVUPS   (CX), Y13
+	VBLENDVPS Y7, (DX), Y13, Y13
+	VPSRAVD   Y13, Y7, Y7
+	VPACKSSDW Y7, Y7, Y7
+	VPSRAW    $0x0f, Y7, Y13
+	VPAND     Y7, Y13, Y13
+	VPSUBW    Y13, Y7, Y7
+	VPMULHRSW 376(BP), Y13, Y13
+	VPMULHRSW 248(BP), Y7, Y7
+	VPADDW    Y13, Y7, Y7
+	JMP       ready97
+
+plain96:
+	VPSRAVD   (CX), Y7, Y7
+	VPACKSSDW Y7, Y7, Y7
+	VPMULHRSW 248(BP), Y7, Y7
+
+ready97:
+	TESTQ R8, R8
+	JZ    none98
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+8
+	JEQ   direct99
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
+
+copy100:
+	MOVB (BX)(R9*1), R10
+	MOVB R10, (R11)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy100
+	MOVQ R11, BX
+
+direct99:
+	VMOVQ     (BX), X13
+	VPSHUFD   $0xd8, X13, X13
+	VPMOVZXBW X13, Y13
+	VPSLLW    $0x08, Y13, Y13
+	VPMULHUW  Y12, Y13, Y13
+	VPADDSW   Y13, Y7, Y7
+
+none98:
+	VPADDSW      Y8, Y7, Y7
+	VPMULHRSW    Y9, Y7, Y7
+	VPACKUSWB    Y7, Y7, Y7
+	VPMAXUB      Y10, Y7, Y7
+	VPMINUB      Y11, Y7, Y7
+	VEXTRACTI128 $0x01, Y7, X13
+	VPUNPCKLDQ   X13, X7, X7
+	CMPQ         120(BP), $+8
+	JEQ          full103
+	JMP          part101
+
+full103:
+	VMOVQ X7, (AX)
+	JMP   stored102
+
+part101:
+	VMOVDQU X7, 144(BP)
+	LEAQ    144(BP), R11
+	XORQ    R9, R9
+
+copy104:
+	MOVB (R11)(R9*1), R10
+	MOVB R10, (AX)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy104
+
+stored102:
+done7:
 	ADDQ $+32, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -5397,8 +4869,22 @@ done6:
 // func byteRows_avx2_2x1(call *byte)
 // Requires: AVX, AVX2
 TEXT ·byteRows_avx2_2x1(SB), NOSPLIT, $8-8
-	MOVQ call+0(FP), BP
+	MOVQ      call+0(FP), BP
+	MOVQ      96(BP), R14
+	TESTQ     R14, R14
+	JNZ       tile1
+	MOVQ      200(BP), R15
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 248(BP)
+	MOVQ      216(BP), R15
+	TESTQ     R15, R15
+	JZ        packed2
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 376(BP)
 
+packed2:
 tile1:
 	MOVQ     48(BP), R14
 	MOVQ     R14, 56(BP)
@@ -5415,13 +4901,13 @@ tile1:
 	VPCMPEQW Y5, Y5, Y5
 	VPSRLW   $0x08, Y5, Y5
 
-segment2:
+segment3:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest4
+	JGE  rest5
 
-loop3:
+loop4:
 	VPBROADCASTD (AX)(R14*1), Y3
 	VPAND        Y5, Y3, Y2
 	VPSRLW       $0x08, Y3, Y3
@@ -5447,10 +4933,10 @@ loop3:
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop3
+	JLT          loop4
 
-rest4:
-	JNE          next5
+rest5:
+	JNE          next6
 	VPBROADCASTD (AX)(R14*1), Y3
 	VPAND        Y5, Y3, Y2
 	VPSRLW       $0x08, Y3, Y3
@@ -5465,177 +4951,128 @@ rest4:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 
-next5:
+next6:
 	MOVQ    call+0(FP), BP
 	ADDQ    40(BP), R14
 	SUBQ    $+1, 56(BP)
-	JNZ     segment2
+	JNZ     segment3
 	MOVQ    88(BP), SI
 	ADDQ    72(BP), SI
 	MOVQ    96(BP), DI
 	TESTQ   DI, DI
-	JZ      bytes7
+	JZ      bytes8
 	MOVLQSX (SI), AX
 	LEAQ    (DI)(AX*4), AX
 	VMOVUPS Y0, (AX)
-	CMPQ    136(BP), $+16
-	JEQ     wholeSums8
-	VMOVUPS Y1, 224(BP)
+	CMPQ    120(BP), $+16
+	JEQ     wholeSums9
+	VMOVUPS Y1, 144(BP)
 	MOVQ    $+8, R9
 
-copySums10:
-	MOVL 192(BP)(R9*4), R10
+copySums11:
+	MOVL 112(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums10
-	JMP  sumsDone9
+	CMPQ R9, 120(BP)
+	JLT  copySums11
+	JMP  sumsDone10
 
-wholeSums8:
+wholeSums9:
 	VMOVUPS Y1, 32(AX)
 
-sumsDone9:
-	JMP done6
+sumsDone10:
+	JMP done7
 
-bytes7:
-	MOVQ         112(BP), CX
-	MOVQ         120(BP), DX
+bytes8:
+	VPBROADCASTD 224(BP), Y2
+	VPBROADCASTD 228(BP), Y3
+	VPBROADCASTD 236(BP), Y4
+	VPBROADCASTD 240(BP), Y5
+	MOVQ         192(BP), CX
+	MOVQ         208(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTQ 160(BP), Y8
-	VPBROADCASTD 144(BP), Y2
-	VPBROADCASTD 152(BP), Y3
-	VPBROADCASTD 156(BP), Y4
+	VPBROADCASTD 232(BP), Y6
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        R8, R8
-	JZ           signed11
-	ADDQ         R8, BX
-	CMPQ         136(BP), $+16
-	JEQ          direct14
-	LEAQ         224(BP), R11
-	XORQ         R9, R9
+	TESTQ        DX, DX
+	JZ           plain12
+	VMOVUPS      (CX), Y7
+	VBLENDVPS    Y0, (DX), Y7, Y7
+	VPSRAVD      Y7, Y0, Y0
+	VMOVUPS      32(CX), Y7
+	VBLENDVPS    Y1, 32(DX), Y7, Y7
+	VPSRAVD      Y7, Y1, Y1
+	VPACKSSDW    Y1, Y0, Y0
+	VPSRAW       $0x0f, Y0, Y7
+	VPAND        Y0, Y7, Y7
+	VPSUBW       Y7, Y0, Y0
+	VPMULHRSW    376(BP), Y7, Y7
+	VPMULHRSW    248(BP), Y0, Y0
+	VPADDW       Y7, Y0, Y0
+	JMP          ready13
 
-copy15:
+plain12:
+	VPSRAVD   (CX), Y0, Y0
+	VPSRAVD   32(CX), Y1, Y1
+	VPACKSSDW Y1, Y0, Y0
+	VPMULHRSW 248(BP), Y0, Y0
+
+ready13:
+	TESTQ R8, R8
+	JZ    none14
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+16
+	JEQ   direct15
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
+
+copy16:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy15
+	CMPQ R9, 120(BP)
+	JLT  copy16
 	MOVQ R11, BX
 
-direct14:
-	VPSRLQ       $0x20, Y0, Y6
-	VPMULDQ      (CX), Y0, Y0
-	VPMULDQ      4(CX), Y6, Y6
-	VPMOVZXBD    (BX), Y5
-	VPBROADCASTD 148(BP), Y9
-	VPSUBD       Y9, Y5, Y5
-	VPBROADCASTQ 200(BP), Y9
-	VPSRLQ       $0x20, Y5, Y7
-	VPMULDQ      Y9, Y5, Y5
-	VPMULDQ      Y9, Y7, Y7
-	VPADDQ       Y5, Y0, Y0
-	VPADDQ       Y7, Y6, Y6
-	VPADDQ       Y8, Y0, Y0
-	VPADDQ       Y8, Y6, Y6
-	VPSRLQ       168(BP), Y0, Y0
-	VPSLLQ       184(BP), Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y0, Y0
-	VPSRLQ       $0x20, Y1, Y6
-	VPMULDQ      32(CX), Y1, Y1
-	VPMULDQ      36(CX), Y6, Y6
-	VPMOVZXBD    8(BX), Y5
-	VPBROADCASTD 148(BP), Y9
-	VPSUBD       Y9, Y5, Y5
-	VPBROADCASTQ 200(BP), Y9
-	VPSRLQ       $0x20, Y5, Y7
-	VPMULDQ      Y9, Y5, Y5
-	VPMULDQ      Y9, Y7, Y7
-	VPADDQ       Y5, Y1, Y1
-	VPADDQ       Y7, Y6, Y6
-	VPADDQ       Y8, Y1, Y1
-	VPADDQ       Y8, Y6, Y6
-	VPSRLQ       168(BP), Y1, Y1
-	VPSLLQ       184(BP), Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y1, Y1
-	JMP          ready13
+direct15:
+	VMOVDQU   (BX), X7
+	VPSHUFD   $0xd8, X7, X7
+	VPMOVZXBW X7, Y7
+	VPSLLW    $0x08, Y7, Y7
+	VPMULHUW  Y6, Y7, Y7
+	VPADDSW   Y7, Y0, Y0
 
-signed11:
-	TESTQ     DX, DX
-	JZ        plain12
-	VMOVUPS   (CX), Y5
-	VBLENDVPS Y0, (DX), Y5, Y5
-	VPSRLQ    $0x20, Y5, Y7
-	VPSRLQ    $0x20, Y0, Y6
-	VPMULDQ   Y5, Y0, Y0
-	VPMULDQ   Y7, Y6, Y6
-	VPADDQ    Y8, Y0, Y0
-	VPADDQ    Y8, Y6, Y6
-	VPSRLQ    168(BP), Y0, Y0
-	VPSLLQ    184(BP), Y6, Y6
-	VPBLENDD  $0xaa, Y6, Y0, Y0
-	VMOVUPS   32(CX), Y5
-	VBLENDVPS Y1, 32(DX), Y5, Y5
-	VPSRLQ    $0x20, Y5, Y7
-	VPSRLQ    $0x20, Y1, Y6
-	VPMULDQ   Y5, Y1, Y1
-	VPMULDQ   Y7, Y6, Y6
-	VPADDQ    Y8, Y1, Y1
-	VPADDQ    Y8, Y6, Y6
-	VPSRLQ    168(BP), Y1, Y1
-	VPSLLQ    184(BP), Y6, Y6
-	VPBLENDD  $0xaa, Y6, Y1, Y1
-	JMP       ready13
-
-plain12:
-	VPSRLQ   $0x20, Y0, Y6
-	VPMULDQ  (CX), Y0, Y0
-	VPMULDQ  4(CX), Y6, Y6
-	VPADDQ   Y8, Y0, Y0
-	VPADDQ   Y8, Y6, Y6
-	VPSRLQ   168(BP), Y0, Y0
-	VPSLLQ   184(BP), Y6, Y6
-	VPBLENDD $0xaa, Y6, Y0, Y0
-	VPSRLQ   $0x20, Y1, Y6
-	VPMULDQ  32(CX), Y1, Y1
-	VPMULDQ  36(CX), Y6, Y6
-	VPADDQ   Y8, Y1, Y1
-	VPADDQ   Y8, Y6, Y6
-	VPSRLQ   168(BP), Y1, Y1
-	VPSLLQ   184(BP), Y6, Y6
-	VPBLENDD $0xaa, Y6, Y1, Y1
-
-ready13:
-	VPACKSSDW    Y1, Y0, Y0
+none14:
 	VPADDSW      Y2, Y0, Y0
+	VPMULHRSW    Y3, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
-	VPMAXUB      Y3, Y0, Y0
-	VPMINUB      Y4, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X5
-	VPUNPCKLDQ   X5, X0, X0
-	CMPQ         136(BP), $+16
-	JEQ          full18
-	JMP          part16
+	VPMAXUB      Y4, Y0, Y0
+	VPMINUB      Y5, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X7
+	VPUNPCKLDQ   X7, X0, X0
+	CMPQ         120(BP), $+16
+	JEQ          full19
+	JMP          part17
 
-full18:
+full19:
 	VMOVDQU X0, (AX)
-	JMP     stored17
+	JMP     stored18
 
-part16:
-	VMOVDQU X0, 224(BP)
-	LEAQ    224(BP), R11
+part17:
+	VMOVDQU X0, 144(BP)
+	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy19:
+copy20:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy19
+	CMPQ R9, 120(BP)
+	JLT  copy20
 
-stored17:
-done6:
+stored18:
+done7:
 	ADDQ $+4, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -5645,8 +5082,22 @@ done6:
 // func byteRows_avx2_2x2(call *byte)
 // Requires: AVX, AVX2
 TEXT ·byteRows_avx2_2x2(SB), NOSPLIT, $8-8
-	MOVQ call+0(FP), BP
+	MOVQ      call+0(FP), BP
+	MOVQ      96(BP), R14
+	TESTQ     R14, R14
+	JNZ       tile1
+	MOVQ      200(BP), R15
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 248(BP)
+	MOVQ      216(BP), R15
+	TESTQ     R15, R15
+	JZ        packed2
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 376(BP)
 
+packed2:
 tile1:
 	MOVQ     48(BP), R14
 	MOVQ     R14, 56(BP)
@@ -5667,13 +5118,13 @@ tile1:
 	VPCMPEQW Y7, Y7, Y7
 	VPSRLW   $0x08, Y7, Y7
 
-segment2:
+segment3:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest4
+	JGE  rest5
 
-loop3:
+loop4:
 	VPBROADCASTD (AX)(R14*1), Y5
 	VPAND        Y7, Y5, Y4
 	VPSRLW       $0x08, Y5, Y5
@@ -5721,10 +5172,10 @@ loop3:
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop3
+	JLT          loop4
 
-rest4:
-	JNE          next5
+rest5:
+	JNE          next6
 	VPBROADCASTD (AX)(R14*1), Y5
 	VPAND        Y7, Y5, Y4
 	VPSRLW       $0x08, Y5, Y5
@@ -5750,326 +5201,227 @@ rest4:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 
-next5:
+next6:
 	MOVQ    call+0(FP), BP
 	ADDQ    40(BP), R14
 	SUBQ    $+1, 56(BP)
-	JNZ     segment2
+	JNZ     segment3
 	MOVQ    88(BP), SI
 	ADDQ    72(BP), SI
 	MOVQ    96(BP), DI
 	TESTQ   DI, DI
-	JZ      bytes7
+	JZ      bytes8
 	MOVLQSX (SI), AX
 	LEAQ    (DI)(AX*4), AX
 	VMOVUPS Y0, (AX)
-	CMPQ    136(BP), $+16
-	JEQ     wholeSums8
-	VMOVUPS Y1, 224(BP)
+	CMPQ    120(BP), $+16
+	JEQ     wholeSums9
+	VMOVUPS Y1, 144(BP)
 	MOVQ    $+8, R9
 
-copySums10:
-	MOVL 192(BP)(R9*4), R10
+copySums11:
+	MOVL 112(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums10
-	JMP  sumsDone9
+	CMPQ R9, 120(BP)
+	JLT  copySums11
+	JMP  sumsDone10
 
-wholeSums8:
+wholeSums9:
 	VMOVUPS Y1, 32(AX)
 
-sumsDone9:
+sumsDone10:
 	MOVLQSX 4(SI), AX
 	LEAQ    (DI)(AX*4), AX
 	VMOVUPS Y2, (AX)
-	CMPQ    136(BP), $+16
-	JEQ     wholeSums11
-	VMOVUPS Y3, 224(BP)
+	CMPQ    120(BP), $+16
+	JEQ     wholeSums12
+	VMOVUPS Y3, 144(BP)
 	MOVQ    $+8, R9
 
-copySums13:
-	MOVL 192(BP)(R9*4), R10
+copySums14:
+	MOVL 112(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums13
-	JMP  sumsDone12
+	CMPQ R9, 120(BP)
+	JLT  copySums14
+	JMP  sumsDone13
 
-wholeSums11:
+wholeSums12:
 	VMOVUPS Y3, 32(AX)
 
-sumsDone12:
-	JMP done6
+sumsDone13:
+	JMP done7
 
-bytes7:
-	MOVQ         112(BP), CX
-	MOVQ         120(BP), DX
+bytes8:
+	VPBROADCASTD 224(BP), Y4
+	VPBROADCASTD 228(BP), Y5
+	VPBROADCASTD 236(BP), Y6
+	VPBROADCASTD 240(BP), Y7
+	MOVQ         192(BP), CX
+	MOVQ         208(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTQ 160(BP), Y10
-	VPBROADCASTD 144(BP), Y4
-	VPBROADCASTD 152(BP), Y5
-	VPBROADCASTD 156(BP), Y6
+	VPBROADCASTD 232(BP), Y8
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        R8, R8
-	JZ           signed14
-	ADDQ         R8, BX
-	CMPQ         136(BP), $+16
-	JEQ          direct17
-	LEAQ         224(BP), R11
-	XORQ         R9, R9
+	TESTQ        DX, DX
+	JZ           plain15
+	VMOVUPS      (CX), Y9
+	VBLENDVPS    Y0, (DX), Y9, Y9
+	VPSRAVD      Y9, Y0, Y0
+	VMOVUPS      32(CX), Y9
+	VBLENDVPS    Y1, 32(DX), Y9, Y9
+	VPSRAVD      Y9, Y1, Y1
+	VPACKSSDW    Y1, Y0, Y0
+	VPSRAW       $0x0f, Y0, Y9
+	VPAND        Y0, Y9, Y9
+	VPSUBW       Y9, Y0, Y0
+	VPMULHRSW    376(BP), Y9, Y9
+	VPMULHRSW    248(BP), Y0, Y0
+	VPADDW       Y9, Y0, Y0
+	JMP          ready16
 
-copy18:
+plain15:
+	VPSRAVD   (CX), Y0, Y0
+	VPSRAVD   32(CX), Y1, Y1
+	VPACKSSDW Y1, Y0, Y0
+	VPMULHRSW 248(BP), Y0, Y0
+
+ready16:
+	TESTQ R8, R8
+	JZ    none17
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+16
+	JEQ   direct18
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
+
+copy19:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy18
+	CMPQ R9, 120(BP)
+	JLT  copy19
 	MOVQ R11, BX
 
-direct17:
-	VPSRLQ       $0x20, Y0, Y8
-	VPMULDQ      (CX), Y0, Y0
-	VPMULDQ      4(CX), Y8, Y8
-	VPMOVZXBD    (BX), Y7
-	VPBROADCASTD 148(BP), Y11
-	VPSUBD       Y11, Y7, Y7
-	VPBROADCASTQ 200(BP), Y11
-	VPSRLQ       $0x20, Y7, Y9
-	VPMULDQ      Y11, Y7, Y7
-	VPMULDQ      Y11, Y9, Y9
-	VPADDQ       Y7, Y0, Y0
-	VPADDQ       Y9, Y8, Y8
-	VPADDQ       Y10, Y0, Y0
-	VPADDQ       Y10, Y8, Y8
-	VPSRLQ       168(BP), Y0, Y0
-	VPSLLQ       184(BP), Y8, Y8
-	VPBLENDD     $0xaa, Y8, Y0, Y0
-	VPSRLQ       $0x20, Y1, Y8
-	VPMULDQ      32(CX), Y1, Y1
-	VPMULDQ      36(CX), Y8, Y8
-	VPMOVZXBD    8(BX), Y7
-	VPBROADCASTD 148(BP), Y11
-	VPSUBD       Y11, Y7, Y7
-	VPBROADCASTQ 200(BP), Y11
-	VPSRLQ       $0x20, Y7, Y9
-	VPMULDQ      Y11, Y7, Y7
-	VPMULDQ      Y11, Y9, Y9
-	VPADDQ       Y7, Y1, Y1
-	VPADDQ       Y9, Y8, Y8
-	VPADDQ       Y10, Y1, Y1
-	VPADDQ       Y10, Y8, Y8
-	VPSRLQ       168(BP), Y1, Y1
-	VPSLLQ       184(BP), Y8, Y8
-	VPBLENDD     $0xaa, Y8, Y1, Y1
-	JMP          ready16
+direct18:
+	VMOVDQU   (BX), X9
+	VPSHUFD   $0xd8, X9, X9
+	VPMOVZXBW X9, Y9
+	VPSLLW    $0x08, Y9, Y9
+	VPMULHUW  Y8, Y9, Y9
+	VPADDSW   Y9, Y0, Y0
 
-signed14:
-	TESTQ     DX, DX
-	JZ        plain15
-	VMOVUPS   (CX), Y7
-	VBLENDVPS Y0, (DX), Y7, Y7
-	VPSRLQ    $0x20, Y7, Y9
-	VPSRLQ    $0x20, Y0, Y8
-	VPMULDQ   Y7, Y0, Y0
-	VPMULDQ   Y9, Y8, Y8
-	VPADDQ    Y10, Y0, Y0
-	VPADDQ    Y10, Y8, Y8
-	VPSRLQ    168(BP), Y0, Y0
-	VPSLLQ    184(BP), Y8, Y8
-	VPBLENDD  $0xaa, Y8, Y0, Y0
-	VMOVUPS   32(CX), Y7
-	VBLENDVPS Y1, 32(DX), Y7, Y7
-	VPSRLQ    $0x20, Y7, Y9
-	VPSRLQ    $0x20, Y1, Y8
-	VPMULDQ   Y7, Y1, Y1
-	VPMULDQ   Y9, Y8, Y8
-	VPADDQ    Y10, Y1, Y1
-	VPADDQ    Y10, Y8, Y8
-	VPSRLQ    168(BP), Y1, Y1
-	VPSLLQ    184(BP), Y8, Y8
-	VPBLENDD  $0xaa, Y8, Y1, Y1
-	JMP       ready16
-
-plain15:
-	VPSRLQ   $0x20, Y0, Y8
-	VPMULDQ  (CX), Y0, Y0
-	VPMULDQ  4(CX), Y8, Y8
-	VPADDQ   Y10, Y0, Y0
-	VPADDQ   Y10, Y8, Y8
-	VPSRLQ   168(BP), Y0, Y0
-	VPSLLQ   184(BP), Y8, Y8
-	VPBLENDD $0xaa, Y8, Y0, Y0
-	VPSRLQ   $0x20, Y1, Y8
-	VPMULDQ  32(CX), Y1, Y1
-	VPMULDQ  36(CX), Y8, Y8
-	VPADDQ   Y10, Y1, Y1
-	VPADDQ   Y10, Y8, Y8
-	VPSRLQ   168(BP), Y1, Y1
-	VPSLLQ   184(BP), Y8, Y8
-	VPBLENDD $0xaa, Y8, Y1, Y1
-
-ready16:
-	VPACKSSDW    Y1, Y0, Y0
+none17:
 	VPADDSW      Y4, Y0, Y0
+	VPMULHRSW    Y5, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
-	VPMAXUB      Y5, Y0, Y0
-	VPMINUB      Y6, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X7
-	VPUNPCKLDQ   X7, X0, X0
-	CMPQ         136(BP), $+16
-	JEQ          full21
-	JMP          part19
+	VPMAXUB      Y6, Y0, Y0
+	VPMINUB      Y7, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X9
+	VPUNPCKLDQ   X9, X0, X0
+	CMPQ         120(BP), $+16
+	JEQ          full22
+	JMP          part20
 
-full21:
+full22:
 	VMOVDQU X0, (AX)
-	JMP     stored20
+	JMP     stored21
 
-part19:
-	VMOVDQU X0, 224(BP)
-	LEAQ    224(BP), R11
+part20:
+	VMOVDQU X0, 144(BP)
+	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy22:
+copy23:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy22
+	CMPQ R9, 120(BP)
+	JLT  copy23
 
-stored20:
-	MOVLQSX 4(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed23
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+16
-	JEQ     direct26
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy27:
-	MOVB (BX)(R9*1), R10
-	MOVB R10, (R11)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy27
-	MOVQ R11, BX
-
-direct26:
-	VPSRLQ       $0x20, Y2, Y8
-	VPMULDQ      (CX), Y2, Y2
-	VPMULDQ      4(CX), Y8, Y8
-	VPMOVZXBD    (BX), Y7
-	VPBROADCASTD 148(BP), Y11
-	VPSUBD       Y11, Y7, Y7
-	VPBROADCASTQ 200(BP), Y11
-	VPSRLQ       $0x20, Y7, Y9
-	VPMULDQ      Y11, Y7, Y7
-	VPMULDQ      Y11, Y9, Y9
-	VPADDQ       Y7, Y2, Y2
-	VPADDQ       Y9, Y8, Y8
-	VPADDQ       Y10, Y2, Y2
-	VPADDQ       Y10, Y8, Y8
-	VPSRLQ       168(BP), Y2, Y2
-	VPSLLQ       184(BP), Y8, Y8
-	VPBLENDD     $0xaa, Y8, Y2, Y2
-	VPSRLQ       $0x20, Y3, Y8
-	VPMULDQ      32(CX), Y3, Y3
-	VPMULDQ      36(CX), Y8, Y8
-	VPMOVZXBD    8(BX), Y7
-	VPBROADCASTD 148(BP), Y11
-	VPSUBD       Y11, Y7, Y7
-	VPBROADCASTQ 200(BP), Y11
-	VPSRLQ       $0x20, Y7, Y9
-	VPMULDQ      Y11, Y7, Y7
-	VPMULDQ      Y11, Y9, Y9
-	VPADDQ       Y7, Y3, Y3
-	VPADDQ       Y9, Y8, Y8
-	VPADDQ       Y10, Y3, Y3
-	VPADDQ       Y10, Y8, Y8
-	VPSRLQ       168(BP), Y3, Y3
-	VPSLLQ       184(BP), Y8, Y8
-	VPBLENDD     $0xaa, Y8, Y3, Y3
-	JMP          ready25
-
-signed23:
+stored21:
+	MOVLQSX   4(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain24
-	VMOVUPS   (CX), Y7
-	VBLENDVPS Y2, (DX), Y7, Y7
-	VPSRLQ    $0x20, Y7, Y9
-	VPSRLQ    $0x20, Y2, Y8
-	VPMULDQ   Y7, Y2, Y2
-	VPMULDQ   Y9, Y8, Y8
-	VPADDQ    Y10, Y2, Y2
-	VPADDQ    Y10, Y8, Y8
-	VPSRLQ    168(BP), Y2, Y2
-	VPSLLQ    184(BP), Y8, Y8
-	VPBLENDD  $0xaa, Y8, Y2, Y2
-	VMOVUPS   32(CX), Y7
-	VBLENDVPS Y3, 32(DX), Y7, Y7
-	VPSRLQ    $0x20, Y7, Y9
-	VPSRLQ    $0x20, Y3, Y8
-	VPMULDQ   Y7, Y3, Y3
-	VPMULDQ   Y9, Y8, Y8
-	VPADDQ    Y10, Y3, Y3
-	VPADDQ    Y10, Y8, Y8
-	VPSRLQ    168(BP), Y3, Y3
-	VPSLLQ    184(BP), Y8, Y8
-	VPBLENDD  $0xaa, Y8, Y3, Y3
+	VMOVUPS   (CX), Y9
+	VBLENDVPS Y2, (DX), Y9, Y9
+	VPSRAVD   Y9, Y2, Y2
+	VMOVUPS   32(CX), Y9
+	VBLENDVPS Y3, 32(DX), Y9, Y9
+	VPSRAVD   Y9, Y3, Y3
+	VPACKSSDW Y3, Y2, Y2
+	VPSRAW    $0x0f, Y2, Y9
+	VPAND     Y2, Y9, Y9
+	VPSUBW    Y9, Y2, Y2
+	VPMULHRSW 376(BP), Y9, Y9
+	VPMULHRSW 248(BP), Y2, Y2
+	VPADDW    Y9, Y2, Y2
 	JMP       ready25
 
 plain24:
-	VPSRLQ   $0x20, Y2, Y8
-	VPMULDQ  (CX), Y2, Y2
-	VPMULDQ  4(CX), Y8, Y8
-	VPADDQ   Y10, Y2, Y2
-	VPADDQ   Y10, Y8, Y8
-	VPSRLQ   168(BP), Y2, Y2
-	VPSLLQ   184(BP), Y8, Y8
-	VPBLENDD $0xaa, Y8, Y2, Y2
-	VPSRLQ   $0x20, Y3, Y8
-	VPMULDQ  32(CX), Y3, Y3
-	VPMULDQ  36(CX), Y8, Y8
-	VPADDQ   Y10, Y3, Y3
-	VPADDQ   Y10, Y8, Y8
-	VPSRLQ   168(BP), Y3, Y3
-	VPSLLQ   184(BP), Y8, Y8
-	VPBLENDD $0xaa, Y8, Y3, Y3
+	VPSRAVD   (CX), Y2, Y2
+	VPSRAVD   32(CX), Y3, Y3
+	VPACKSSDW Y3, Y2, Y2
+	VPMULHRSW 248(BP), Y2, Y2
 
 ready25:
-	VPACKSSDW    Y3, Y2, Y2
+	TESTQ R8, R8
+	JZ    none26
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+16
+	JEQ   direct27
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
+
+copy28:
+	MOVB (BX)(R9*1), R10
+	MOVB R10, (R11)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy28
+	MOVQ R11, BX
+
+direct27:
+	VMOVDQU   (BX), X9
+	VPSHUFD   $0xd8, X9, X9
+	VPMOVZXBW X9, Y9
+	VPSLLW    $0x08, Y9, Y9
+	VPMULHUW  Y8, Y9, Y9
+	VPADDSW   Y9, Y2, Y2
+
+none26:
 	VPADDSW      Y4, Y2, Y2
+	VPMULHRSW    Y5, Y2, Y2
 	VPACKUSWB    Y2, Y2, Y2
-	VPMAXUB      Y5, Y2, Y2
-	VPMINUB      Y6, Y2, Y2
-	VEXTRACTI128 $0x01, Y2, X7
-	VPUNPCKLDQ   X7, X2, X2
-	CMPQ         136(BP), $+16
-	JEQ          full30
-	JMP          part28
+	VPMAXUB      Y6, Y2, Y2
+	VPMINUB      Y7, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X9
+	VPUNPCKLDQ   X9, X2, X2
+	CMPQ         120(BP), $+16
+	JEQ          full31
+	JMP          part29
 
-full30:
+full31:
 	VMOVDQU X2, (AX)
-	JMP     stored29
+	JMP     stored30
 
-part28:
-	VMOVDQU X2, 224(BP)
-	LEAQ    224(BP), R11
+part29:
+	VMOVDQU X2, 144(BP)
+	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy31:
+copy32:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy31
+	CMPQ R9, 120(BP)
+	JLT  copy32
 
-stored29:
-done6:
+stored30:
+done7:
 	ADDQ $+8, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -6079,8 +5431,22 @@ done6:
 // func byteRows_avx2_2x3(call *byte)
 // Requires: AVX, AVX2
 TEXT ·byteRows_avx2_2x3(SB), NOSPLIT, $8-8
-	MOVQ call+0(FP), BP
+	MOVQ      call+0(FP), BP
+	MOVQ      96(BP), R14
+	TESTQ     R14, R14
+	JNZ       tile1
+	MOVQ      200(BP), R15
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 248(BP)
+	MOVQ      216(BP), R15
+	TESTQ     R15, R15
+	JZ        packed2
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 376(BP)
 
+packed2:
 tile1:
 	MOVQ     48(BP), R14
 	MOVQ     R14, 56(BP)
@@ -6105,13 +5471,13 @@ tile1:
 	VPCMPEQW Y9, Y9, Y9
 	VPSRLW   $0x08, Y9, Y9
 
-segment2:
+segment3:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest4
+	JGE  rest5
 
-loop3:
+loop4:
 	VPBROADCASTD (AX)(R14*1), Y7
 	VPAND        Y9, Y7, Y6
 	VPSRLW       $0x08, Y7, Y7
@@ -6181,10 +5547,10 @@ loop3:
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop3
+	JLT          loop4
 
-rest4:
-	JNE          next5
+rest5:
+	JNE          next6
 	VPBROADCASTD (AX)(R14*1), Y7
 	VPAND        Y9, Y7, Y6
 	VPSRLW       $0x08, Y7, Y7
@@ -6221,475 +5587,326 @@ rest4:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 
-next5:
+next6:
 	MOVQ    call+0(FP), BP
 	ADDQ    40(BP), R14
 	SUBQ    $+1, 56(BP)
-	JNZ     segment2
+	JNZ     segment3
 	MOVQ    88(BP), SI
 	ADDQ    72(BP), SI
 	MOVQ    96(BP), DI
 	TESTQ   DI, DI
-	JZ      bytes7
+	JZ      bytes8
 	MOVLQSX (SI), AX
 	LEAQ    (DI)(AX*4), AX
 	VMOVUPS Y0, (AX)
-	CMPQ    136(BP), $+16
-	JEQ     wholeSums8
-	VMOVUPS Y1, 224(BP)
+	CMPQ    120(BP), $+16
+	JEQ     wholeSums9
+	VMOVUPS Y1, 144(BP)
 	MOVQ    $+8, R9
 
-copySums10:
-	MOVL 192(BP)(R9*4), R10
+copySums11:
+	MOVL 112(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums10
-	JMP  sumsDone9
+	CMPQ R9, 120(BP)
+	JLT  copySums11
+	JMP  sumsDone10
 
-wholeSums8:
+wholeSums9:
 	VMOVUPS Y1, 32(AX)
 
-sumsDone9:
+sumsDone10:
 	MOVLQSX 4(SI), AX
 	LEAQ    (DI)(AX*4), AX
 	VMOVUPS Y2, (AX)
-	CMPQ    136(BP), $+16
-	JEQ     wholeSums11
-	VMOVUPS Y3, 224(BP)
+	CMPQ    120(BP), $+16
+	JEQ     wholeSums12
+	VMOVUPS Y3, 144(BP)
 	MOVQ    $+8, R9
 
-copySums13:
-	MOVL 192(BP)(R9*4), R10
+copySums14:
+	MOVL 112(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums13
-	JMP  sumsDone12
+	CMPQ R9, 120(BP)
+	JLT  copySums14
+	JMP  sumsDone13
 
-wholeSums11:
+wholeSums12:
 	VMOVUPS Y3, 32(AX)
 
-sumsDone12:
+sumsDone13:
 	MOVLQSX 8(SI), AX
 	LEAQ    (DI)(AX*4), AX
 	VMOVUPS Y4, (AX)
-	CMPQ    136(BP), $+16
-	JEQ     wholeSums14
-	VMOVUPS Y5, 224(BP)
+	CMPQ    120(BP), $+16
+	JEQ     wholeSums15
+	VMOVUPS Y5, 144(BP)
 	MOVQ    $+8, R9
 
-copySums16:
-	MOVL 192(BP)(R9*4), R10
+copySums17:
+	MOVL 112(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums16
-	JMP  sumsDone15
+	CMPQ R9, 120(BP)
+	JLT  copySums17
+	JMP  sumsDone16
 
-wholeSums14:
+wholeSums15:
 	VMOVUPS Y5, 32(AX)
 
-sumsDone15:
-	JMP done6
+sumsDone16:
+	JMP done7
 
-bytes7:
-	MOVQ         112(BP), CX
-	MOVQ         120(BP), DX
+bytes8:
+	VPBROADCASTD 224(BP), Y6
+	VPBROADCASTD 228(BP), Y7
+	VPBROADCASTD 236(BP), Y8
+	VPBROADCASTD 240(BP), Y9
+	MOVQ         192(BP), CX
+	MOVQ         208(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTQ 160(BP), Y12
-	VPBROADCASTD 144(BP), Y6
-	VPBROADCASTD 152(BP), Y7
-	VPBROADCASTD 156(BP), Y8
+	VPBROADCASTD 232(BP), Y10
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        R8, R8
-	JZ           signed17
-	ADDQ         R8, BX
-	CMPQ         136(BP), $+16
-	JEQ          direct20
-	LEAQ         224(BP), R11
-	XORQ         R9, R9
+	TESTQ        DX, DX
+	JZ           plain18
+	VMOVUPS      (CX), Y11
+	VBLENDVPS    Y0, (DX), Y11, Y11
+	VPSRAVD      Y11, Y0, Y0
+	VMOVUPS      32(CX), Y11
+	VBLENDVPS    Y1, 32(DX), Y11, Y11
+	VPSRAVD      Y11, Y1, Y1
+	VPACKSSDW    Y1, Y0, Y0
+	VPSRAW       $0x0f, Y0, Y11
+	VPAND        Y0, Y11, Y11
+	VPSUBW       Y11, Y0, Y0
+	VPMULHRSW    376(BP), Y11, Y11
+	VPMULHRSW    248(BP), Y0, Y0
+	VPADDW       Y11, Y0, Y0
+	JMP          ready19
 
-copy21:
+plain18:
+	VPSRAVD   (CX), Y0, Y0
+	VPSRAVD   32(CX), Y1, Y1
+	VPACKSSDW Y1, Y0, Y0
+	VPMULHRSW 248(BP), Y0, Y0
+
+ready19:
+	TESTQ R8, R8
+	JZ    none20
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+16
+	JEQ   direct21
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
+
+copy22:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy21
+	CMPQ R9, 120(BP)
+	JLT  copy22
 	MOVQ R11, BX
 
-direct20:
-	VPSRLQ       $0x20, Y0, Y10
-	VPMULDQ      (CX), Y0, Y0
-	VPMULDQ      4(CX), Y10, Y10
-	VPMOVZXBD    (BX), Y9
-	VPBROADCASTD 148(BP), Y13
-	VPSUBD       Y13, Y9, Y9
-	VPBROADCASTQ 200(BP), Y13
-	VPSRLQ       $0x20, Y9, Y11
-	VPMULDQ      Y13, Y9, Y9
-	VPMULDQ      Y13, Y11, Y11
-	VPADDQ       Y9, Y0, Y0
-	VPADDQ       Y11, Y10, Y10
-	VPADDQ       Y12, Y0, Y0
-	VPADDQ       Y12, Y10, Y10
-	VPSRLQ       168(BP), Y0, Y0
-	VPSLLQ       184(BP), Y10, Y10
-	VPBLENDD     $0xaa, Y10, Y0, Y0
-	VPSRLQ       $0x20, Y1, Y10
-	VPMULDQ      32(CX), Y1, Y1
-	VPMULDQ      36(CX), Y10, Y10
-	VPMOVZXBD    8(BX), Y9
-	VPBROADCASTD 148(BP), Y13
-	VPSUBD       Y13, Y9, Y9
-	VPBROADCASTQ 200(BP), Y13
-	VPSRLQ       $0x20, Y9, Y11
-	VPMULDQ      Y13, Y9, Y9
-	VPMULDQ      Y13, Y11, Y11
-	VPADDQ       Y9, Y1, Y1
-	VPADDQ       Y11, Y10, Y10
-	VPADDQ       Y12, Y1, Y1
-	VPADDQ       Y12, Y10, Y10
-	VPSRLQ       168(BP), Y1, Y1
-	VPSLLQ       184(BP), Y10, Y10
-	VPBLENDD     $0xaa, Y10, Y1, Y1
-	JMP          ready19
+direct21:
+	VMOVDQU   (BX), X11
+	VPSHUFD   $0xd8, X11, X11
+	VPMOVZXBW X11, Y11
+	VPSLLW    $0x08, Y11, Y11
+	VPMULHUW  Y10, Y11, Y11
+	VPADDSW   Y11, Y0, Y0
 
-signed17:
-	TESTQ     DX, DX
-	JZ        plain18
-	VMOVUPS   (CX), Y9
-	VBLENDVPS Y0, (DX), Y9, Y9
-	VPSRLQ    $0x20, Y9, Y11
-	VPSRLQ    $0x20, Y0, Y10
-	VPMULDQ   Y9, Y0, Y0
-	VPMULDQ   Y11, Y10, Y10
-	VPADDQ    Y12, Y0, Y0
-	VPADDQ    Y12, Y10, Y10
-	VPSRLQ    168(BP), Y0, Y0
-	VPSLLQ    184(BP), Y10, Y10
-	VPBLENDD  $0xaa, Y10, Y0, Y0
-	VMOVUPS   32(CX), Y9
-	VBLENDVPS Y1, 32(DX), Y9, Y9
-	VPSRLQ    $0x20, Y9, Y11
-	VPSRLQ    $0x20, Y1, Y10
-	VPMULDQ   Y9, Y1, Y1
-	VPMULDQ   Y11, Y10, Y10
-	VPADDQ    Y12, Y1, Y1
-	VPADDQ    Y12, Y10, Y10
-	VPSRLQ    168(BP), Y1, Y1
-	VPSLLQ    184(BP), Y10, Y10
-	VPBLENDD  $0xaa, Y10, Y1, Y1
-	JMP       ready19
-
-plain18:
-	VPSRLQ   $0x20, Y0, Y10
-	VPMULDQ  (CX), Y0, Y0
-	VPMULDQ  4(CX), Y10, Y10
-	VPADDQ   Y12, Y0, Y0
-	VPADDQ   Y12, Y10, Y10
-	VPSRLQ   168(BP), Y0, Y0
-	VPSLLQ   184(BP), Y10, Y10
-	VPBLENDD $0xaa, Y10, Y0, Y0
-	VPSRLQ   $0x20, Y1, Y10
-	VPMULDQ  32(CX), Y1, Y1
-	VPMULDQ  36(CX), Y10, Y10
-	VPADDQ   Y12, Y1, Y1
-	VPADDQ   Y12, Y10, Y10
-	VPSRLQ   168(BP), Y1, Y1
-	VPSLLQ   184(BP), Y10, Y10
-	VPBLENDD $0xaa, Y10, Y1, Y1
-
-ready19:
-	VPACKSSDW    Y1, Y0, Y0
+none20:
 	VPADDSW      Y6, Y0, Y0
+	VPMULHRSW    Y7, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
-	VPMAXUB      Y7, Y0, Y0
-	VPMINUB      Y8, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X9
-	VPUNPCKLDQ   X9, X0, X0
-	CMPQ         136(BP), $+16
-	JEQ          full24
-	JMP          part22
+	VPMAXUB      Y8, Y0, Y0
+	VPMINUB      Y9, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X11
+	VPUNPCKLDQ   X11, X0, X0
+	CMPQ         120(BP), $+16
+	JEQ          full25
+	JMP          part23
 
-full24:
+full25:
 	VMOVDQU X0, (AX)
-	JMP     stored23
+	JMP     stored24
 
-part22:
-	VMOVDQU X0, 224(BP)
-	LEAQ    224(BP), R11
+part23:
+	VMOVDQU X0, 144(BP)
+	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy25:
+copy26:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy25
+	CMPQ R9, 120(BP)
+	JLT  copy26
 
-stored23:
-	MOVLQSX 4(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed26
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+16
-	JEQ     direct29
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy30:
-	MOVB (BX)(R9*1), R10
-	MOVB R10, (R11)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy30
-	MOVQ R11, BX
-
-direct29:
-	VPSRLQ       $0x20, Y2, Y10
-	VPMULDQ      (CX), Y2, Y2
-	VPMULDQ      4(CX), Y10, Y10
-	VPMOVZXBD    (BX), Y9
-	VPBROADCASTD 148(BP), Y13
-	VPSUBD       Y13, Y9, Y9
-	VPBROADCASTQ 200(BP), Y13
-	VPSRLQ       $0x20, Y9, Y11
-	VPMULDQ      Y13, Y9, Y9
-	VPMULDQ      Y13, Y11, Y11
-	VPADDQ       Y9, Y2, Y2
-	VPADDQ       Y11, Y10, Y10
-	VPADDQ       Y12, Y2, Y2
-	VPADDQ       Y12, Y10, Y10
-	VPSRLQ       168(BP), Y2, Y2
-	VPSLLQ       184(BP), Y10, Y10
-	VPBLENDD     $0xaa, Y10, Y2, Y2
-	VPSRLQ       $0x20, Y3, Y10
-	VPMULDQ      32(CX), Y3, Y3
-	VPMULDQ      36(CX), Y10, Y10
-	VPMOVZXBD    8(BX), Y9
-	VPBROADCASTD 148(BP), Y13
-	VPSUBD       Y13, Y9, Y9
-	VPBROADCASTQ 200(BP), Y13
-	VPSRLQ       $0x20, Y9, Y11
-	VPMULDQ      Y13, Y9, Y9
-	VPMULDQ      Y13, Y11, Y11
-	VPADDQ       Y9, Y3, Y3
-	VPADDQ       Y11, Y10, Y10
-	VPADDQ       Y12, Y3, Y3
-	VPADDQ       Y12, Y10, Y10
-	VPSRLQ       168(BP), Y3, Y3
-	VPSLLQ       184(BP), Y10, Y10
-	VPBLENDD     $0xaa, Y10, Y3, Y3
-	JMP          ready28
-
-signed26:
+stored24:
+	MOVLQSX   4(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain27
-	VMOVUPS   (CX), Y9
-	VBLENDVPS Y2, (DX), Y9, Y9
-	VPSRLQ    $0x20, Y9, Y11
-	VPSRLQ    $0x20, Y2, Y10
-	VPMULDQ   Y9, Y2, Y2
-	VPMULDQ   Y11, Y10, Y10
-	VPADDQ    Y12, Y2, Y2
-	VPADDQ    Y12, Y10, Y10
-	VPSRLQ    168(BP), Y2, Y2
-	VPSLLQ    184(BP), Y10, Y10
-	VPBLENDD  $0xaa, Y10, Y2, Y2
-	VMOVUPS   32(CX), Y9
-	VBLENDVPS Y3, 32(DX), Y9, Y9
-	VPSRLQ    $0x20, Y9, Y11
-	VPSRLQ    $0x20, Y3, Y10
-	VPMULDQ   Y9, Y3, Y3
-	VPMULDQ   Y11, Y10, Y10
-	VPADDQ    Y12, Y3, Y3
-	VPADDQ    Y12, Y10, Y10
-	VPSRLQ    168(BP), Y3, Y3
-	VPSLLQ    184(BP), Y10, Y10
-	VPBLENDD  $0xaa, Y10, Y3, Y3
+	VMOVUPS   (CX), Y11
+	VBLENDVPS Y2, (DX), Y11, Y11
+	VPSRAVD   Y11, Y2, Y2
+	VMOVUPS   32(CX), Y11
+	VBLENDVPS Y3, 32(DX), Y11, Y11
+	VPSRAVD   Y11, Y3, Y3
+	VPACKSSDW Y3, Y2, Y2
+	VPSRAW    $0x0f, Y2, Y11
+	VPAND     Y2, Y11, Y11
+	VPSUBW    Y11, Y2, Y2
+	VPMULHRSW 376(BP), Y11, Y11
+	VPMULHRSW 248(BP), Y2, Y2
+	VPADDW    Y11, Y2, Y2
 	JMP       ready28
 
 plain27:
-	VPSRLQ   $0x20, Y2, Y10
-	VPMULDQ  (CX), Y2, Y2
-	VPMULDQ  4(CX), Y10, Y10
-	VPADDQ   Y12, Y2, Y2
-	VPADDQ   Y12, Y10, Y10
-	VPSRLQ   168(BP), Y2, Y2
-	VPSLLQ   184(BP), Y10, Y10
-	VPBLENDD $0xaa, Y10, Y2, Y2
-	VPSRLQ   $0x20, Y3, Y10
-	VPMULDQ  32(CX), Y3, Y3
-	VPMULDQ  36(CX), Y10, Y10
-	VPADDQ   Y12, Y3, Y3
-	VPADDQ   Y12, Y10, Y10
-	VPSRLQ   168(BP), Y3, Y3
-	VPSLLQ   184(BP), Y10, Y10
-	VPBLENDD $0xaa, Y10, Y3, Y3
+	VPSRAVD   (CX), Y2, Y2
+	VPSRAVD   32(CX), Y3, Y3
+	VPACKSSDW Y3, Y2, Y2
+	VPMULHRSW 248(BP), Y2, Y2
 
 ready28:
-	VPACKSSDW    Y3, Y2, Y2
-	VPADDSW      Y6, Y2, Y2
-	VPACKUSWB    Y2, Y2, Y2
-	VPMAXUB      Y7, Y2, Y2
-	VPMINUB      Y8, Y2, Y2
-	VEXTRACTI128 $0x01, Y2, X9
-	VPUNPCKLDQ   X9, X2, X2
-	CMPQ         136(BP), $+16
-	JEQ          full33
-	JMP          part31
+	TESTQ R8, R8
+	JZ    none29
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+16
+	JEQ   direct30
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
 
-full33:
-	VMOVDQU X2, (AX)
-	JMP     stored32
-
-part31:
-	VMOVDQU X2, 224(BP)
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy34:
-	MOVB (R11)(R9*1), R10
-	MOVB R10, (AX)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy34
-
-stored32:
-	MOVLQSX 8(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed35
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+16
-	JEQ     direct38
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy39:
+copy31:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy39
+	CMPQ R9, 120(BP)
+	JLT  copy31
 	MOVQ R11, BX
 
-direct38:
-	VPSRLQ       $0x20, Y4, Y10
-	VPMULDQ      (CX), Y4, Y4
-	VPMULDQ      4(CX), Y10, Y10
-	VPMOVZXBD    (BX), Y9
-	VPBROADCASTD 148(BP), Y13
-	VPSUBD       Y13, Y9, Y9
-	VPBROADCASTQ 200(BP), Y13
-	VPSRLQ       $0x20, Y9, Y11
-	VPMULDQ      Y13, Y9, Y9
-	VPMULDQ      Y13, Y11, Y11
-	VPADDQ       Y9, Y4, Y4
-	VPADDQ       Y11, Y10, Y10
-	VPADDQ       Y12, Y4, Y4
-	VPADDQ       Y12, Y10, Y10
-	VPSRLQ       168(BP), Y4, Y4
-	VPSLLQ       184(BP), Y10, Y10
-	VPBLENDD     $0xaa, Y10, Y4, Y4
-	VPSRLQ       $0x20, Y5, Y10
-	VPMULDQ      32(CX), Y5, Y5
-	VPMULDQ      36(CX), Y10, Y10
-	VPMOVZXBD    8(BX), Y9
-	VPBROADCASTD 148(BP), Y13
-	VPSUBD       Y13, Y9, Y9
-	VPBROADCASTQ 200(BP), Y13
-	VPSRLQ       $0x20, Y9, Y11
-	VPMULDQ      Y13, Y9, Y9
-	VPMULDQ      Y13, Y11, Y11
-	VPADDQ       Y9, Y5, Y5
-	VPADDQ       Y11, Y10, Y10
-	VPADDQ       Y12, Y5, Y5
-	VPADDQ       Y12, Y10, Y10
-	VPSRLQ       168(BP), Y5, Y5
-	VPSLLQ       184(BP), Y10, Y10
-	VPBLENDD     $0xaa, Y10, Y5, Y5
-	JMP          ready37
+direct30:
+	VMOVDQU   (BX), X11
+	VPSHUFD   $0xd8, X11, X11
+	VPMOVZXBW X11, Y11
+	VPSLLW    $0x08, Y11, Y11
+	VPMULHUW  Y10, Y11, Y11
+	VPADDSW   Y11, Y2, Y2
 
-signed35:
-	TESTQ     DX, DX
-	JZ        plain36
-	VMOVUPS   (CX), Y9
-	VBLENDVPS Y4, (DX), Y9, Y9
-	VPSRLQ    $0x20, Y9, Y11
-	VPSRLQ    $0x20, Y4, Y10
-	VPMULDQ   Y9, Y4, Y4
-	VPMULDQ   Y11, Y10, Y10
-	VPADDQ    Y12, Y4, Y4
-	VPADDQ    Y12, Y10, Y10
-	VPSRLQ    168(BP), Y4, Y4
-	VPSLLQ    184(BP), Y10, Y10
-	VPBLENDD  $0xaa, Y10, Y4, Y4
-	VMOVUPS   32(CX), Y9
-	VBLENDVPS Y5, 32(DX), Y9, Y9
-	VPSRLQ    $0x20, Y9, Y11
-	VPSRLQ    $0x20, Y5, Y10
-	VPMULDQ   Y9, Y5, Y5
-	VPMULDQ   Y11, Y10, Y10
-	VPADDQ    Y12, Y5, Y5
-	VPADDQ    Y12, Y10, Y10
-	VPSRLQ    168(BP), Y5, Y5
-	VPSLLQ    184(BP), Y10, Y10
-	VPBLENDD  $0xaa, Y10, Y5, Y5
-	JMP       ready37
+none29:
+	VPADDSW      Y6, Y2, Y2
+	VPMULHRSW    Y7, Y2, Y2
+	VPACKUSWB    Y2, Y2, Y2
+	VPMAXUB      Y8, Y2, Y2
+	VPMINUB      Y9, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X11
+	VPUNPCKLDQ   X11, X2, X2
+	CMPQ         120(BP), $+16
+	JEQ          full34
+	JMP          part32
 
-plain36:
-	VPSRLQ   $0x20, Y4, Y10
-	VPMULDQ  (CX), Y4, Y4
-	VPMULDQ  4(CX), Y10, Y10
-	VPADDQ   Y12, Y4, Y4
-	VPADDQ   Y12, Y10, Y10
-	VPSRLQ   168(BP), Y4, Y4
-	VPSLLQ   184(BP), Y10, Y10
-	VPBLENDD $0xaa, Y10, Y4, Y4
-	VPSRLQ   $0x20, Y5, Y10
-	VPMULDQ  32(CX), Y5, Y5
-	VPMULDQ  36(CX), Y10, Y10
-	VPADDQ   Y12, Y5, Y5
-	VPADDQ   Y12, Y10, Y10
-	VPSRLQ   168(BP), Y5, Y5
-	VPSLLQ   184(BP), Y10, Y10
-	VPBLENDD $0xaa, Y10, Y5, Y5
+full34:
+	VMOVDQU X2, (AX)
+	JMP     stored33
 
-ready37:
-	VPACKSSDW    Y5, Y4, Y4
-	VPADDSW      Y6, Y4, Y4
-	VPACKUSWB    Y4, Y4, Y4
-	VPMAXUB      Y7, Y4, Y4
-	VPMINUB      Y8, Y4, Y4
-	VEXTRACTI128 $0x01, Y4, X9
-	VPUNPCKLDQ   X9, X4, X4
-	CMPQ         136(BP), $+16
-	JEQ          full42
-	JMP          part40
-
-full42:
-	VMOVDQU X4, (AX)
-	JMP     stored41
-
-part40:
-	VMOVDQU X4, 224(BP)
-	LEAQ    224(BP), R11
+part32:
+	VMOVDQU X2, 144(BP)
+	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy43:
+copy35:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy43
+	CMPQ R9, 120(BP)
+	JLT  copy35
 
-stored41:
-done6:
+stored33:
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain36
+	VMOVUPS   (CX), Y11
+	VBLENDVPS Y4, (DX), Y11, Y11
+	VPSRAVD   Y11, Y4, Y4
+	VMOVUPS   32(CX), Y11
+	VBLENDVPS Y5, 32(DX), Y11, Y11
+	VPSRAVD   Y11, Y5, Y5
+	VPACKSSDW Y5, Y4, Y4
+	VPSRAW    $0x0f, Y4, Y11
+	VPAND     Y4, Y11, Y11
+	VPSUBW    Y11, Y4, Y4
+	VPMULHRSW 376(BP), Y11, Y11
+	VPMULHRSW 248(BP), Y4, Y4
+	VPADDW    Y11, Y4, Y4
+	JMP       ready37
+
+plain36:
+	VPSRAVD   (CX), Y4, Y4
+	VPSRAVD   32(CX), Y5, Y5
+	VPACKSSDW Y5, Y4, Y4
+	VPMULHRSW 248(BP), Y4, Y4
+
+ready37:
+	TESTQ R8, R8
+	JZ    none38
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+16
+	JEQ   direct39
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
+
+copy40:
+	MOVB (BX)(R9*1), R10
+	MOVB R10, (R11)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy40
+	MOVQ R11, BX
+
+direct39:
+	VMOVDQU   (BX), X11
+	VPSHUFD   $0xd8, X11, X11
+	VPMOVZXBW X11, Y11
+	VPSLLW    $0x08, Y11, Y11
+	VPMULHUW  Y10, Y11, Y11
+	VPADDSW   Y11, Y4, Y4
+
+none38:
+	VPADDSW      Y6, Y4, Y4
+	VPMULHRSW    Y7, Y4, Y4
+	VPACKUSWB    Y4, Y4, Y4
+	VPMAXUB      Y8, Y4, Y4
+	VPMINUB      Y9, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X11
+	VPUNPCKLDQ   X11, X4, X4
+	CMPQ         120(BP), $+16
+	JEQ          full43
+	JMP          part41
+
+full43:
+	VMOVDQU X4, (AX)
+	JMP     stored42
+
+part41:
+	VMOVDQU X4, 144(BP)
+	LEAQ    144(BP), R11
+	XORQ    R9, R9
+
+copy44:
+	MOVB (R11)(R9*1), R10
+	MOVB R10, (AX)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy44
+
+stored42:
+done7:
 	ADDQ $+12, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -6699,8 +5916,22 @@ done6:
 // func byteRows_avx2_2x4(call *byte)
 // Requires: AVX, AVX2
 TEXT ·byteRows_avx2_2x4(SB), NOSPLIT, $8-8
-	MOVQ call+0(FP), BP
+	MOVQ      call+0(FP), BP
+	MOVQ      96(BP), R14
+	TESTQ     R14, R14
+	JNZ       tile1
+	MOVQ      200(BP), R15
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 248(BP)
+	MOVQ      216(BP), R15
+	TESTQ     R15, R15
+	JZ        packed2
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 376(BP)
 
+packed2:
 tile1:
 	MOVQ     48(BP), R14
 	MOVQ     R14, 56(BP)
@@ -6729,13 +5960,13 @@ tile1:
 	VPCMPEQW Y11, Y11, Y11
 	VPSRLW   $0x08, Y11, Y11
 
-segment2:
+segment3:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest4
+	JGE  rest5
 
-loop3:
+loop4:
 	VPBROADCASTD (AX)(R14*1), Y9
 	VPAND        Y11, Y9, Y8
 	VPSRLW       $0x08, Y9, Y9
@@ -6827,10 +6058,10 @@ loop3:
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop3
+	JLT          loop4
 
-rest4:
-	JNE          next5
+rest5:
+	JNE          next6
 	VPBROADCASTD (AX)(R14*1), Y9
 	VPAND        Y11, Y9, Y8
 	VPSRLW       $0x08, Y9, Y9
@@ -6878,624 +6109,425 @@ rest4:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 
-next5:
+next6:
 	MOVQ    call+0(FP), BP
 	ADDQ    40(BP), R14
 	SUBQ    $+1, 56(BP)
-	JNZ     segment2
+	JNZ     segment3
 	MOVQ    88(BP), SI
 	ADDQ    72(BP), SI
 	MOVQ    96(BP), DI
 	TESTQ   DI, DI
-	JZ      bytes7
+	JZ      bytes8
 	MOVLQSX (SI), AX
 	LEAQ    (DI)(AX*4), AX
 	VMOVUPS Y0, (AX)
-	CMPQ    136(BP), $+16
-	JEQ     wholeSums8
-	VMOVUPS Y1, 224(BP)
+	CMPQ    120(BP), $+16
+	JEQ     wholeSums9
+	VMOVUPS Y1, 144(BP)
 	MOVQ    $+8, R9
 
-copySums10:
-	MOVL 192(BP)(R9*4), R10
+copySums11:
+	MOVL 112(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums10
-	JMP  sumsDone9
+	CMPQ R9, 120(BP)
+	JLT  copySums11
+	JMP  sumsDone10
 
-wholeSums8:
+wholeSums9:
 	VMOVUPS Y1, 32(AX)
 
-sumsDone9:
+sumsDone10:
 	MOVLQSX 4(SI), AX
 	LEAQ    (DI)(AX*4), AX
 	VMOVUPS Y2, (AX)
-	CMPQ    136(BP), $+16
-	JEQ     wholeSums11
-	VMOVUPS Y3, 224(BP)
+	CMPQ    120(BP), $+16
+	JEQ     wholeSums12
+	VMOVUPS Y3, 144(BP)
 	MOVQ    $+8, R9
 
-copySums13:
-	MOVL 192(BP)(R9*4), R10
+copySums14:
+	MOVL 112(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums13
-	JMP  sumsDone12
+	CMPQ R9, 120(BP)
+	JLT  copySums14
+	JMP  sumsDone13
 
-wholeSums11:
+wholeSums12:
 	VMOVUPS Y3, 32(AX)
 
-sumsDone12:
+sumsDone13:
 	MOVLQSX 8(SI), AX
 	LEAQ    (DI)(AX*4), AX
 	VMOVUPS Y4, (AX)
-	CMPQ    136(BP), $+16
-	JEQ     wholeSums14
-	VMOVUPS Y5, 224(BP)
+	CMPQ    120(BP), $+16
+	JEQ     wholeSums15
+	VMOVUPS Y5, 144(BP)
 	MOVQ    $+8, R9
 
-copySums16:
-	MOVL 192(BP)(R9*4), R10
+copySums17:
+	MOVL 112(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums16
-	JMP  sumsDone15
+	CMPQ R9, 120(BP)
+	JLT  copySums17
+	JMP  sumsDone16
 
-wholeSums14:
+wholeSums15:
 	VMOVUPS Y5, 32(AX)
 
-sumsDone15:
+sumsDone16:
 	MOVLQSX 12(SI), AX
 	LEAQ    (DI)(AX*4), AX
 	VMOVUPS Y6, (AX)
-	CMPQ    136(BP), $+16
-	JEQ     wholeSums17
-	VMOVUPS Y7, 224(BP)
+	CMPQ    120(BP), $+16
+	JEQ     wholeSums18
+	VMOVUPS Y7, 144(BP)
 	MOVQ    $+8, R9
 
-copySums19:
-	MOVL 192(BP)(R9*4), R10
+copySums20:
+	MOVL 112(BP)(R9*4), R10
 	MOVL R10, (AX)(R9*4)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copySums19
-	JMP  sumsDone18
+	CMPQ R9, 120(BP)
+	JLT  copySums20
+	JMP  sumsDone19
 
-wholeSums17:
+wholeSums18:
 	VMOVUPS Y7, 32(AX)
 
-sumsDone18:
-	JMP done6
+sumsDone19:
+	JMP done7
 
-bytes7:
-	MOVQ         112(BP), CX
-	MOVQ         120(BP), DX
+bytes8:
+	VPBROADCASTD 224(BP), Y8
+	VPBROADCASTD 228(BP), Y9
+	VPBROADCASTD 236(BP), Y10
+	VPBROADCASTD 240(BP), Y11
+	MOVQ         192(BP), CX
+	MOVQ         208(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTQ 160(BP), Y14
-	VPBROADCASTD 144(BP), Y8
-	VPBROADCASTD 152(BP), Y9
-	VPBROADCASTD 156(BP), Y10
+	VPBROADCASTD 232(BP), Y12
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
-	TESTQ        R8, R8
-	JZ           signed20
-	ADDQ         R8, BX
-	CMPQ         136(BP), $+16
-	JEQ          direct23
-	LEAQ         224(BP), R11
-	XORQ         R9, R9
+	TESTQ        DX, DX
+	JZ           plain21
+	VMOVUPS      (CX), Y13
+	VBLENDVPS    Y0, (DX), Y13, Y13
+	VPSRAVD      Y13, Y0, Y0
+	VMOVUPS      32(CX), Y13
+	VBLENDVPS    Y1, 32(DX), Y13, Y13
+	VPSRAVD      Y13, Y1, Y1
+	VPACKSSDW    Y1, Y0, Y0
+	VPSRAW       $0x0f, Y0, Y13
+	VPAND        Y0, Y13, Y13
+	VPSUBW       Y13, Y0, Y0
+	VPMULHRSW    376(BP), Y13, Y13
+	VPMULHRSW    248(BP), Y0, Y0
+	VPADDW       Y13, Y0, Y0
+	JMP          ready22
 
-copy24:
+plain21:
+	VPSRAVD   (CX), Y0, Y0
+	VPSRAVD   32(CX), Y1, Y1
+	VPACKSSDW Y1, Y0, Y0
+	VPMULHRSW 248(BP), Y0, Y0
+
+ready22:
+	TESTQ R8, R8
+	JZ    none23
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+16
+	JEQ   direct24
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
+
+copy25:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy24
+	CMPQ R9, 120(BP)
+	JLT  copy25
 	MOVQ R11, BX
 
-direct23:
-	VPSRLQ       $0x20, Y0, Y12
-	VPMULDQ      (CX), Y0, Y0
-	VPMULDQ      4(CX), Y12, Y12
-	VPMOVZXBD    (BX), Y11
-	VPBROADCASTD 148(BP), Y15
-	VPSUBD       Y15, Y11, Y11
-	VPBROADCASTQ 200(BP), Y15
-	VPSRLQ       $0x20, Y11, Y13
-	VPMULDQ      Y15, Y11, Y11
-	VPMULDQ      Y15, Y13, Y13
-	VPADDQ       Y11, Y0, Y0
-	VPADDQ       Y13, Y12, Y12
-	VPADDQ       Y14, Y0, Y0
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       168(BP), Y0, Y0
-	VPSLLQ       184(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y0, Y0
-	VPSRLQ       $0x20, Y1, Y12
-	VPMULDQ      32(CX), Y1, Y1
-	VPMULDQ      36(CX), Y12, Y12
-	VPMOVZXBD    8(BX), Y11
-	VPBROADCASTD 148(BP), Y15
-	VPSUBD       Y15, Y11, Y11
-	VPBROADCASTQ 200(BP), Y15
-	VPSRLQ       $0x20, Y11, Y13
-	VPMULDQ      Y15, Y11, Y11
-	VPMULDQ      Y15, Y13, Y13
-	VPADDQ       Y11, Y1, Y1
-	VPADDQ       Y13, Y12, Y12
-	VPADDQ       Y14, Y1, Y1
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       168(BP), Y1, Y1
-	VPSLLQ       184(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y1, Y1
-	JMP          ready22
+direct24:
+	VMOVDQU   (BX), X13
+	VPSHUFD   $0xd8, X13, X13
+	VPMOVZXBW X13, Y13
+	VPSLLW    $0x08, Y13, Y13
+	VPMULHUW  Y12, Y13, Y13
+	VPADDSW   Y13, Y0, Y0
 
-signed20:
-	TESTQ     DX, DX
-	JZ        plain21
-	VMOVUPS   (CX), Y11
-	VBLENDVPS Y0, (DX), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y0, Y12
-	VPMULDQ   Y11, Y0, Y0
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y0, Y0
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    168(BP), Y0, Y0
-	VPSLLQ    184(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y0, Y0
-	VMOVUPS   32(CX), Y11
-	VBLENDVPS Y1, 32(DX), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y1, Y12
-	VPMULDQ   Y11, Y1, Y1
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y1, Y1
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    168(BP), Y1, Y1
-	VPSLLQ    184(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y1, Y1
-	JMP       ready22
-
-plain21:
-	VPSRLQ   $0x20, Y0, Y12
-	VPMULDQ  (CX), Y0, Y0
-	VPMULDQ  4(CX), Y12, Y12
-	VPADDQ   Y14, Y0, Y0
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   168(BP), Y0, Y0
-	VPSLLQ   184(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y0, Y0
-	VPSRLQ   $0x20, Y1, Y12
-	VPMULDQ  32(CX), Y1, Y1
-	VPMULDQ  36(CX), Y12, Y12
-	VPADDQ   Y14, Y1, Y1
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   168(BP), Y1, Y1
-	VPSLLQ   184(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y1, Y1
-
-ready22:
-	VPACKSSDW    Y1, Y0, Y0
+none23:
 	VPADDSW      Y8, Y0, Y0
+	VPMULHRSW    Y9, Y0, Y0
 	VPACKUSWB    Y0, Y0, Y0
-	VPMAXUB      Y9, Y0, Y0
-	VPMINUB      Y10, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X11
-	VPUNPCKLDQ   X11, X0, X0
-	CMPQ         136(BP), $+16
-	JEQ          full27
-	JMP          part25
+	VPMAXUB      Y10, Y0, Y0
+	VPMINUB      Y11, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X13
+	VPUNPCKLDQ   X13, X0, X0
+	CMPQ         120(BP), $+16
+	JEQ          full28
+	JMP          part26
 
-full27:
+full28:
 	VMOVDQU X0, (AX)
-	JMP     stored26
+	JMP     stored27
 
-part25:
-	VMOVDQU X0, 224(BP)
-	LEAQ    224(BP), R11
+part26:
+	VMOVDQU X0, 144(BP)
+	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy28:
+copy29:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy28
+	CMPQ R9, 120(BP)
+	JLT  copy29
 
-stored26:
-	MOVLQSX 4(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed29
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+16
-	JEQ     direct32
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy33:
-	MOVB (BX)(R9*1), R10
-	MOVB R10, (R11)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy33
-	MOVQ R11, BX
-
-direct32:
-	VPSRLQ       $0x20, Y2, Y12
-	VPMULDQ      (CX), Y2, Y2
-	VPMULDQ      4(CX), Y12, Y12
-	VPMOVZXBD    (BX), Y11
-	VPBROADCASTD 148(BP), Y15
-	VPSUBD       Y15, Y11, Y11
-	VPBROADCASTQ 200(BP), Y15
-	VPSRLQ       $0x20, Y11, Y13
-	VPMULDQ      Y15, Y11, Y11
-	VPMULDQ      Y15, Y13, Y13
-	VPADDQ       Y11, Y2, Y2
-	VPADDQ       Y13, Y12, Y12
-	VPADDQ       Y14, Y2, Y2
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       168(BP), Y2, Y2
-	VPSLLQ       184(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y2, Y2
-	VPSRLQ       $0x20, Y3, Y12
-	VPMULDQ      32(CX), Y3, Y3
-	VPMULDQ      36(CX), Y12, Y12
-	VPMOVZXBD    8(BX), Y11
-	VPBROADCASTD 148(BP), Y15
-	VPSUBD       Y15, Y11, Y11
-	VPBROADCASTQ 200(BP), Y15
-	VPSRLQ       $0x20, Y11, Y13
-	VPMULDQ      Y15, Y11, Y11
-	VPMULDQ      Y15, Y13, Y13
-	VPADDQ       Y11, Y3, Y3
-	VPADDQ       Y13, Y12, Y12
-	VPADDQ       Y14, Y3, Y3
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       168(BP), Y3, Y3
-	VPSLLQ       184(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y3, Y3
-	JMP          ready31
-
-signed29:
+stored27:
+	MOVLQSX   4(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain30
-	VMOVUPS   (CX), Y11
-	VBLENDVPS Y2, (DX), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y2, Y12
-	VPMULDQ   Y11, Y2, Y2
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y2, Y2
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    168(BP), Y2, Y2
-	VPSLLQ    184(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y2, Y2
-	VMOVUPS   32(CX), Y11
-	VBLENDVPS Y3, 32(DX), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y3, Y12
-	VPMULDQ   Y11, Y3, Y3
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y3, Y3
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    168(BP), Y3, Y3
-	VPSLLQ    184(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y3, Y3
+	VMOVUPS   (CX), Y13
+	VBLENDVPS Y2, (DX), Y13, Y13
+	VPSRAVD   Y13, Y2, Y2
+	VMOVUPS   32(CX), Y13
+	VBLENDVPS Y3, 32(DX), Y13, Y13
+	VPSRAVD   Y13, Y3, Y3
+	VPACKSSDW Y3, Y2, Y2
+	VPSRAW    $0x0f, Y2, Y13
+	VPAND     Y2, Y13, Y13
+	VPSUBW    Y13, Y2, Y2
+	VPMULHRSW 376(BP), Y13, Y13
+	VPMULHRSW 248(BP), Y2, Y2
+	VPADDW    Y13, Y2, Y2
 	JMP       ready31
 
 plain30:
-	VPSRLQ   $0x20, Y2, Y12
-	VPMULDQ  (CX), Y2, Y2
-	VPMULDQ  4(CX), Y12, Y12
-	VPADDQ   Y14, Y2, Y2
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   168(BP), Y2, Y2
-	VPSLLQ   184(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y2, Y2
-	VPSRLQ   $0x20, Y3, Y12
-	VPMULDQ  32(CX), Y3, Y3
-	VPMULDQ  36(CX), Y12, Y12
-	VPADDQ   Y14, Y3, Y3
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   168(BP), Y3, Y3
-	VPSLLQ   184(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y3, Y3
+	VPSRAVD   (CX), Y2, Y2
+	VPSRAVD   32(CX), Y3, Y3
+	VPACKSSDW Y3, Y2, Y2
+	VPMULHRSW 248(BP), Y2, Y2
 
 ready31:
-	VPACKSSDW    Y3, Y2, Y2
-	VPADDSW      Y8, Y2, Y2
-	VPACKUSWB    Y2, Y2, Y2
-	VPMAXUB      Y9, Y2, Y2
-	VPMINUB      Y10, Y2, Y2
-	VEXTRACTI128 $0x01, Y2, X11
-	VPUNPCKLDQ   X11, X2, X2
-	CMPQ         136(BP), $+16
-	JEQ          full36
-	JMP          part34
+	TESTQ R8, R8
+	JZ    none32
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+16
+	JEQ   direct33
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
 
-full36:
-	VMOVDQU X2, (AX)
-	JMP     stored35
-
-part34:
-	VMOVDQU X2, 224(BP)
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy37:
-	MOVB (R11)(R9*1), R10
-	MOVB R10, (AX)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy37
-
-stored35:
-	MOVLQSX 8(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed38
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+16
-	JEQ     direct41
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy42:
+copy34:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy42
+	CMPQ R9, 120(BP)
+	JLT  copy34
 	MOVQ R11, BX
 
-direct41:
-	VPSRLQ       $0x20, Y4, Y12
-	VPMULDQ      (CX), Y4, Y4
-	VPMULDQ      4(CX), Y12, Y12
-	VPMOVZXBD    (BX), Y11
-	VPBROADCASTD 148(BP), Y15
-	VPSUBD       Y15, Y11, Y11
-	VPBROADCASTQ 200(BP), Y15
-	VPSRLQ       $0x20, Y11, Y13
-	VPMULDQ      Y15, Y11, Y11
-	VPMULDQ      Y15, Y13, Y13
-	VPADDQ       Y11, Y4, Y4
-	VPADDQ       Y13, Y12, Y12
-	VPADDQ       Y14, Y4, Y4
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       168(BP), Y4, Y4
-	VPSLLQ       184(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y4, Y4
-	VPSRLQ       $0x20, Y5, Y12
-	VPMULDQ      32(CX), Y5, Y5
-	VPMULDQ      36(CX), Y12, Y12
-	VPMOVZXBD    8(BX), Y11
-	VPBROADCASTD 148(BP), Y15
-	VPSUBD       Y15, Y11, Y11
-	VPBROADCASTQ 200(BP), Y15
-	VPSRLQ       $0x20, Y11, Y13
-	VPMULDQ      Y15, Y11, Y11
-	VPMULDQ      Y15, Y13, Y13
-	VPADDQ       Y11, Y5, Y5
-	VPADDQ       Y13, Y12, Y12
-	VPADDQ       Y14, Y5, Y5
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       168(BP), Y5, Y5
-	VPSLLQ       184(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y5, Y5
-	JMP          ready40
+direct33:
+	VMOVDQU   (BX), X13
+	VPSHUFD   $0xd8, X13, X13
+	VPMOVZXBW X13, Y13
+	VPSLLW    $0x08, Y13, Y13
+	VPMULHUW  Y12, Y13, Y13
+	VPADDSW   Y13, Y2, Y2
 
-signed38:
+none32:
+	VPADDSW      Y8, Y2, Y2
+	VPMULHRSW    Y9, Y2, Y2
+	VPACKUSWB    Y2, Y2, Y2
+	VPMAXUB      Y10, Y2, Y2
+	VPMINUB      Y11, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X13
+	VPUNPCKLDQ   X13, X2, X2
+	CMPQ         120(BP), $+16
+	JEQ          full37
+	JMP          part35
+
+full37:
+	VMOVDQU X2, (AX)
+	JMP     stored36
+
+part35:
+	VMOVDQU X2, 144(BP)
+	LEAQ    144(BP), R11
+	XORQ    R9, R9
+
+copy38:
+	MOVB (R11)(R9*1), R10
+	MOVB R10, (AX)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy38
+
+stored36:
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
 	JZ        plain39
-	VMOVUPS   (CX), Y11
-	VBLENDVPS Y4, (DX), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y4, Y12
-	VPMULDQ   Y11, Y4, Y4
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y4, Y4
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    168(BP), Y4, Y4
-	VPSLLQ    184(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y4, Y4
-	VMOVUPS   32(CX), Y11
-	VBLENDVPS Y5, 32(DX), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y5, Y12
-	VPMULDQ   Y11, Y5, Y5
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y5, Y5
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    168(BP), Y5, Y5
-	VPSLLQ    184(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y5, Y5
+	VMOVUPS   (CX), Y13
+	VBLENDVPS Y4, (DX), Y13, Y13
+	VPSRAVD   Y13, Y4, Y4
+	VMOVUPS   32(CX), Y13
+	VBLENDVPS Y5, 32(DX), Y13, Y13
+	VPSRAVD   Y13, Y5, Y5
+	VPACKSSDW Y5, Y4, Y4
+	VPSRAW    $0x0f, Y4, Y13
+	VPAND     Y4, Y13, Y13
+	VPSUBW    Y13, Y4, Y4
+	VPMULHRSW 376(BP), Y13, Y13
+	VPMULHRSW 248(BP), Y4, Y4
+	VPADDW    Y13, Y4, Y4
 	JMP       ready40
 
 plain39:
-	VPSRLQ   $0x20, Y4, Y12
-	VPMULDQ  (CX), Y4, Y4
-	VPMULDQ  4(CX), Y12, Y12
-	VPADDQ   Y14, Y4, Y4
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   168(BP), Y4, Y4
-	VPSLLQ   184(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y4, Y4
-	VPSRLQ   $0x20, Y5, Y12
-	VPMULDQ  32(CX), Y5, Y5
-	VPMULDQ  36(CX), Y12, Y12
-	VPADDQ   Y14, Y5, Y5
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   168(BP), Y5, Y5
-	VPSLLQ   184(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y5, Y5
+	VPSRAVD   (CX), Y4, Y4
+	VPSRAVD   32(CX), Y5, Y5
+	VPACKSSDW Y5, Y4, Y4
+	VPMULHRSW 248(BP), Y4, Y4
 
 ready40:
-	VPACKSSDW    Y5, Y4, Y4
-	VPADDSW      Y8, Y4, Y4
-	VPACKUSWB    Y4, Y4, Y4
-	VPMAXUB      Y9, Y4, Y4
-	VPMINUB      Y10, Y4, Y4
-	VEXTRACTI128 $0x01, Y4, X11
-	VPUNPCKLDQ   X11, X4, X4
-	CMPQ         136(BP), $+16
-	JEQ          full45
-	JMP          part43
+	TESTQ R8, R8
+	JZ    none41
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+16
+	JEQ   direct42
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
 
-full45:
-	VMOVDQU X4, (AX)
-	JMP     stored44
-
-part43:
-	VMOVDQU X4, 224(BP)
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy46:
-	MOVB (R11)(R9*1), R10
-	MOVB R10, (AX)(R9*1)
-	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy46
-
-stored44:
-	MOVLQSX 12(SI), BX
-	LEAQ    (DI)(BX*1), AX
-	TESTQ   R8, R8
-	JZ      signed47
-	ADDQ    R8, BX
-	CMPQ    136(BP), $+16
-	JEQ     direct50
-	LEAQ    224(BP), R11
-	XORQ    R9, R9
-
-copy51:
+copy43:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy51
+	CMPQ R9, 120(BP)
+	JLT  copy43
 	MOVQ R11, BX
 
-direct50:
-	VPSRLQ       $0x20, Y6, Y12
-	VPMULDQ      (CX), Y6, Y6
-	VPMULDQ      4(CX), Y12, Y12
-	VPMOVZXBD    (BX), Y11
-	VPBROADCASTD 148(BP), Y15
-	VPSUBD       Y15, Y11, Y11
-	VPBROADCASTQ 200(BP), Y15
-	VPSRLQ       $0x20, Y11, Y13
-	VPMULDQ      Y15, Y11, Y11
-	VPMULDQ      Y15, Y13, Y13
-	VPADDQ       Y11, Y6, Y6
-	VPADDQ       Y13, Y12, Y12
-	VPADDQ       Y14, Y6, Y6
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       168(BP), Y6, Y6
-	VPSLLQ       184(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y6, Y6
-	VPSRLQ       $0x20, Y7, Y12
-	VPMULDQ      32(CX), Y7, Y7
-	VPMULDQ      36(CX), Y12, Y12
-	VPMOVZXBD    8(BX), Y11
-	VPBROADCASTD 148(BP), Y15
-	VPSUBD       Y15, Y11, Y11
-	VPBROADCASTQ 200(BP), Y15
-	VPSRLQ       $0x20, Y11, Y13
-	VPMULDQ      Y15, Y11, Y11
-	VPMULDQ      Y15, Y13, Y13
-	VPADDQ       Y11, Y7, Y7
-	VPADDQ       Y13, Y12, Y12
-	VPADDQ       Y14, Y7, Y7
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       168(BP), Y7, Y7
-	VPSLLQ       184(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y7, Y7
-	JMP          ready49
+direct42:
+	VMOVDQU   (BX), X13
+	VPSHUFD   $0xd8, X13, X13
+	VPMOVZXBW X13, Y13
+	VPSLLW    $0x08, Y13, Y13
+	VPMULHUW  Y12, Y13, Y13
+	VPADDSW   Y13, Y4, Y4
 
-signed47:
-	TESTQ     DX, DX
-	JZ        plain48
-	VMOVUPS   (CX), Y11
-	VBLENDVPS Y6, (DX), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y6, Y12
-	VPMULDQ   Y11, Y6, Y6
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y6, Y6
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    168(BP), Y6, Y6
-	VPSLLQ    184(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y6, Y6
-	VMOVUPS   32(CX), Y11
-	VBLENDVPS Y7, 32(DX), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y7, Y12
-	VPMULDQ   Y11, Y7, Y7
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y7, Y7
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    168(BP), Y7, Y7
-	VPSLLQ    184(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y7, Y7
-	JMP       ready49
+none41:
+	VPADDSW      Y8, Y4, Y4
+	VPMULHRSW    Y9, Y4, Y4
+	VPACKUSWB    Y4, Y4, Y4
+	VPMAXUB      Y10, Y4, Y4
+	VPMINUB      Y11, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X13
+	VPUNPCKLDQ   X13, X4, X4
+	CMPQ         120(BP), $+16
+	JEQ          full46
+	JMP          part44
 
-plain48:
-	VPSRLQ   $0x20, Y6, Y12
-	VPMULDQ  (CX), Y6, Y6
-	VPMULDQ  4(CX), Y12, Y12
-	VPADDQ   Y14, Y6, Y6
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   168(BP), Y6, Y6
-	VPSLLQ   184(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y6, Y6
-	VPSRLQ   $0x20, Y7, Y12
-	VPMULDQ  32(CX), Y7, Y7
-	VPMULDQ  36(CX), Y12, Y12
-	VPADDQ   Y14, Y7, Y7
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   168(BP), Y7, Y7
-	VPSLLQ   184(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y7, Y7
+full46:
+	VMOVDQU X4, (AX)
+	JMP     stored45
 
-ready49:
-	VPACKSSDW    Y7, Y6, Y6
-	VPADDSW      Y8, Y6, Y6
-	VPACKUSWB    Y6, Y6, Y6
-	VPMAXUB      Y9, Y6, Y6
-	VPMINUB      Y10, Y6, Y6
-	VEXTRACTI128 $0x01, Y6, X11
-	VPUNPCKLDQ   X11, X6, X6
-	CMPQ         136(BP), $+16
-	JEQ          full54
-	JMP          part52
-
-full54:
-	VMOVDQU X6, (AX)
-	JMP     stored53
-
-part52:
-	VMOVDQU X6, 224(BP)
-	LEAQ    224(BP), R11
+part44:
+	VMOVDQU X4, 144(BP)
+	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy55:
+copy47:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
-	CMPQ R9, 136(BP)
-	JLT  copy55
+	CMPQ R9, 120(BP)
+	JLT  copy47
 
-stored53:
-done6:
+stored45:
+	MOVLQSX   12(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain48
+	VMOVUPS   (CX), Y13
+	VBLENDVPS Y6, (DX), Y13, Y13
+	VPSRAVD   Y13, Y6, Y6
+	VMOVUPS   32(CX), Y13
+	VBLENDVPS Y7, 32(DX), Y13, Y13
+	VPSRAVD   Y13, Y7, Y7
+	VPACKSSDW Y7, Y6, Y6
+	VPSRAW    $0x0f, Y6, Y13
+	VPAND     Y6, Y13, Y13
+	VPSUBW    Y13, Y6, Y6
+	VPMULHRSW 376(BP), Y13, Y13
+	VPMULHRSW 248(BP), Y6, Y6
+	VPADDW    Y13, Y6, Y6
+	JMP       ready49
+
+plain48:
+	VPSRAVD   (CX), Y6, Y6
+	VPSRAVD   32(CX), Y7, Y7
+	VPACKSSDW Y7, Y6, Y6
+	VPMULHRSW 248(BP), Y6, Y6
+
+ready49:
+	TESTQ R8, R8
+	JZ    none50
+	ADDQ  R8, BX
+	CMPQ  120(BP), $+16
+	JEQ   direct51
+	LEAQ  144(BP), R11
+	XORQ  R9, R9
+
+copy52:
+	MOVB (BX)(R9*1), R10
+	MOVB R10, (R11)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy52
+	MOVQ R11, BX
+
+direct51:
+	VMOVDQU   (BX), X13
+	VPSHUFD   $0xd8, X13, X13
+	VPMOVZXBW X13, Y13
+	VPSLLW    $0x08, Y13, Y13
+	VPMULHUW  Y12, Y13, Y13
+	VPADDSW   Y13, Y6, Y6
+
+none50:
+	VPADDSW      Y8, Y6, Y6
+	VPMULHRSW    Y9, Y6, Y6
+	VPACKUSWB    Y6, Y6, Y6
+	VPMAXUB      Y10, Y6, Y6
+	VPMINUB      Y11, Y6, Y6
+	VEXTRACTI128 $0x01, Y6, X13
+	VPUNPCKLDQ   X13, X6, X6
+	CMPQ         120(BP), $+16
+	JEQ          full55
+	JMP          part53
+
+full55:
+	VMOVDQU X6, (AX)
+	JMP     stored54
+
+part53:
+	VMOVDQU X6, 144(BP)
+	LEAQ    144(BP), R11
+	XORQ    R9, R9
+
+copy56:
+	MOVB (R11)(R9*1), R10
+	MOVB R10, (AX)(R9*1)
+	INCQ R9
+	CMPQ R9, 120(BP)
+	JLT  copy56
+
+stored54:
+done7:
 	ADDQ $+16, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -7505,13 +6537,24 @@ done6:
 // func byteDepthwise_avx2_1x3x1(call *byte)
 // Requires: AVX, AVX2
 TEXT ·byteDepthwise_avx2_1x3x1(SB), NOSPLIT, $8-8
-	MOVQ call+0(FP), BP
-	MOVQ (BP), AX
-	MOVQ 32(BP), R12
-	MOVQ 24(BP), R10
-	MOVQ 40(BP), R13
+	MOVQ      call+0(FP), BP
+	MOVQ      (BP), AX
+	MOVQ      32(BP), R12
+	MOVQ      24(BP), R10
+	MOVQ      40(BP), R13
+	MOVQ      88(BP), R15
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 136(BP)
+	MOVQ      104(BP), R15
+	TESTQ     R15, R15
+	JZ        packed1
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 264(BP)
 
-tile1:
+packed1:
+tile2:
 	MOVQ    56(BP), CX
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y1
@@ -7519,7 +6562,7 @@ tile1:
 	MOVQ    8(BP), BX
 	MOVQ    16(BP), DX
 
-group2:
+group3:
 	MOVLQSX      (BX), SI
 	ADDQ         AX, SI
 	MOVLQSX      4(BX), DI
@@ -7554,83 +6597,73 @@ group2:
 	ADDQ         $+8, BX
 	ADDQ         $+192, CX
 	DECQ         DX
-	JNZ          group2
-	MOVQ         80(BP), R14
-	MOVQ         88(BP), R15
-	VPBROADCASTQ 112(BP), Y8
-	VPBROADCASTD 96(BP), Y2
-	VPBROADCASTD 100(BP), Y3
-	VPBROADCASTD 104(BP), Y4
-	TESTQ        R15, R15
-	JZ           plain3
-	VMOVUPS      (R14), Y5
-	VBLENDVPS    Y0, (R15), Y5, Y5
-	VPSRLQ       $0x20, Y5, Y7
-	VPSRLQ       $0x20, Y0, Y6
-	VPMULDQ      Y5, Y0, Y0
-	VPMULDQ      Y7, Y6, Y6
-	VPADDQ       Y8, Y0, Y0
-	VPADDQ       Y8, Y6, Y6
-	VPSRLQ       120(BP), Y0, Y0
-	VPSLLQ       136(BP), Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y0, Y0
-	VMOVUPS      32(R14), Y5
-	VBLENDVPS    Y1, 32(R15), Y5, Y5
-	VPSRLQ       $0x20, Y5, Y7
-	VPSRLQ       $0x20, Y1, Y6
-	VPMULDQ      Y5, Y1, Y1
-	VPMULDQ      Y7, Y6, Y6
-	VPADDQ       Y8, Y1, Y1
-	VPADDQ       Y8, Y6, Y6
-	VPSRLQ       120(BP), Y1, Y1
-	VPSLLQ       136(BP), Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y1, Y1
-	JMP          scaled4
+	JNZ          group3
+	MOVQ         80(BP), CX
+	MOVQ         96(BP), DX
+	VPBROADCASTD 112(BP), Y2
+	VPBROADCASTD 116(BP), Y3
+	VPBROADCASTD 124(BP), Y4
+	VPBROADCASTD 128(BP), Y5
+	TESTQ        DX, DX
+	JZ           plain4
+	VMOVUPS      (CX), Y6
+	VBLENDVPS    Y0, (DX), Y6, Y6
+	VPSRAVD      Y6, Y0, Y0
+	VMOVUPS      32(CX), Y6
+	VBLENDVPS    Y1, 32(DX), Y6, Y6
+	VPSRAVD      Y6, Y1, Y1
+	VPACKSSDW    Y1, Y0, Y0
+	VPSRAW       $0x0f, Y0, Y6
+	VPAND        Y0, Y6, Y6
+	VPSUBW       Y6, Y0, Y0
+	VPMULHRSW    264(BP), Y6, Y6
+	VPMULHRSW    136(BP), Y0, Y0
+	VPADDW       Y6, Y0, Y0
+	JMP          ready5
 
-plain3:
-	VPSRLQ   $0x20, Y0, Y6
-	VPMULDQ  (R14), Y0, Y0
-	VPMULDQ  4(R14), Y6, Y6
-	VPADDQ   Y8, Y0, Y0
-	VPADDQ   Y8, Y6, Y6
-	VPSRLQ   120(BP), Y0, Y0
-	VPSLLQ   136(BP), Y6, Y6
-	VPBLENDD $0xaa, Y6, Y0, Y0
-	VPSRLQ   $0x20, Y1, Y6
-	VPMULDQ  32(R14), Y1, Y1
-	VPMULDQ  36(R14), Y6, Y6
-	VPADDQ   Y8, Y1, Y1
-	VPADDQ   Y8, Y6, Y6
-	VPSRLQ   120(BP), Y1, Y1
-	VPSLLQ   136(BP), Y6, Y6
-	VPBLENDD $0xaa, Y6, Y1, Y1
-
-scaled4:
+plain4:
+	VPSRAVD   (CX), Y0, Y0
+	VPSRAVD   32(CX), Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
+	VPMULHRSW 136(BP), Y0, Y0
+
+ready5:
 	VPADDSW   Y2, Y0, Y0
+	VPMULHRSW Y3, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
+	VPMAXUB   Y4, Y0, Y0
+	VPMINUB   Y5, Y0, Y0
 	VPERMQ    $0x08, Y0, Y0
-	VPMAXUB   Y3, Y0, Y0
-	VPMINUB   Y4, Y0, Y0
 	VMOVDQU   X0, (R12)
 	ADDQ      R13, R12
 	IMUL3Q    $+1, R10, R11
 	ADDQ      R11, AX
 	DECQ      64(BP)
-	JNZ       tile1
+	JNZ       tile2
 	VZEROUPPER
 	RET
 
 // func byteDepthwise_avx2_1x3x4(call *byte)
 // Requires: AVX, AVX2
 TEXT ·byteDepthwise_avx2_1x3x4(SB), NOSPLIT, $8-8
-	MOVQ call+0(FP), BP
-	MOVQ (BP), AX
-	MOVQ 32(BP), R12
-	MOVQ 24(BP), R10
-	MOVQ 40(BP), R13
+	MOVQ      call+0(FP), BP
+	MOVQ      (BP), AX
+	MOVQ      32(BP), R12
+	MOVQ      24(BP), R10
+	MOVQ      40(BP), R13
+	MOVQ      88(BP), R15
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 136(BP)
+	MOVQ      104(BP), R15
+	TESTQ     R15, R15
+	JZ        packed1
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 264(BP)
 
-tile1:
+packed1:
+tile2:
 	MOVQ    56(BP), CX
 	VMOVUPS (CX), Y0
 	VMOVAPS Y0, Y2
@@ -7644,7 +6677,7 @@ tile1:
 	MOVQ    8(BP), BX
 	MOVQ    16(BP), DX
 
-group2:
+group3:
 	MOVLQSX      (BX), SI
 	ADDQ         AX, SI
 	MOVLQSX      4(BX), DI
@@ -7730,242 +6763,169 @@ group2:
 	ADDQ         $+8, BX
 	ADDQ         $+192, CX
 	DECQ         DX
-	JNZ          group2
-	MOVQ         80(BP), R14
-	MOVQ         88(BP), R15
-	VPBROADCASTQ 112(BP), Y14
-	VPBROADCASTD 96(BP), Y8
-	VPBROADCASTD 100(BP), Y9
-	VPBROADCASTD 104(BP), Y10
-	TESTQ        R15, R15
-	JZ           plain3
-	VMOVUPS      (R14), Y11
-	VBLENDVPS    Y0, (R15), Y11, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y0, Y12
-	VPMULDQ      Y11, Y0, Y0
-	VPMULDQ      Y13, Y12, Y12
-	VPADDQ       Y14, Y0, Y0
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       120(BP), Y0, Y0
-	VPSLLQ       136(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y0, Y0
-	VMOVUPS      32(R14), Y11
-	VBLENDVPS    Y1, 32(R15), Y11, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y1, Y12
-	VPMULDQ      Y11, Y1, Y1
-	VPMULDQ      Y13, Y12, Y12
-	VPADDQ       Y14, Y1, Y1
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       120(BP), Y1, Y1
-	VPSLLQ       136(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y1, Y1
-	JMP          scaled4
+	JNZ          group3
+	MOVQ         80(BP), CX
+	MOVQ         96(BP), DX
+	VPBROADCASTD 112(BP), Y8
+	VPBROADCASTD 116(BP), Y9
+	VPBROADCASTD 124(BP), Y10
+	VPBROADCASTD 128(BP), Y11
+	TESTQ        DX, DX
+	JZ           plain4
+	VMOVUPS      (CX), Y12
+	VBLENDVPS    Y0, (DX), Y12, Y12
+	VPSRAVD      Y12, Y0, Y0
+	VMOVUPS      32(CX), Y12
+	VBLENDVPS    Y1, 32(DX), Y12, Y12
+	VPSRAVD      Y12, Y1, Y1
+	VPACKSSDW    Y1, Y0, Y0
+	VPSRAW       $0x0f, Y0, Y12
+	VPAND        Y0, Y12, Y12
+	VPSUBW       Y12, Y0, Y0
+	VPMULHRSW    264(BP), Y12, Y12
+	VPMULHRSW    136(BP), Y0, Y0
+	VPADDW       Y12, Y0, Y0
+	JMP          ready5
 
-plain3:
-	VPSRLQ   $0x20, Y0, Y12
-	VPMULDQ  (R14), Y0, Y0
-	VPMULDQ  4(R14), Y12, Y12
-	VPADDQ   Y14, Y0, Y0
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y0, Y0
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y0, Y0
-	VPSRLQ   $0x20, Y1, Y12
-	VPMULDQ  32(R14), Y1, Y1
-	VPMULDQ  36(R14), Y12, Y12
-	VPADDQ   Y14, Y1, Y1
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y1, Y1
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y1, Y1
-
-scaled4:
+plain4:
+	VPSRAVD   (CX), Y0, Y0
+	VPSRAVD   32(CX), Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
+	VPMULHRSW 136(BP), Y0, Y0
+
+ready5:
 	VPADDSW   Y8, Y0, Y0
+	VPMULHRSW Y9, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
+	VPMAXUB   Y10, Y0, Y0
+	VPMINUB   Y11, Y0, Y0
 	VPERMQ    $0x08, Y0, Y0
-	VPMAXUB   Y9, Y0, Y0
-	VPMINUB   Y10, Y0, Y0
 	VMOVDQU   X0, (R12)
 	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain5
-	VMOVUPS   (R14), Y11
-	VBLENDVPS Y2, (R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y2, Y12
-	VPMULDQ   Y11, Y2, Y2
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y2, Y2
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y2, Y2
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y2, Y2
-	VMOVUPS   32(R14), Y11
-	VBLENDVPS Y3, 32(R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y3, Y12
-	VPMULDQ   Y11, Y3, Y3
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y3, Y3
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y3, Y3
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y3, Y3
-	JMP       scaled6
-
-plain5:
-	VPSRLQ   $0x20, Y2, Y12
-	VPMULDQ  (R14), Y2, Y2
-	VPMULDQ  4(R14), Y12, Y12
-	VPADDQ   Y14, Y2, Y2
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y2, Y2
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y2, Y2
-	VPSRLQ   $0x20, Y3, Y12
-	VPMULDQ  32(R14), Y3, Y3
-	VPMULDQ  36(R14), Y12, Y12
-	VPADDQ   Y14, Y3, Y3
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y3, Y3
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y3, Y3
-
-scaled6:
+	TESTQ     DX, DX
+	JZ        plain6
+	VMOVUPS   (CX), Y12
+	VBLENDVPS Y2, (DX), Y12, Y12
+	VPSRAVD   Y12, Y2, Y2
+	VMOVUPS   32(CX), Y12
+	VBLENDVPS Y3, 32(DX), Y12, Y12
+	VPSRAVD   Y12, Y3, Y3
 	VPACKSSDW Y3, Y2, Y2
+	VPSRAW    $0x0f, Y2, Y12
+	VPAND     Y2, Y12, Y12
+	VPSUBW    Y12, Y2, Y2
+	VPMULHRSW 264(BP), Y12, Y12
+	VPMULHRSW 136(BP), Y2, Y2
+	VPADDW    Y12, Y2, Y2
+	JMP       ready7
+
+plain6:
+	VPSRAVD   (CX), Y2, Y2
+	VPSRAVD   32(CX), Y3, Y3
+	VPACKSSDW Y3, Y2, Y2
+	VPMULHRSW 136(BP), Y2, Y2
+
+ready7:
 	VPADDSW   Y8, Y2, Y2
+	VPMULHRSW Y9, Y2, Y2
 	VPACKUSWB Y2, Y2, Y2
+	VPMAXUB   Y10, Y2, Y2
+	VPMINUB   Y11, Y2, Y2
 	VPERMQ    $0x08, Y2, Y2
-	VPMAXUB   Y9, Y2, Y2
-	VPMINUB   Y10, Y2, Y2
 	VMOVDQU   X2, (R12)
 	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain7
-	VMOVUPS   (R14), Y11
-	VBLENDVPS Y4, (R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y4, Y12
-	VPMULDQ   Y11, Y4, Y4
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y4, Y4
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y4, Y4
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y4, Y4
-	VMOVUPS   32(R14), Y11
-	VBLENDVPS Y5, 32(R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y5, Y12
-	VPMULDQ   Y11, Y5, Y5
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y5, Y5
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y5, Y5
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y5, Y5
-	JMP       scaled8
-
-plain7:
-	VPSRLQ   $0x20, Y4, Y12
-	VPMULDQ  (R14), Y4, Y4
-	VPMULDQ  4(R14), Y12, Y12
-	VPADDQ   Y14, Y4, Y4
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y4, Y4
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y4, Y4
-	VPSRLQ   $0x20, Y5, Y12
-	VPMULDQ  32(R14), Y5, Y5
-	VPMULDQ  36(R14), Y12, Y12
-	VPADDQ   Y14, Y5, Y5
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y5, Y5
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y5, Y5
-
-scaled8:
+	TESTQ     DX, DX
+	JZ        plain8
+	VMOVUPS   (CX), Y12
+	VBLENDVPS Y4, (DX), Y12, Y12
+	VPSRAVD   Y12, Y4, Y4
+	VMOVUPS   32(CX), Y12
+	VBLENDVPS Y5, 32(DX), Y12, Y12
+	VPSRAVD   Y12, Y5, Y5
 	VPACKSSDW Y5, Y4, Y4
+	VPSRAW    $0x0f, Y4, Y12
+	VPAND     Y4, Y12, Y12
+	VPSUBW    Y12, Y4, Y4
+	VPMULHRSW 264(BP), Y12, Y12
+	VPMULHRSW 136(BP), Y4, Y4
+	VPADDW    Y12, Y4, Y4
+	JMP       ready9
+
+plain8:
+	VPSRAVD   (CX), Y4, Y4
+	VPSRAVD   32(CX), Y5, Y5
+	VPACKSSDW Y5, Y4, Y4
+	VPMULHRSW 136(BP), Y4, Y4
+
+ready9:
 	VPADDSW   Y8, Y4, Y4
+	VPMULHRSW Y9, Y4, Y4
 	VPACKUSWB Y4, Y4, Y4
+	VPMAXUB   Y10, Y4, Y4
+	VPMINUB   Y11, Y4, Y4
 	VPERMQ    $0x08, Y4, Y4
-	VPMAXUB   Y9, Y4, Y4
-	VPMINUB   Y10, Y4, Y4
 	VMOVDQU   X4, (R12)
 	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain9
-	VMOVUPS   (R14), Y11
-	VBLENDVPS Y6, (R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y6, Y12
-	VPMULDQ   Y11, Y6, Y6
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y6, Y6
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y6, Y6
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y6, Y6
-	VMOVUPS   32(R14), Y11
-	VBLENDVPS Y7, 32(R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y7, Y12
-	VPMULDQ   Y11, Y7, Y7
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y7, Y7
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y7, Y7
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y7, Y7
-	JMP       scaled10
-
-plain9:
-	VPSRLQ   $0x20, Y6, Y12
-	VPMULDQ  (R14), Y6, Y6
-	VPMULDQ  4(R14), Y12, Y12
-	VPADDQ   Y14, Y6, Y6
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y6, Y6
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y6, Y6
-	VPSRLQ   $0x20, Y7, Y12
-	VPMULDQ  32(R14), Y7, Y7
-	VPMULDQ  36(R14), Y12, Y12
-	VPADDQ   Y14, Y7, Y7
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y7, Y7
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y7, Y7
-
-scaled10:
+	TESTQ     DX, DX
+	JZ        plain10
+	VMOVUPS   (CX), Y12
+	VBLENDVPS Y6, (DX), Y12, Y12
+	VPSRAVD   Y12, Y6, Y6
+	VMOVUPS   32(CX), Y12
+	VBLENDVPS Y7, 32(DX), Y12, Y12
+	VPSRAVD   Y12, Y7, Y7
 	VPACKSSDW Y7, Y6, Y6
+	VPSRAW    $0x0f, Y6, Y12
+	VPAND     Y6, Y12, Y12
+	VPSUBW    Y12, Y6, Y6
+	VPMULHRSW 264(BP), Y12, Y12
+	VPMULHRSW 136(BP), Y6, Y6
+	VPADDW    Y12, Y6, Y6
+	JMP       ready11
+
+plain10:
+	VPSRAVD   (CX), Y6, Y6
+	VPSRAVD   32(CX), Y7, Y7
+	VPACKSSDW Y7, Y6, Y6
+	VPMULHRSW 136(BP), Y6, Y6
+
+ready11:
 	VPADDSW   Y8, Y6, Y6
+	VPMULHRSW Y9, Y6, Y6
 	VPACKUSWB Y6, Y6, Y6
+	VPMAXUB   Y10, Y6, Y6
+	VPMINUB   Y11, Y6, Y6
 	VPERMQ    $0x08, Y6, Y6
-	VPMAXUB   Y9, Y6, Y6
-	VPMINUB   Y10, Y6, Y6
 	VMOVDQU   X6, (R12)
 	ADDQ      R13, R12
 	IMUL3Q    $+4, R10, R11
 	ADDQ      R11, AX
 	DECQ      64(BP)
-	JNZ       tile1
+	JNZ       tile2
 	VZEROUPPER
 	RET
 
 // func byteDepthwise_avx2_1x5x1(call *byte)
 // Requires: AVX, AVX2
 TEXT ·byteDepthwise_avx2_1x5x1(SB), NOSPLIT, $8-8
-	MOVQ call+0(FP), BP
-	MOVQ (BP), AX
-	MOVQ 32(BP), R12
-	MOVQ 24(BP), R10
-	MOVQ 40(BP), R13
+	MOVQ      call+0(FP), BP
+	MOVQ      (BP), AX
+	MOVQ      32(BP), R12
+	MOVQ      24(BP), R10
+	MOVQ      40(BP), R13
+	MOVQ      88(BP), R15
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 136(BP)
+	MOVQ      104(BP), R15
+	TESTQ     R15, R15
+	JZ        packed1
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 264(BP)
 
-tile1:
+packed1:
+tile2:
 	MOVQ    56(BP), CX
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y1
@@ -7973,7 +6933,7 @@ tile1:
 	MOVQ    8(BP), BX
 	MOVQ    16(BP), DX
 
-group2:
+group3:
 	MOVLQSX      (BX), SI
 	ADDQ         AX, SI
 	MOVLQSX      4(BX), DI
@@ -8026,83 +6986,73 @@ group2:
 	ADDQ         $+8, BX
 	ADDQ         $+320, CX
 	DECQ         DX
-	JNZ          group2
-	MOVQ         80(BP), R14
-	MOVQ         88(BP), R15
-	VPBROADCASTQ 112(BP), Y8
-	VPBROADCASTD 96(BP), Y2
-	VPBROADCASTD 100(BP), Y3
-	VPBROADCASTD 104(BP), Y4
-	TESTQ        R15, R15
-	JZ           plain3
-	VMOVUPS      (R14), Y5
-	VBLENDVPS    Y0, (R15), Y5, Y5
-	VPSRLQ       $0x20, Y5, Y7
-	VPSRLQ       $0x20, Y0, Y6
-	VPMULDQ      Y5, Y0, Y0
-	VPMULDQ      Y7, Y6, Y6
-	VPADDQ       Y8, Y0, Y0
-	VPADDQ       Y8, Y6, Y6
-	VPSRLQ       120(BP), Y0, Y0
-	VPSLLQ       136(BP), Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y0, Y0
-	VMOVUPS      32(R14), Y5
-	VBLENDVPS    Y1, 32(R15), Y5, Y5
-	VPSRLQ       $0x20, Y5, Y7
-	VPSRLQ       $0x20, Y1, Y6
-	VPMULDQ      Y5, Y1, Y1
-	VPMULDQ      Y7, Y6, Y6
-	VPADDQ       Y8, Y1, Y1
-	VPADDQ       Y8, Y6, Y6
-	VPSRLQ       120(BP), Y1, Y1
-	VPSLLQ       136(BP), Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y1, Y1
-	JMP          scaled4
+	JNZ          group3
+	MOVQ         80(BP), CX
+	MOVQ         96(BP), DX
+	VPBROADCASTD 112(BP), Y2
+	VPBROADCASTD 116(BP), Y3
+	VPBROADCASTD 124(BP), Y4
+	VPBROADCASTD 128(BP), Y5
+	TESTQ        DX, DX
+	JZ           plain4
+	VMOVUPS      (CX), Y6
+	VBLENDVPS    Y0, (DX), Y6, Y6
+	VPSRAVD      Y6, Y0, Y0
+	VMOVUPS      32(CX), Y6
+	VBLENDVPS    Y1, 32(DX), Y6, Y6
+	VPSRAVD      Y6, Y1, Y1
+	VPACKSSDW    Y1, Y0, Y0
+	VPSRAW       $0x0f, Y0, Y6
+	VPAND        Y0, Y6, Y6
+	VPSUBW       Y6, Y0, Y0
+	VPMULHRSW    264(BP), Y6, Y6
+	VPMULHRSW    136(BP), Y0, Y0
+	VPADDW       Y6, Y0, Y0
+	JMP          ready5
 
-plain3:
-	VPSRLQ   $0x20, Y0, Y6
-	VPMULDQ  (R14), Y0, Y0
-	VPMULDQ  4(R14), Y6, Y6
-	VPADDQ   Y8, Y0, Y0
-	VPADDQ   Y8, Y6, Y6
-	VPSRLQ   120(BP), Y0, Y0
-	VPSLLQ   136(BP), Y6, Y6
-	VPBLENDD $0xaa, Y6, Y0, Y0
-	VPSRLQ   $0x20, Y1, Y6
-	VPMULDQ  32(R14), Y1, Y1
-	VPMULDQ  36(R14), Y6, Y6
-	VPADDQ   Y8, Y1, Y1
-	VPADDQ   Y8, Y6, Y6
-	VPSRLQ   120(BP), Y1, Y1
-	VPSLLQ   136(BP), Y6, Y6
-	VPBLENDD $0xaa, Y6, Y1, Y1
-
-scaled4:
+plain4:
+	VPSRAVD   (CX), Y0, Y0
+	VPSRAVD   32(CX), Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
+	VPMULHRSW 136(BP), Y0, Y0
+
+ready5:
 	VPADDSW   Y2, Y0, Y0
+	VPMULHRSW Y3, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
+	VPMAXUB   Y4, Y0, Y0
+	VPMINUB   Y5, Y0, Y0
 	VPERMQ    $0x08, Y0, Y0
-	VPMAXUB   Y3, Y0, Y0
-	VPMINUB   Y4, Y0, Y0
 	VMOVDQU   X0, (R12)
 	ADDQ      R13, R12
 	IMUL3Q    $+1, R10, R11
 	ADDQ      R11, AX
 	DECQ      64(BP)
-	JNZ       tile1
+	JNZ       tile2
 	VZEROUPPER
 	RET
 
 // func byteDepthwise_avx2_1x5x4(call *byte)
 // Requires: AVX, AVX2
 TEXT ·byteDepthwise_avx2_1x5x4(SB), NOSPLIT, $8-8
-	MOVQ call+0(FP), BP
-	MOVQ (BP), AX
-	MOVQ 32(BP), R12
-	MOVQ 24(BP), R10
-	MOVQ 40(BP), R13
+	MOVQ      call+0(FP), BP
+	MOVQ      (BP), AX
+	MOVQ      32(BP), R12
+	MOVQ      24(BP), R10
+	MOVQ      40(BP), R13
+	MOVQ      88(BP), R15
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 136(BP)
+	MOVQ      104(BP), R15
+	TESTQ     R15, R15
+	JZ        packed1
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 264(BP)
 
-tile1:
+packed1:
+tile2:
 	MOVQ    56(BP), CX
 	VMOVUPS (CX), Y0
 	VMOVAPS Y0, Y2
@@ -8116,7 +7066,7 @@ tile1:
 	MOVQ    8(BP), BX
 	MOVQ    16(BP), DX
 
-group2:
+group3:
 	MOVLQSX      (BX), SI
 	ADDQ         AX, SI
 	MOVLQSX      4(BX), DI
@@ -8244,242 +7194,169 @@ group2:
 	ADDQ         $+8, BX
 	ADDQ         $+320, CX
 	DECQ         DX
-	JNZ          group2
-	MOVQ         80(BP), R14
-	MOVQ         88(BP), R15
-	VPBROADCASTQ 112(BP), Y14
-	VPBROADCASTD 96(BP), Y8
-	VPBROADCASTD 100(BP), Y9
-	VPBROADCASTD 104(BP), Y10
-	TESTQ        R15, R15
-	JZ           plain3
-	VMOVUPS      (R14), Y11
-	VBLENDVPS    Y0, (R15), Y11, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y0, Y12
-	VPMULDQ      Y11, Y0, Y0
-	VPMULDQ      Y13, Y12, Y12
-	VPADDQ       Y14, Y0, Y0
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       120(BP), Y0, Y0
-	VPSLLQ       136(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y0, Y0
-	VMOVUPS      32(R14), Y11
-	VBLENDVPS    Y1, 32(R15), Y11, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y1, Y12
-	VPMULDQ      Y11, Y1, Y1
-	VPMULDQ      Y13, Y12, Y12
-	VPADDQ       Y14, Y1, Y1
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       120(BP), Y1, Y1
-	VPSLLQ       136(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y1, Y1
-	JMP          scaled4
+	JNZ          group3
+	MOVQ         80(BP), CX
+	MOVQ         96(BP), DX
+	VPBROADCASTD 112(BP), Y8
+	VPBROADCASTD 116(BP), Y9
+	VPBROADCASTD 124(BP), Y10
+	VPBROADCASTD 128(BP), Y11
+	TESTQ        DX, DX
+	JZ           plain4
+	VMOVUPS      (CX), Y12
+	VBLENDVPS    Y0, (DX), Y12, Y12
+	VPSRAVD      Y12, Y0, Y0
+	VMOVUPS      32(CX), Y12
+	VBLENDVPS    Y1, 32(DX), Y12, Y12
+	VPSRAVD      Y12, Y1, Y1
+	VPACKSSDW    Y1, Y0, Y0
+	VPSRAW       $0x0f, Y0, Y12
+	VPAND        Y0, Y12, Y12
+	VPSUBW       Y12, Y0, Y0
+	VPMULHRSW    264(BP), Y12, Y12
+	VPMULHRSW    136(BP), Y0, Y0
+	VPADDW       Y12, Y0, Y0
+	JMP          ready5
 
-plain3:
-	VPSRLQ   $0x20, Y0, Y12
-	VPMULDQ  (R14), Y0, Y0
-	VPMULDQ  4(R14), Y12, Y12
-	VPADDQ   Y14, Y0, Y0
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y0, Y0
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y0, Y0
-	VPSRLQ   $0x20, Y1, Y12
-	VPMULDQ  32(R14), Y1, Y1
-	VPMULDQ  36(R14), Y12, Y12
-	VPADDQ   Y14, Y1, Y1
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y1, Y1
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y1, Y1
-
-scaled4:
+plain4:
+	VPSRAVD   (CX), Y0, Y0
+	VPSRAVD   32(CX), Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
+	VPMULHRSW 136(BP), Y0, Y0
+
+ready5:
 	VPADDSW   Y8, Y0, Y0
+	VPMULHRSW Y9, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
+	VPMAXUB   Y10, Y0, Y0
+	VPMINUB   Y11, Y0, Y0
 	VPERMQ    $0x08, Y0, Y0
-	VPMAXUB   Y9, Y0, Y0
-	VPMINUB   Y10, Y0, Y0
 	VMOVDQU   X0, (R12)
 	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain5
-	VMOVUPS   (R14), Y11
-	VBLENDVPS Y2, (R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y2, Y12
-	VPMULDQ   Y11, Y2, Y2
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y2, Y2
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y2, Y2
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y2, Y2
-	VMOVUPS   32(R14), Y11
-	VBLENDVPS Y3, 32(R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y3, Y12
-	VPMULDQ   Y11, Y3, Y3
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y3, Y3
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y3, Y3
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y3, Y3
-	JMP       scaled6
-
-plain5:
-	VPSRLQ   $0x20, Y2, Y12
-	VPMULDQ  (R14), Y2, Y2
-	VPMULDQ  4(R14), Y12, Y12
-	VPADDQ   Y14, Y2, Y2
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y2, Y2
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y2, Y2
-	VPSRLQ   $0x20, Y3, Y12
-	VPMULDQ  32(R14), Y3, Y3
-	VPMULDQ  36(R14), Y12, Y12
-	VPADDQ   Y14, Y3, Y3
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y3, Y3
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y3, Y3
-
-scaled6:
+	TESTQ     DX, DX
+	JZ        plain6
+	VMOVUPS   (CX), Y12
+	VBLENDVPS Y2, (DX), Y12, Y12
+	VPSRAVD   Y12, Y2, Y2
+	VMOVUPS   32(CX), Y12
+	VBLENDVPS Y3, 32(DX), Y12, Y12
+	VPSRAVD   Y12, Y3, Y3
 	VPACKSSDW Y3, Y2, Y2
+	VPSRAW    $0x0f, Y2, Y12
+	VPAND     Y2, Y12, Y12
+	VPSUBW    Y12, Y2, Y2
+	VPMULHRSW 264(BP), Y12, Y12
+	VPMULHRSW 136(BP), Y2, Y2
+	VPADDW    Y12, Y2, Y2
+	JMP       ready7
+
+plain6:
+	VPSRAVD   (CX), Y2, Y2
+	VPSRAVD   32(CX), Y3, Y3
+	VPACKSSDW Y3, Y2, Y2
+	VPMULHRSW 136(BP), Y2, Y2
+
+ready7:
 	VPADDSW   Y8, Y2, Y2
+	VPMULHRSW Y9, Y2, Y2
 	VPACKUSWB Y2, Y2, Y2
+	VPMAXUB   Y10, Y2, Y2
+	VPMINUB   Y11, Y2, Y2
 	VPERMQ    $0x08, Y2, Y2
-	VPMAXUB   Y9, Y2, Y2
-	VPMINUB   Y10, Y2, Y2
 	VMOVDQU   X2, (R12)
 	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain7
-	VMOVUPS   (R14), Y11
-	VBLENDVPS Y4, (R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y4, Y12
-	VPMULDQ   Y11, Y4, Y4
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y4, Y4
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y4, Y4
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y4, Y4
-	VMOVUPS   32(R14), Y11
-	VBLENDVPS Y5, 32(R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y5, Y12
-	VPMULDQ   Y11, Y5, Y5
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y5, Y5
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y5, Y5
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y5, Y5
-	JMP       scaled8
-
-plain7:
-	VPSRLQ   $0x20, Y4, Y12
-	VPMULDQ  (R14), Y4, Y4
-	VPMULDQ  4(R14), Y12, Y12
-	VPADDQ   Y14, Y4, Y4
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y4, Y4
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y4, Y4
-	VPSRLQ   $0x20, Y5, Y12
-	VPMULDQ  32(R14), Y5, Y5
-	VPMULDQ  36(R14), Y12, Y12
-	VPADDQ   Y14, Y5, Y5
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y5, Y5
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y5, Y5
-
-scaled8:
+	TESTQ     DX, DX
+	JZ        plain8
+	VMOVUPS   (CX), Y12
+	VBLENDVPS Y4, (DX), Y12, Y12
+	VPSRAVD   Y12, Y4, Y4
+	VMOVUPS   32(CX), Y12
+	VBLENDVPS Y5, 32(DX), Y12, Y12
+	VPSRAVD   Y12, Y5, Y5
 	VPACKSSDW Y5, Y4, Y4
+	VPSRAW    $0x0f, Y4, Y12
+	VPAND     Y4, Y12, Y12
+	VPSUBW    Y12, Y4, Y4
+	VPMULHRSW 264(BP), Y12, Y12
+	VPMULHRSW 136(BP), Y4, Y4
+	VPADDW    Y12, Y4, Y4
+	JMP       ready9
+
+plain8:
+	VPSRAVD   (CX), Y4, Y4
+	VPSRAVD   32(CX), Y5, Y5
+	VPACKSSDW Y5, Y4, Y4
+	VPMULHRSW 136(BP), Y4, Y4
+
+ready9:
 	VPADDSW   Y8, Y4, Y4
+	VPMULHRSW Y9, Y4, Y4
 	VPACKUSWB Y4, Y4, Y4
+	VPMAXUB   Y10, Y4, Y4
+	VPMINUB   Y11, Y4, Y4
 	VPERMQ    $0x08, Y4, Y4
-	VPMAXUB   Y9, Y4, Y4
-	VPMINUB   Y10, Y4, Y4
 	VMOVDQU   X4, (R12)
 	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain9
-	VMOVUPS   (R14), Y11
-	VBLENDVPS Y6, (R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y6, Y12
-	VPMULDQ   Y11, Y6, Y6
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y6, Y6
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y6, Y6
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y6, Y6
-	VMOVUPS   32(R14), Y11
-	VBLENDVPS Y7, 32(R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y7, Y12
-	VPMULDQ   Y11, Y7, Y7
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y7, Y7
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y7, Y7
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y7, Y7
-	JMP       scaled10
-
-plain9:
-	VPSRLQ   $0x20, Y6, Y12
-	VPMULDQ  (R14), Y6, Y6
-	VPMULDQ  4(R14), Y12, Y12
-	VPADDQ   Y14, Y6, Y6
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y6, Y6
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y6, Y6
-	VPSRLQ   $0x20, Y7, Y12
-	VPMULDQ  32(R14), Y7, Y7
-	VPMULDQ  36(R14), Y12, Y12
-	VPADDQ   Y14, Y7, Y7
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y7, Y7
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y7, Y7
-
-scaled10:
+	TESTQ     DX, DX
+	JZ        plain10
+	VMOVUPS   (CX), Y12
+	VBLENDVPS Y6, (DX), Y12, Y12
+	VPSRAVD   Y12, Y6, Y6
+	VMOVUPS   32(CX), Y12
+	VBLENDVPS Y7, 32(DX), Y12, Y12
+	VPSRAVD   Y12, Y7, Y7
 	VPACKSSDW Y7, Y6, Y6
+	VPSRAW    $0x0f, Y6, Y12
+	VPAND     Y6, Y12, Y12
+	VPSUBW    Y12, Y6, Y6
+	VPMULHRSW 264(BP), Y12, Y12
+	VPMULHRSW 136(BP), Y6, Y6
+	VPADDW    Y12, Y6, Y6
+	JMP       ready11
+
+plain10:
+	VPSRAVD   (CX), Y6, Y6
+	VPSRAVD   32(CX), Y7, Y7
+	VPACKSSDW Y7, Y6, Y6
+	VPMULHRSW 136(BP), Y6, Y6
+
+ready11:
 	VPADDSW   Y8, Y6, Y6
+	VPMULHRSW Y9, Y6, Y6
 	VPACKUSWB Y6, Y6, Y6
+	VPMAXUB   Y10, Y6, Y6
+	VPMINUB   Y11, Y6, Y6
 	VPERMQ    $0x08, Y6, Y6
-	VPMAXUB   Y9, Y6, Y6
-	VPMINUB   Y10, Y6, Y6
 	VMOVDQU   X6, (R12)
 	ADDQ      R13, R12
 	IMUL3Q    $+4, R10, R11
 	ADDQ      R11, AX
 	DECQ      64(BP)
-	JNZ       tile1
+	JNZ       tile2
 	VZEROUPPER
 	RET
 
 // func byteDepthwise_avx2_1x7x1(call *byte)
 // Requires: AVX, AVX2
 TEXT ·byteDepthwise_avx2_1x7x1(SB), NOSPLIT, $8-8
-	MOVQ call+0(FP), BP
-	MOVQ (BP), AX
-	MOVQ 32(BP), R12
-	MOVQ 24(BP), R10
-	MOVQ 40(BP), R13
+	MOVQ      call+0(FP), BP
+	MOVQ      (BP), AX
+	MOVQ      32(BP), R12
+	MOVQ      24(BP), R10
+	MOVQ      40(BP), R13
+	MOVQ      88(BP), R15
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 136(BP)
+	MOVQ      104(BP), R15
+	TESTQ     R15, R15
+	JZ        packed1
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 264(BP)
 
-tile1:
+packed1:
+tile2:
 	MOVQ    56(BP), CX
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y1
@@ -8487,7 +7364,7 @@ tile1:
 	MOVQ    8(BP), BX
 	MOVQ    16(BP), DX
 
-group2:
+group3:
 	MOVLQSX      (BX), SI
 	ADDQ         AX, SI
 	MOVLQSX      4(BX), DI
@@ -8558,83 +7435,73 @@ group2:
 	ADDQ         $+8, BX
 	ADDQ         $+448, CX
 	DECQ         DX
-	JNZ          group2
-	MOVQ         80(BP), R14
-	MOVQ         88(BP), R15
-	VPBROADCASTQ 112(BP), Y8
-	VPBROADCASTD 96(BP), Y2
-	VPBROADCASTD 100(BP), Y3
-	VPBROADCASTD 104(BP), Y4
-	TESTQ        R15, R15
-	JZ           plain3
-	VMOVUPS      (R14), Y5
-	VBLENDVPS    Y0, (R15), Y5, Y5
-	VPSRLQ       $0x20, Y5, Y7
-	VPSRLQ       $0x20, Y0, Y6
-	VPMULDQ      Y5, Y0, Y0
-	VPMULDQ      Y7, Y6, Y6
-	VPADDQ       Y8, Y0, Y0
-	VPADDQ       Y8, Y6, Y6
-	VPSRLQ       120(BP), Y0, Y0
-	VPSLLQ       136(BP), Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y0, Y0
-	VMOVUPS      32(R14), Y5
-	VBLENDVPS    Y1, 32(R15), Y5, Y5
-	VPSRLQ       $0x20, Y5, Y7
-	VPSRLQ       $0x20, Y1, Y6
-	VPMULDQ      Y5, Y1, Y1
-	VPMULDQ      Y7, Y6, Y6
-	VPADDQ       Y8, Y1, Y1
-	VPADDQ       Y8, Y6, Y6
-	VPSRLQ       120(BP), Y1, Y1
-	VPSLLQ       136(BP), Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y1, Y1
-	JMP          scaled4
+	JNZ          group3
+	MOVQ         80(BP), CX
+	MOVQ         96(BP), DX
+	VPBROADCASTD 112(BP), Y2
+	VPBROADCASTD 116(BP), Y3
+	VPBROADCASTD 124(BP), Y4
+	VPBROADCASTD 128(BP), Y5
+	TESTQ        DX, DX
+	JZ           plain4
+	VMOVUPS      (CX), Y6
+	VBLENDVPS    Y0, (DX), Y6, Y6
+	VPSRAVD      Y6, Y0, Y0
+	VMOVUPS      32(CX), Y6
+	VBLENDVPS    Y1, 32(DX), Y6, Y6
+	VPSRAVD      Y6, Y1, Y1
+	VPACKSSDW    Y1, Y0, Y0
+	VPSRAW       $0x0f, Y0, Y6
+	VPAND        Y0, Y6, Y6
+	VPSUBW       Y6, Y0, Y0
+	VPMULHRSW    264(BP), Y6, Y6
+	VPMULHRSW    136(BP), Y0, Y0
+	VPADDW       Y6, Y0, Y0
+	JMP          ready5
 
-plain3:
-	VPSRLQ   $0x20, Y0, Y6
-	VPMULDQ  (R14), Y0, Y0
-	VPMULDQ  4(R14), Y6, Y6
-	VPADDQ   Y8, Y0, Y0
-	VPADDQ   Y8, Y6, Y6
-	VPSRLQ   120(BP), Y0, Y0
-	VPSLLQ   136(BP), Y6, Y6
-	VPBLENDD $0xaa, Y6, Y0, Y0
-	VPSRLQ   $0x20, Y1, Y6
-	VPMULDQ  32(R14), Y1, Y1
-	VPMULDQ  36(R14), Y6, Y6
-	VPADDQ   Y8, Y1, Y1
-	VPADDQ   Y8, Y6, Y6
-	VPSRLQ   120(BP), Y1, Y1
-	VPSLLQ   136(BP), Y6, Y6
-	VPBLENDD $0xaa, Y6, Y1, Y1
-
-scaled4:
+plain4:
+	VPSRAVD   (CX), Y0, Y0
+	VPSRAVD   32(CX), Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
+	VPMULHRSW 136(BP), Y0, Y0
+
+ready5:
 	VPADDSW   Y2, Y0, Y0
+	VPMULHRSW Y3, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
+	VPMAXUB   Y4, Y0, Y0
+	VPMINUB   Y5, Y0, Y0
 	VPERMQ    $0x08, Y0, Y0
-	VPMAXUB   Y3, Y0, Y0
-	VPMINUB   Y4, Y0, Y0
 	VMOVDQU   X0, (R12)
 	ADDQ      R13, R12
 	IMUL3Q    $+1, R10, R11
 	ADDQ      R11, AX
 	DECQ      64(BP)
-	JNZ       tile1
+	JNZ       tile2
 	VZEROUPPER
 	RET
 
 // func byteDepthwise_avx2_1x7x4(call *byte)
 // Requires: AVX, AVX2
 TEXT ·byteDepthwise_avx2_1x7x4(SB), NOSPLIT, $8-8
-	MOVQ call+0(FP), BP
-	MOVQ (BP), AX
-	MOVQ 32(BP), R12
-	MOVQ 24(BP), R10
-	MOVQ 40(BP), R13
+	MOVQ      call+0(FP), BP
+	MOVQ      (BP), AX
+	MOVQ      32(BP), R12
+	MOVQ      24(BP), R10
+	MOVQ      40(BP), R13
+	MOVQ      88(BP), R15
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 136(BP)
+	MOVQ      104(BP), R15
+	TESTQ     R15, R15
+	JZ        packed1
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 264(BP)
 
-tile1:
+packed1:
+tile2:
 	MOVQ    56(BP), CX
 	VMOVUPS (CX), Y0
 	VMOVAPS Y0, Y2
@@ -8648,7 +7515,7 @@ tile1:
 	MOVQ    8(BP), BX
 	MOVQ    16(BP), DX
 
-group2:
+group3:
 	MOVLQSX      (BX), SI
 	ADDQ         AX, SI
 	MOVLQSX      4(BX), DI
@@ -8818,242 +7685,169 @@ group2:
 	ADDQ         $+8, BX
 	ADDQ         $+448, CX
 	DECQ         DX
-	JNZ          group2
-	MOVQ         80(BP), R14
-	MOVQ         88(BP), R15
-	VPBROADCASTQ 112(BP), Y14
-	VPBROADCASTD 96(BP), Y8
-	VPBROADCASTD 100(BP), Y9
-	VPBROADCASTD 104(BP), Y10
-	TESTQ        R15, R15
-	JZ           plain3
-	VMOVUPS      (R14), Y11
-	VBLENDVPS    Y0, (R15), Y11, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y0, Y12
-	VPMULDQ      Y11, Y0, Y0
-	VPMULDQ      Y13, Y12, Y12
-	VPADDQ       Y14, Y0, Y0
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       120(BP), Y0, Y0
-	VPSLLQ       136(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y0, Y0
-	VMOVUPS      32(R14), Y11
-	VBLENDVPS    Y1, 32(R15), Y11, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y1, Y12
-	VPMULDQ      Y11, Y1, Y1
-	VPMULDQ      Y13, Y12, Y12
-	VPADDQ       Y14, Y1, Y1
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       120(BP), Y1, Y1
-	VPSLLQ       136(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y1, Y1
-	JMP          scaled4
+	JNZ          group3
+	MOVQ         80(BP), CX
+	MOVQ         96(BP), DX
+	VPBROADCASTD 112(BP), Y8
+	VPBROADCASTD 116(BP), Y9
+	VPBROADCASTD 124(BP), Y10
+	VPBROADCASTD 128(BP), Y11
+	TESTQ        DX, DX
+	JZ           plain4
+	VMOVUPS      (CX), Y12
+	VBLENDVPS    Y0, (DX), Y12, Y12
+	VPSRAVD      Y12, Y0, Y0
+	VMOVUPS      32(CX), Y12
+	VBLENDVPS    Y1, 32(DX), Y12, Y12
+	VPSRAVD      Y12, Y1, Y1
+	VPACKSSDW    Y1, Y0, Y0
+	VPSRAW       $0x0f, Y0, Y12
+	VPAND        Y0, Y12, Y12
+	VPSUBW       Y12, Y0, Y0
+	VPMULHRSW    264(BP), Y12, Y12
+	VPMULHRSW    136(BP), Y0, Y0
+	VPADDW       Y12, Y0, Y0
+	JMP          ready5
 
-plain3:
-	VPSRLQ   $0x20, Y0, Y12
-	VPMULDQ  (R14), Y0, Y0
-	VPMULDQ  4(R14), Y12, Y12
-	VPADDQ   Y14, Y0, Y0
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y0, Y0
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y0, Y0
-	VPSRLQ   $0x20, Y1, Y12
-	VPMULDQ  32(R14), Y1, Y1
-	VPMULDQ  36(R14), Y12, Y12
-	VPADDQ   Y14, Y1, Y1
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y1, Y1
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y1, Y1
-
-scaled4:
+plain4:
+	VPSRAVD   (CX), Y0, Y0
+	VPSRAVD   32(CX), Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
+	VPMULHRSW 136(BP), Y0, Y0
+
+ready5:
 	VPADDSW   Y8, Y0, Y0
+	VPMULHRSW Y9, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
+	VPMAXUB   Y10, Y0, Y0
+	VPMINUB   Y11, Y0, Y0
 	VPERMQ    $0x08, Y0, Y0
-	VPMAXUB   Y9, Y0, Y0
-	VPMINUB   Y10, Y0, Y0
 	VMOVDQU   X0, (R12)
 	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain5
-	VMOVUPS   (R14), Y11
-	VBLENDVPS Y2, (R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y2, Y12
-	VPMULDQ   Y11, Y2, Y2
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y2, Y2
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y2, Y2
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y2, Y2
-	VMOVUPS   32(R14), Y11
-	VBLENDVPS Y3, 32(R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y3, Y12
-	VPMULDQ   Y11, Y3, Y3
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y3, Y3
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y3, Y3
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y3, Y3
-	JMP       scaled6
-
-plain5:
-	VPSRLQ   $0x20, Y2, Y12
-	VPMULDQ  (R14), Y2, Y2
-	VPMULDQ  4(R14), Y12, Y12
-	VPADDQ   Y14, Y2, Y2
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y2, Y2
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y2, Y2
-	VPSRLQ   $0x20, Y3, Y12
-	VPMULDQ  32(R14), Y3, Y3
-	VPMULDQ  36(R14), Y12, Y12
-	VPADDQ   Y14, Y3, Y3
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y3, Y3
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y3, Y3
-
-scaled6:
+	TESTQ     DX, DX
+	JZ        plain6
+	VMOVUPS   (CX), Y12
+	VBLENDVPS Y2, (DX), Y12, Y12
+	VPSRAVD   Y12, Y2, Y2
+	VMOVUPS   32(CX), Y12
+	VBLENDVPS Y3, 32(DX), Y12, Y12
+	VPSRAVD   Y12, Y3, Y3
 	VPACKSSDW Y3, Y2, Y2
+	VPSRAW    $0x0f, Y2, Y12
+	VPAND     Y2, Y12, Y12
+	VPSUBW    Y12, Y2, Y2
+	VPMULHRSW 264(BP), Y12, Y12
+	VPMULHRSW 136(BP), Y2, Y2
+	VPADDW    Y12, Y2, Y2
+	JMP       ready7
+
+plain6:
+	VPSRAVD   (CX), Y2, Y2
+	VPSRAVD   32(CX), Y3, Y3
+	VPACKSSDW Y3, Y2, Y2
+	VPMULHRSW 136(BP), Y2, Y2
+
+ready7:
 	VPADDSW   Y8, Y2, Y2
+	VPMULHRSW Y9, Y2, Y2
 	VPACKUSWB Y2, Y2, Y2
+	VPMAXUB   Y10, Y2, Y2
+	VPMINUB   Y11, Y2, Y2
 	VPERMQ    $0x08, Y2, Y2
-	VPMAXUB   Y9, Y2, Y2
-	VPMINUB   Y10, Y2, Y2
 	VMOVDQU   X2, (R12)
 	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain7
-	VMOVUPS   (R14), Y11
-	VBLENDVPS Y4, (R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y4, Y12
-	VPMULDQ   Y11, Y4, Y4
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y4, Y4
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y4, Y4
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y4, Y4
-	VMOVUPS   32(R14), Y11
-	VBLENDVPS Y5, 32(R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y5, Y12
-	VPMULDQ   Y11, Y5, Y5
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y5, Y5
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y5, Y5
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y5, Y5
-	JMP       scaled8
-
-plain7:
-	VPSRLQ   $0x20, Y4, Y12
-	VPMULDQ  (R14), Y4, Y4
-	VPMULDQ  4(R14), Y12, Y12
-	VPADDQ   Y14, Y4, Y4
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y4, Y4
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y4, Y4
-	VPSRLQ   $0x20, Y5, Y12
-	VPMULDQ  32(R14), Y5, Y5
-	VPMULDQ  36(R14), Y12, Y12
-	VPADDQ   Y14, Y5, Y5
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y5, Y5
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y5, Y5
-
-scaled8:
+	TESTQ     DX, DX
+	JZ        plain8
+	VMOVUPS   (CX), Y12
+	VBLENDVPS Y4, (DX), Y12, Y12
+	VPSRAVD   Y12, Y4, Y4
+	VMOVUPS   32(CX), Y12
+	VBLENDVPS Y5, 32(DX), Y12, Y12
+	VPSRAVD   Y12, Y5, Y5
 	VPACKSSDW Y5, Y4, Y4
+	VPSRAW    $0x0f, Y4, Y12
+	VPAND     Y4, Y12, Y12
+	VPSUBW    Y12, Y4, Y4
+	VPMULHRSW 264(BP), Y12, Y12
+	VPMULHRSW 136(BP), Y4, Y4
+	VPADDW    Y12, Y4, Y4
+	JMP       ready9
+
+plain8:
+	VPSRAVD   (CX), Y4, Y4
+	VPSRAVD   32(CX), Y5, Y5
+	VPACKSSDW Y5, Y4, Y4
+	VPMULHRSW 136(BP), Y4, Y4
+
+ready9:
 	VPADDSW   Y8, Y4, Y4
+	VPMULHRSW Y9, Y4, Y4
 	VPACKUSWB Y4, Y4, Y4
+	VPMAXUB   Y10, Y4, Y4
+	VPMINUB   Y11, Y4, Y4
 	VPERMQ    $0x08, Y4, Y4
-	VPMAXUB   Y9, Y4, Y4
-	VPMINUB   Y10, Y4, Y4
 	VMOVDQU   X4, (R12)
 	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain9
-	VMOVUPS   (R14), Y11
-	VBLENDVPS Y6, (R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y6, Y12
-	VPMULDQ   Y11, Y6, Y6
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y6, Y6
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y6, Y6
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y6, Y6
-	VMOVUPS   32(R14), Y11
-	VBLENDVPS Y7, 32(R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y7, Y12
-	VPMULDQ   Y11, Y7, Y7
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y7, Y7
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y7, Y7
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y7, Y7
-	JMP       scaled10
-
-plain9:
-	VPSRLQ   $0x20, Y6, Y12
-	VPMULDQ  (R14), Y6, Y6
-	VPMULDQ  4(R14), Y12, Y12
-	VPADDQ   Y14, Y6, Y6
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y6, Y6
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y6, Y6
-	VPSRLQ   $0x20, Y7, Y12
-	VPMULDQ  32(R14), Y7, Y7
-	VPMULDQ  36(R14), Y12, Y12
-	VPADDQ   Y14, Y7, Y7
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y7, Y7
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y7, Y7
-
-scaled10:
+	TESTQ     DX, DX
+	JZ        plain10
+	VMOVUPS   (CX), Y12
+	VBLENDVPS Y6, (DX), Y12, Y12
+	VPSRAVD   Y12, Y6, Y6
+	VMOVUPS   32(CX), Y12
+	VBLENDVPS Y7, 32(DX), Y12, Y12
+	VPSRAVD   Y12, Y7, Y7
 	VPACKSSDW Y7, Y6, Y6
+	VPSRAW    $0x0f, Y6, Y12
+	VPAND     Y6, Y12, Y12
+	VPSUBW    Y12, Y6, Y6
+	VPMULHRSW 264(BP), Y12, Y12
+	VPMULHRSW 136(BP), Y6, Y6
+	VPADDW    Y12, Y6, Y6
+	JMP       ready11
+
+plain10:
+	VPSRAVD   (CX), Y6, Y6
+	VPSRAVD   32(CX), Y7, Y7
+	VPACKSSDW Y7, Y6, Y6
+	VPMULHRSW 136(BP), Y6, Y6
+
+ready11:
 	VPADDSW   Y8, Y6, Y6
+	VPMULHRSW Y9, Y6, Y6
 	VPACKUSWB Y6, Y6, Y6
+	VPMAXUB   Y10, Y6, Y6
+	VPMINUB   Y11, Y6, Y6
 	VPERMQ    $0x08, Y6, Y6
-	VPMAXUB   Y9, Y6, Y6
-	VPMINUB   Y10, Y6, Y6
 	VMOVDQU   X6, (R12)
 	ADDQ      R13, R12
 	IMUL3Q    $+4, R10, R11
 	ADDQ      R11, AX
 	DECQ      64(BP)
-	JNZ       tile1
+	JNZ       tile2
 	VZEROUPPER
 	RET
 
 // func byteDepthwise_avx2_2x3x1(call *byte)
 // Requires: AVX, AVX2
 TEXT ·byteDepthwise_avx2_2x3x1(SB), NOSPLIT, $8-8
-	MOVQ call+0(FP), BP
-	MOVQ (BP), AX
-	MOVQ 32(BP), R12
-	MOVQ 24(BP), R10
-	MOVQ 40(BP), R13
+	MOVQ      call+0(FP), BP
+	MOVQ      (BP), AX
+	MOVQ      32(BP), R12
+	MOVQ      24(BP), R10
+	MOVQ      40(BP), R13
+	MOVQ      88(BP), R15
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 136(BP)
+	MOVQ      104(BP), R15
+	TESTQ     R15, R15
+	JZ        packed1
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 264(BP)
 
-tile1:
+packed1:
+tile2:
 	MOVQ    56(BP), CX
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y1
@@ -9061,7 +7855,7 @@ tile1:
 	MOVQ    8(BP), BX
 	MOVQ    16(BP), DX
 
-group2:
+group3:
 	MOVLQSX      (BX), SI
 	ADDQ         AX, SI
 	MOVLQSX      4(BX), DI
@@ -9096,83 +7890,73 @@ group2:
 	ADDQ         $+8, BX
 	ADDQ         $+192, CX
 	DECQ         DX
-	JNZ          group2
-	MOVQ         80(BP), R14
-	MOVQ         88(BP), R15
-	VPBROADCASTQ 112(BP), Y8
-	VPBROADCASTD 96(BP), Y2
-	VPBROADCASTD 100(BP), Y3
-	VPBROADCASTD 104(BP), Y4
-	TESTQ        R15, R15
-	JZ           plain3
-	VMOVUPS      (R14), Y5
-	VBLENDVPS    Y0, (R15), Y5, Y5
-	VPSRLQ       $0x20, Y5, Y7
-	VPSRLQ       $0x20, Y0, Y6
-	VPMULDQ      Y5, Y0, Y0
-	VPMULDQ      Y7, Y6, Y6
-	VPADDQ       Y8, Y0, Y0
-	VPADDQ       Y8, Y6, Y6
-	VPSRLQ       120(BP), Y0, Y0
-	VPSLLQ       136(BP), Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y0, Y0
-	VMOVUPS      32(R14), Y5
-	VBLENDVPS    Y1, 32(R15), Y5, Y5
-	VPSRLQ       $0x20, Y5, Y7
-	VPSRLQ       $0x20, Y1, Y6
-	VPMULDQ      Y5, Y1, Y1
-	VPMULDQ      Y7, Y6, Y6
-	VPADDQ       Y8, Y1, Y1
-	VPADDQ       Y8, Y6, Y6
-	VPSRLQ       120(BP), Y1, Y1
-	VPSLLQ       136(BP), Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y1, Y1
-	JMP          scaled4
+	JNZ          group3
+	MOVQ         80(BP), CX
+	MOVQ         96(BP), DX
+	VPBROADCASTD 112(BP), Y2
+	VPBROADCASTD 116(BP), Y3
+	VPBROADCASTD 124(BP), Y4
+	VPBROADCASTD 128(BP), Y5
+	TESTQ        DX, DX
+	JZ           plain4
+	VMOVUPS      (CX), Y6
+	VBLENDVPS    Y0, (DX), Y6, Y6
+	VPSRAVD      Y6, Y0, Y0
+	VMOVUPS      32(CX), Y6
+	VBLENDVPS    Y1, 32(DX), Y6, Y6
+	VPSRAVD      Y6, Y1, Y1
+	VPACKSSDW    Y1, Y0, Y0
+	VPSRAW       $0x0f, Y0, Y6
+	VPAND        Y0, Y6, Y6
+	VPSUBW       Y6, Y0, Y0
+	VPMULHRSW    264(BP), Y6, Y6
+	VPMULHRSW    136(BP), Y0, Y0
+	VPADDW       Y6, Y0, Y0
+	JMP          ready5
 
-plain3:
-	VPSRLQ   $0x20, Y0, Y6
-	VPMULDQ  (R14), Y0, Y0
-	VPMULDQ  4(R14), Y6, Y6
-	VPADDQ   Y8, Y0, Y0
-	VPADDQ   Y8, Y6, Y6
-	VPSRLQ   120(BP), Y0, Y0
-	VPSLLQ   136(BP), Y6, Y6
-	VPBLENDD $0xaa, Y6, Y0, Y0
-	VPSRLQ   $0x20, Y1, Y6
-	VPMULDQ  32(R14), Y1, Y1
-	VPMULDQ  36(R14), Y6, Y6
-	VPADDQ   Y8, Y1, Y1
-	VPADDQ   Y8, Y6, Y6
-	VPSRLQ   120(BP), Y1, Y1
-	VPSLLQ   136(BP), Y6, Y6
-	VPBLENDD $0xaa, Y6, Y1, Y1
-
-scaled4:
+plain4:
+	VPSRAVD   (CX), Y0, Y0
+	VPSRAVD   32(CX), Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
+	VPMULHRSW 136(BP), Y0, Y0
+
+ready5:
 	VPADDSW   Y2, Y0, Y0
+	VPMULHRSW Y3, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
+	VPMAXUB   Y4, Y0, Y0
+	VPMINUB   Y5, Y0, Y0
 	VPERMQ    $0x08, Y0, Y0
-	VPMAXUB   Y3, Y0, Y0
-	VPMINUB   Y4, Y0, Y0
 	VMOVDQU   X0, (R12)
 	ADDQ      R13, R12
 	IMUL3Q    $+2, R10, R11
 	ADDQ      R11, AX
 	DECQ      64(BP)
-	JNZ       tile1
+	JNZ       tile2
 	VZEROUPPER
 	RET
 
 // func byteDepthwise_avx2_2x3x4(call *byte)
 // Requires: AVX, AVX2
 TEXT ·byteDepthwise_avx2_2x3x4(SB), NOSPLIT, $8-8
-	MOVQ call+0(FP), BP
-	MOVQ (BP), AX
-	MOVQ 32(BP), R12
-	MOVQ 24(BP), R10
-	MOVQ 40(BP), R13
+	MOVQ      call+0(FP), BP
+	MOVQ      (BP), AX
+	MOVQ      32(BP), R12
+	MOVQ      24(BP), R10
+	MOVQ      40(BP), R13
+	MOVQ      88(BP), R15
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 136(BP)
+	MOVQ      104(BP), R15
+	TESTQ     R15, R15
+	JZ        packed1
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 264(BP)
 
-tile1:
+packed1:
+tile2:
 	MOVQ    56(BP), CX
 	VMOVUPS (CX), Y0
 	VMOVAPS Y0, Y2
@@ -9186,7 +7970,7 @@ tile1:
 	MOVQ    8(BP), BX
 	MOVQ    16(BP), DX
 
-group2:
+group3:
 	MOVLQSX      (BX), SI
 	ADDQ         AX, SI
 	MOVLQSX      4(BX), DI
@@ -9287,242 +8071,169 @@ group2:
 	ADDQ         $+8, BX
 	ADDQ         $+192, CX
 	DECQ         DX
-	JNZ          group2
-	MOVQ         80(BP), R14
-	MOVQ         88(BP), R15
-	VPBROADCASTQ 112(BP), Y14
-	VPBROADCASTD 96(BP), Y8
-	VPBROADCASTD 100(BP), Y9
-	VPBROADCASTD 104(BP), Y10
-	TESTQ        R15, R15
-	JZ           plain3
-	VMOVUPS      (R14), Y11
-	VBLENDVPS    Y0, (R15), Y11, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y0, Y12
-	VPMULDQ      Y11, Y0, Y0
-	VPMULDQ      Y13, Y12, Y12
-	VPADDQ       Y14, Y0, Y0
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       120(BP), Y0, Y0
-	VPSLLQ       136(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y0, Y0
-	VMOVUPS      32(R14), Y11
-	VBLENDVPS    Y1, 32(R15), Y11, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y1, Y12
-	VPMULDQ      Y11, Y1, Y1
-	VPMULDQ      Y13, Y12, Y12
-	VPADDQ       Y14, Y1, Y1
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       120(BP), Y1, Y1
-	VPSLLQ       136(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y1, Y1
-	JMP          scaled4
+	JNZ          group3
+	MOVQ         80(BP), CX
+	MOVQ         96(BP), DX
+	VPBROADCASTD 112(BP), Y8
+	VPBROADCASTD 116(BP), Y9
+	VPBROADCASTD 124(BP), Y10
+	VPBROADCASTD 128(BP), Y11
+	TESTQ        DX, DX
+	JZ           plain4
+	VMOVUPS      (CX), Y12
+	VBLENDVPS    Y0, (DX), Y12, Y12
+	VPSRAVD      Y12, Y0, Y0
+	VMOVUPS      32(CX), Y12
+	VBLENDVPS    Y1, 32(DX), Y12, Y12
+	VPSRAVD      Y12, Y1, Y1
+	VPACKSSDW    Y1, Y0, Y0
+	VPSRAW       $0x0f, Y0, Y12
+	VPAND        Y0, Y12, Y12
+	VPSUBW       Y12, Y0, Y0
+	VPMULHRSW    264(BP), Y12, Y12
+	VPMULHRSW    136(BP), Y0, Y0
+	VPADDW       Y12, Y0, Y0
+	JMP          ready5
 
-plain3:
-	VPSRLQ   $0x20, Y0, Y12
-	VPMULDQ  (R14), Y0, Y0
-	VPMULDQ  4(R14), Y12, Y12
-	VPADDQ   Y14, Y0, Y0
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y0, Y0
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y0, Y0
-	VPSRLQ   $0x20, Y1, Y12
-	VPMULDQ  32(R14), Y1, Y1
-	VPMULDQ  36(R14), Y12, Y12
-	VPADDQ   Y14, Y1, Y1
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y1, Y1
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y1, Y1
-
-scaled4:
+plain4:
+	VPSRAVD   (CX), Y0, Y0
+	VPSRAVD   32(CX), Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
+	VPMULHRSW 136(BP), Y0, Y0
+
+ready5:
 	VPADDSW   Y8, Y0, Y0
+	VPMULHRSW Y9, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
+	VPMAXUB   Y10, Y0, Y0
+	VPMINUB   Y11, Y0, Y0
 	VPERMQ    $0x08, Y0, Y0
-	VPMAXUB   Y9, Y0, Y0
-	VPMINUB   Y10, Y0, Y0
 	VMOVDQU   X0, (R12)
 	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain5
-	VMOVUPS   (R14), Y11
-	VBLENDVPS Y2, (R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y2, Y12
-	VPMULDQ   Y11, Y2, Y2
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y2, Y2
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y2, Y2
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y2, Y2
-	VMOVUPS   32(R14), Y11
-	VBLENDVPS Y3, 32(R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y3, Y12
-	VPMULDQ   Y11, Y3, Y3
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y3, Y3
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y3, Y3
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y3, Y3
-	JMP       scaled6
-
-plain5:
-	VPSRLQ   $0x20, Y2, Y12
-	VPMULDQ  (R14), Y2, Y2
-	VPMULDQ  4(R14), Y12, Y12
-	VPADDQ   Y14, Y2, Y2
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y2, Y2
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y2, Y2
-	VPSRLQ   $0x20, Y3, Y12
-	VPMULDQ  32(R14), Y3, Y3
-	VPMULDQ  36(R14), Y12, Y12
-	VPADDQ   Y14, Y3, Y3
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y3, Y3
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y3, Y3
-
-scaled6:
+	TESTQ     DX, DX
+	JZ        plain6
+	VMOVUPS   (CX), Y12
+	VBLENDVPS Y2, (DX), Y12, Y12
+	VPSRAVD   Y12, Y2, Y2
+	VMOVUPS   32(CX), Y12
+	VBLENDVPS Y3, 32(DX), Y12, Y12
+	VPSRAVD   Y12, Y3, Y3
 	VPACKSSDW Y3, Y2, Y2
+	VPSRAW    $0x0f, Y2, Y12
+	VPAND     Y2, Y12, Y12
+	VPSUBW    Y12, Y2, Y2
+	VPMULHRSW 264(BP), Y12, Y12
+	VPMULHRSW 136(BP), Y2, Y2
+	VPADDW    Y12, Y2, Y2
+	JMP       ready7
+
+plain6:
+	VPSRAVD   (CX), Y2, Y2
+	VPSRAVD   32(CX), Y3, Y3
+	VPACKSSDW Y3, Y2, Y2
+	VPMULHRSW 136(BP), Y2, Y2
+
+ready7:
 	VPADDSW   Y8, Y2, Y2
+	VPMULHRSW Y9, Y2, Y2
 	VPACKUSWB Y2, Y2, Y2
+	VPMAXUB   Y10, Y2, Y2
+	VPMINUB   Y11, Y2, Y2
 	VPERMQ    $0x08, Y2, Y2
-	VPMAXUB   Y9, Y2, Y2
-	VPMINUB   Y10, Y2, Y2
 	VMOVDQU   X2, (R12)
 	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain7
-	VMOVUPS   (R14), Y11
-	VBLENDVPS Y4, (R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y4, Y12
-	VPMULDQ   Y11, Y4, Y4
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y4, Y4
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y4, Y4
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y4, Y4
-	VMOVUPS   32(R14), Y11
-	VBLENDVPS Y5, 32(R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y5, Y12
-	VPMULDQ   Y11, Y5, Y5
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y5, Y5
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y5, Y5
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y5, Y5
-	JMP       scaled8
-
-plain7:
-	VPSRLQ   $0x20, Y4, Y12
-	VPMULDQ  (R14), Y4, Y4
-	VPMULDQ  4(R14), Y12, Y12
-	VPADDQ   Y14, Y4, Y4
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y4, Y4
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y4, Y4
-	VPSRLQ   $0x20, Y5, Y12
-	VPMULDQ  32(R14), Y5, Y5
-	VPMULDQ  36(R14), Y12, Y12
-	VPADDQ   Y14, Y5, Y5
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y5, Y5
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y5, Y5
-
-scaled8:
+	TESTQ     DX, DX
+	JZ        plain8
+	VMOVUPS   (CX), Y12
+	VBLENDVPS Y4, (DX), Y12, Y12
+	VPSRAVD   Y12, Y4, Y4
+	VMOVUPS   32(CX), Y12
+	VBLENDVPS Y5, 32(DX), Y12, Y12
+	VPSRAVD   Y12, Y5, Y5
 	VPACKSSDW Y5, Y4, Y4
+	VPSRAW    $0x0f, Y4, Y12
+	VPAND     Y4, Y12, Y12
+	VPSUBW    Y12, Y4, Y4
+	VPMULHRSW 264(BP), Y12, Y12
+	VPMULHRSW 136(BP), Y4, Y4
+	VPADDW    Y12, Y4, Y4
+	JMP       ready9
+
+plain8:
+	VPSRAVD   (CX), Y4, Y4
+	VPSRAVD   32(CX), Y5, Y5
+	VPACKSSDW Y5, Y4, Y4
+	VPMULHRSW 136(BP), Y4, Y4
+
+ready9:
 	VPADDSW   Y8, Y4, Y4
+	VPMULHRSW Y9, Y4, Y4
 	VPACKUSWB Y4, Y4, Y4
+	VPMAXUB   Y10, Y4, Y4
+	VPMINUB   Y11, Y4, Y4
 	VPERMQ    $0x08, Y4, Y4
-	VPMAXUB   Y9, Y4, Y4
-	VPMINUB   Y10, Y4, Y4
 	VMOVDQU   X4, (R12)
 	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain9
-	VMOVUPS   (R14), Y11
-	VBLENDVPS Y6, (R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y6, Y12
-	VPMULDQ   Y11, Y6, Y6
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y6, Y6
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y6, Y6
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y6, Y6
-	VMOVUPS   32(R14), Y11
-	VBLENDVPS Y7, 32(R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y7, Y12
-	VPMULDQ   Y11, Y7, Y7
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y7, Y7
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y7, Y7
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y7, Y7
-	JMP       scaled10
-
-plain9:
-	VPSRLQ   $0x20, Y6, Y12
-	VPMULDQ  (R14), Y6, Y6
-	VPMULDQ  4(R14), Y12, Y12
-	VPADDQ   Y14, Y6, Y6
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y6, Y6
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y6, Y6
-	VPSRLQ   $0x20, Y7, Y12
-	VPMULDQ  32(R14), Y7, Y7
-	VPMULDQ  36(R14), Y12, Y12
-	VPADDQ   Y14, Y7, Y7
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y7, Y7
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y7, Y7
-
-scaled10:
+	TESTQ     DX, DX
+	JZ        plain10
+	VMOVUPS   (CX), Y12
+	VBLENDVPS Y6, (DX), Y12, Y12
+	VPSRAVD   Y12, Y6, Y6
+	VMOVUPS   32(CX), Y12
+	VBLENDVPS Y7, 32(DX), Y12, Y12
+	VPSRAVD   Y12, Y7, Y7
 	VPACKSSDW Y7, Y6, Y6
+	VPSRAW    $0x0f, Y6, Y12
+	VPAND     Y6, Y12, Y12
+	VPSUBW    Y12, Y6, Y6
+	VPMULHRSW 264(BP), Y12, Y12
+	VPMULHRSW 136(BP), Y6, Y6
+	VPADDW    Y12, Y6, Y6
+	JMP       ready11
+
+plain10:
+	VPSRAVD   (CX), Y6, Y6
+	VPSRAVD   32(CX), Y7, Y7
+	VPACKSSDW Y7, Y6, Y6
+	VPMULHRSW 136(BP), Y6, Y6
+
+ready11:
 	VPADDSW   Y8, Y6, Y6
+	VPMULHRSW Y9, Y6, Y6
 	VPACKUSWB Y6, Y6, Y6
+	VPMAXUB   Y10, Y6, Y6
+	VPMINUB   Y11, Y6, Y6
 	VPERMQ    $0x08, Y6, Y6
-	VPMAXUB   Y9, Y6, Y6
-	VPMINUB   Y10, Y6, Y6
 	VMOVDQU   X6, (R12)
 	ADDQ      R13, R12
 	IMUL3Q    $+8, R10, R11
 	ADDQ      R11, AX
 	DECQ      64(BP)
-	JNZ       tile1
+	JNZ       tile2
 	VZEROUPPER
 	RET
 
 // func byteDepthwise_avx2_2x5x1(call *byte)
 // Requires: AVX, AVX2
 TEXT ·byteDepthwise_avx2_2x5x1(SB), NOSPLIT, $8-8
-	MOVQ call+0(FP), BP
-	MOVQ (BP), AX
-	MOVQ 32(BP), R12
-	MOVQ 24(BP), R10
-	MOVQ 40(BP), R13
+	MOVQ      call+0(FP), BP
+	MOVQ      (BP), AX
+	MOVQ      32(BP), R12
+	MOVQ      24(BP), R10
+	MOVQ      40(BP), R13
+	MOVQ      88(BP), R15
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 136(BP)
+	MOVQ      104(BP), R15
+	TESTQ     R15, R15
+	JZ        packed1
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 264(BP)
 
-tile1:
+packed1:
+tile2:
 	MOVQ    56(BP), CX
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y1
@@ -9530,7 +8241,7 @@ tile1:
 	MOVQ    8(BP), BX
 	MOVQ    16(BP), DX
 
-group2:
+group3:
 	MOVLQSX      (BX), SI
 	ADDQ         AX, SI
 	MOVLQSX      4(BX), DI
@@ -9583,83 +8294,73 @@ group2:
 	ADDQ         $+8, BX
 	ADDQ         $+320, CX
 	DECQ         DX
-	JNZ          group2
-	MOVQ         80(BP), R14
-	MOVQ         88(BP), R15
-	VPBROADCASTQ 112(BP), Y8
-	VPBROADCASTD 96(BP), Y2
-	VPBROADCASTD 100(BP), Y3
-	VPBROADCASTD 104(BP), Y4
-	TESTQ        R15, R15
-	JZ           plain3
-	VMOVUPS      (R14), Y5
-	VBLENDVPS    Y0, (R15), Y5, Y5
-	VPSRLQ       $0x20, Y5, Y7
-	VPSRLQ       $0x20, Y0, Y6
-	VPMULDQ      Y5, Y0, Y0
-	VPMULDQ      Y7, Y6, Y6
-	VPADDQ       Y8, Y0, Y0
-	VPADDQ       Y8, Y6, Y6
-	VPSRLQ       120(BP), Y0, Y0
-	VPSLLQ       136(BP), Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y0, Y0
-	VMOVUPS      32(R14), Y5
-	VBLENDVPS    Y1, 32(R15), Y5, Y5
-	VPSRLQ       $0x20, Y5, Y7
-	VPSRLQ       $0x20, Y1, Y6
-	VPMULDQ      Y5, Y1, Y1
-	VPMULDQ      Y7, Y6, Y6
-	VPADDQ       Y8, Y1, Y1
-	VPADDQ       Y8, Y6, Y6
-	VPSRLQ       120(BP), Y1, Y1
-	VPSLLQ       136(BP), Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y1, Y1
-	JMP          scaled4
+	JNZ          group3
+	MOVQ         80(BP), CX
+	MOVQ         96(BP), DX
+	VPBROADCASTD 112(BP), Y2
+	VPBROADCASTD 116(BP), Y3
+	VPBROADCASTD 124(BP), Y4
+	VPBROADCASTD 128(BP), Y5
+	TESTQ        DX, DX
+	JZ           plain4
+	VMOVUPS      (CX), Y6
+	VBLENDVPS    Y0, (DX), Y6, Y6
+	VPSRAVD      Y6, Y0, Y0
+	VMOVUPS      32(CX), Y6
+	VBLENDVPS    Y1, 32(DX), Y6, Y6
+	VPSRAVD      Y6, Y1, Y1
+	VPACKSSDW    Y1, Y0, Y0
+	VPSRAW       $0x0f, Y0, Y6
+	VPAND        Y0, Y6, Y6
+	VPSUBW       Y6, Y0, Y0
+	VPMULHRSW    264(BP), Y6, Y6
+	VPMULHRSW    136(BP), Y0, Y0
+	VPADDW       Y6, Y0, Y0
+	JMP          ready5
 
-plain3:
-	VPSRLQ   $0x20, Y0, Y6
-	VPMULDQ  (R14), Y0, Y0
-	VPMULDQ  4(R14), Y6, Y6
-	VPADDQ   Y8, Y0, Y0
-	VPADDQ   Y8, Y6, Y6
-	VPSRLQ   120(BP), Y0, Y0
-	VPSLLQ   136(BP), Y6, Y6
-	VPBLENDD $0xaa, Y6, Y0, Y0
-	VPSRLQ   $0x20, Y1, Y6
-	VPMULDQ  32(R14), Y1, Y1
-	VPMULDQ  36(R14), Y6, Y6
-	VPADDQ   Y8, Y1, Y1
-	VPADDQ   Y8, Y6, Y6
-	VPSRLQ   120(BP), Y1, Y1
-	VPSLLQ   136(BP), Y6, Y6
-	VPBLENDD $0xaa, Y6, Y1, Y1
-
-scaled4:
+plain4:
+	VPSRAVD   (CX), Y0, Y0
+	VPSRAVD   32(CX), Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
+	VPMULHRSW 136(BP), Y0, Y0
+
+ready5:
 	VPADDSW   Y2, Y0, Y0
+	VPMULHRSW Y3, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
+	VPMAXUB   Y4, Y0, Y0
+	VPMINUB   Y5, Y0, Y0
 	VPERMQ    $0x08, Y0, Y0
-	VPMAXUB   Y3, Y0, Y0
-	VPMINUB   Y4, Y0, Y0
 	VMOVDQU   X0, (R12)
 	ADDQ      R13, R12
 	IMUL3Q    $+2, R10, R11
 	ADDQ      R11, AX
 	DECQ      64(BP)
-	JNZ       tile1
+	JNZ       tile2
 	VZEROUPPER
 	RET
 
 // func byteDepthwise_avx2_2x5x4(call *byte)
 // Requires: AVX, AVX2
 TEXT ·byteDepthwise_avx2_2x5x4(SB), NOSPLIT, $8-8
-	MOVQ call+0(FP), BP
-	MOVQ (BP), AX
-	MOVQ 32(BP), R12
-	MOVQ 24(BP), R10
-	MOVQ 40(BP), R13
+	MOVQ      call+0(FP), BP
+	MOVQ      (BP), AX
+	MOVQ      32(BP), R12
+	MOVQ      24(BP), R10
+	MOVQ      40(BP), R13
+	MOVQ      88(BP), R15
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 136(BP)
+	MOVQ      104(BP), R15
+	TESTQ     R15, R15
+	JZ        packed1
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 264(BP)
 
-tile1:
+packed1:
+tile2:
 	MOVQ    56(BP), CX
 	VMOVUPS (CX), Y0
 	VMOVAPS Y0, Y2
@@ -9673,7 +8374,7 @@ tile1:
 	MOVQ    8(BP), BX
 	MOVQ    16(BP), DX
 
-group2:
+group3:
 	MOVLQSX      (BX), SI
 	ADDQ         AX, SI
 	MOVLQSX      4(BX), DI
@@ -9816,242 +8517,169 @@ group2:
 	ADDQ         $+8, BX
 	ADDQ         $+320, CX
 	DECQ         DX
-	JNZ          group2
-	MOVQ         80(BP), R14
-	MOVQ         88(BP), R15
-	VPBROADCASTQ 112(BP), Y14
-	VPBROADCASTD 96(BP), Y8
-	VPBROADCASTD 100(BP), Y9
-	VPBROADCASTD 104(BP), Y10
-	TESTQ        R15, R15
-	JZ           plain3
-	VMOVUPS      (R14), Y11
-	VBLENDVPS    Y0, (R15), Y11, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y0, Y12
-	VPMULDQ      Y11, Y0, Y0
-	VPMULDQ      Y13, Y12, Y12
-	VPADDQ       Y14, Y0, Y0
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       120(BP), Y0, Y0
-	VPSLLQ       136(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y0, Y0
-	VMOVUPS      32(R14), Y11
-	VBLENDVPS    Y1, 32(R15), Y11, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y1, Y12
-	VPMULDQ      Y11, Y1, Y1
-	VPMULDQ      Y13, Y12, Y12
-	VPADDQ       Y14, Y1, Y1
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       120(BP), Y1, Y1
-	VPSLLQ       136(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y1, Y1
-	JMP          scaled4
+	JNZ          group3
+	MOVQ         80(BP), CX
+	MOVQ         96(BP), DX
+	VPBROADCASTD 112(BP), Y8
+	VPBROADCASTD 116(BP), Y9
+	VPBROADCASTD 124(BP), Y10
+	VPBROADCASTD 128(BP), Y11
+	TESTQ        DX, DX
+	JZ           plain4
+	VMOVUPS      (CX), Y12
+	VBLENDVPS    Y0, (DX), Y12, Y12
+	VPSRAVD      Y12, Y0, Y0
+	VMOVUPS      32(CX), Y12
+	VBLENDVPS    Y1, 32(DX), Y12, Y12
+	VPSRAVD      Y12, Y1, Y1
+	VPACKSSDW    Y1, Y0, Y0
+	VPSRAW       $0x0f, Y0, Y12
+	VPAND        Y0, Y12, Y12
+	VPSUBW       Y12, Y0, Y0
+	VPMULHRSW    264(BP), Y12, Y12
+	VPMULHRSW    136(BP), Y0, Y0
+	VPADDW       Y12, Y0, Y0
+	JMP          ready5
 
-plain3:
-	VPSRLQ   $0x20, Y0, Y12
-	VPMULDQ  (R14), Y0, Y0
-	VPMULDQ  4(R14), Y12, Y12
-	VPADDQ   Y14, Y0, Y0
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y0, Y0
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y0, Y0
-	VPSRLQ   $0x20, Y1, Y12
-	VPMULDQ  32(R14), Y1, Y1
-	VPMULDQ  36(R14), Y12, Y12
-	VPADDQ   Y14, Y1, Y1
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y1, Y1
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y1, Y1
-
-scaled4:
+plain4:
+	VPSRAVD   (CX), Y0, Y0
+	VPSRAVD   32(CX), Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
+	VPMULHRSW 136(BP), Y0, Y0
+
+ready5:
 	VPADDSW   Y8, Y0, Y0
+	VPMULHRSW Y9, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
+	VPMAXUB   Y10, Y0, Y0
+	VPMINUB   Y11, Y0, Y0
 	VPERMQ    $0x08, Y0, Y0
-	VPMAXUB   Y9, Y0, Y0
-	VPMINUB   Y10, Y0, Y0
 	VMOVDQU   X0, (R12)
 	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain5
-	VMOVUPS   (R14), Y11
-	VBLENDVPS Y2, (R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y2, Y12
-	VPMULDQ   Y11, Y2, Y2
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y2, Y2
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y2, Y2
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y2, Y2
-	VMOVUPS   32(R14), Y11
-	VBLENDVPS Y3, 32(R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y3, Y12
-	VPMULDQ   Y11, Y3, Y3
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y3, Y3
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y3, Y3
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y3, Y3
-	JMP       scaled6
-
-plain5:
-	VPSRLQ   $0x20, Y2, Y12
-	VPMULDQ  (R14), Y2, Y2
-	VPMULDQ  4(R14), Y12, Y12
-	VPADDQ   Y14, Y2, Y2
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y2, Y2
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y2, Y2
-	VPSRLQ   $0x20, Y3, Y12
-	VPMULDQ  32(R14), Y3, Y3
-	VPMULDQ  36(R14), Y12, Y12
-	VPADDQ   Y14, Y3, Y3
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y3, Y3
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y3, Y3
-
-scaled6:
+	TESTQ     DX, DX
+	JZ        plain6
+	VMOVUPS   (CX), Y12
+	VBLENDVPS Y2, (DX), Y12, Y12
+	VPSRAVD   Y12, Y2, Y2
+	VMOVUPS   32(CX), Y12
+	VBLENDVPS Y3, 32(DX), Y12, Y12
+	VPSRAVD   Y12, Y3, Y3
 	VPACKSSDW Y3, Y2, Y2
+	VPSRAW    $0x0f, Y2, Y12
+	VPAND     Y2, Y12, Y12
+	VPSUBW    Y12, Y2, Y2
+	VPMULHRSW 264(BP), Y12, Y12
+	VPMULHRSW 136(BP), Y2, Y2
+	VPADDW    Y12, Y2, Y2
+	JMP       ready7
+
+plain6:
+	VPSRAVD   (CX), Y2, Y2
+	VPSRAVD   32(CX), Y3, Y3
+	VPACKSSDW Y3, Y2, Y2
+	VPMULHRSW 136(BP), Y2, Y2
+
+ready7:
 	VPADDSW   Y8, Y2, Y2
+	VPMULHRSW Y9, Y2, Y2
 	VPACKUSWB Y2, Y2, Y2
+	VPMAXUB   Y10, Y2, Y2
+	VPMINUB   Y11, Y2, Y2
 	VPERMQ    $0x08, Y2, Y2
-	VPMAXUB   Y9, Y2, Y2
-	VPMINUB   Y10, Y2, Y2
 	VMOVDQU   X2, (R12)
 	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain7
-	VMOVUPS   (R14), Y11
-	VBLENDVPS Y4, (R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y4, Y12
-	VPMULDQ   Y11, Y4, Y4
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y4, Y4
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y4, Y4
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y4, Y4
-	VMOVUPS   32(R14), Y11
-	VBLENDVPS Y5, 32(R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y5, Y12
-	VPMULDQ   Y11, Y5, Y5
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y5, Y5
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y5, Y5
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y5, Y5
-	JMP       scaled8
-
-plain7:
-	VPSRLQ   $0x20, Y4, Y12
-	VPMULDQ  (R14), Y4, Y4
-	VPMULDQ  4(R14), Y12, Y12
-	VPADDQ   Y14, Y4, Y4
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y4, Y4
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y4, Y4
-	VPSRLQ   $0x20, Y5, Y12
-	VPMULDQ  32(R14), Y5, Y5
-	VPMULDQ  36(R14), Y12, Y12
-	VPADDQ   Y14, Y5, Y5
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y5, Y5
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y5, Y5
-
-scaled8:
+	TESTQ     DX, DX
+	JZ        plain8
+	VMOVUPS   (CX), Y12
+	VBLENDVPS Y4, (DX), Y12, Y12
+	VPSRAVD   Y12, Y4, Y4
+	VMOVUPS   32(CX), Y12
+	VBLENDVPS Y5, 32(DX), Y12, Y12
+	VPSRAVD   Y12, Y5, Y5
 	VPACKSSDW Y5, Y4, Y4
+	VPSRAW    $0x0f, Y4, Y12
+	VPAND     Y4, Y12, Y12
+	VPSUBW    Y12, Y4, Y4
+	VPMULHRSW 264(BP), Y12, Y12
+	VPMULHRSW 136(BP), Y4, Y4
+	VPADDW    Y12, Y4, Y4
+	JMP       ready9
+
+plain8:
+	VPSRAVD   (CX), Y4, Y4
+	VPSRAVD   32(CX), Y5, Y5
+	VPACKSSDW Y5, Y4, Y4
+	VPMULHRSW 136(BP), Y4, Y4
+
+ready9:
 	VPADDSW   Y8, Y4, Y4
+	VPMULHRSW Y9, Y4, Y4
 	VPACKUSWB Y4, Y4, Y4
+	VPMAXUB   Y10, Y4, Y4
+	VPMINUB   Y11, Y4, Y4
 	VPERMQ    $0x08, Y4, Y4
-	VPMAXUB   Y9, Y4, Y4
-	VPMINUB   Y10, Y4, Y4
 	VMOVDQU   X4, (R12)
 	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain9
-	VMOVUPS   (R14), Y11
-	VBLENDVPS Y6, (R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y6, Y12
-	VPMULDQ   Y11, Y6, Y6
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y6, Y6
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y6, Y6
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y6, Y6
-	VMOVUPS   32(R14), Y11
-	VBLENDVPS Y7, 32(R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y7, Y12
-	VPMULDQ   Y11, Y7, Y7
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y7, Y7
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y7, Y7
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y7, Y7
-	JMP       scaled10
-
-plain9:
-	VPSRLQ   $0x20, Y6, Y12
-	VPMULDQ  (R14), Y6, Y6
-	VPMULDQ  4(R14), Y12, Y12
-	VPADDQ   Y14, Y6, Y6
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y6, Y6
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y6, Y6
-	VPSRLQ   $0x20, Y7, Y12
-	VPMULDQ  32(R14), Y7, Y7
-	VPMULDQ  36(R14), Y12, Y12
-	VPADDQ   Y14, Y7, Y7
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y7, Y7
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y7, Y7
-
-scaled10:
+	TESTQ     DX, DX
+	JZ        plain10
+	VMOVUPS   (CX), Y12
+	VBLENDVPS Y6, (DX), Y12, Y12
+	VPSRAVD   Y12, Y6, Y6
+	VMOVUPS   32(CX), Y12
+	VBLENDVPS Y7, 32(DX), Y12, Y12
+	VPSRAVD   Y12, Y7, Y7
 	VPACKSSDW Y7, Y6, Y6
+	VPSRAW    $0x0f, Y6, Y12
+	VPAND     Y6, Y12, Y12
+	VPSUBW    Y12, Y6, Y6
+	VPMULHRSW 264(BP), Y12, Y12
+	VPMULHRSW 136(BP), Y6, Y6
+	VPADDW    Y12, Y6, Y6
+	JMP       ready11
+
+plain10:
+	VPSRAVD   (CX), Y6, Y6
+	VPSRAVD   32(CX), Y7, Y7
+	VPACKSSDW Y7, Y6, Y6
+	VPMULHRSW 136(BP), Y6, Y6
+
+ready11:
 	VPADDSW   Y8, Y6, Y6
+	VPMULHRSW Y9, Y6, Y6
 	VPACKUSWB Y6, Y6, Y6
+	VPMAXUB   Y10, Y6, Y6
+	VPMINUB   Y11, Y6, Y6
 	VPERMQ    $0x08, Y6, Y6
-	VPMAXUB   Y9, Y6, Y6
-	VPMINUB   Y10, Y6, Y6
 	VMOVDQU   X6, (R12)
 	ADDQ      R13, R12
 	IMUL3Q    $+8, R10, R11
 	ADDQ      R11, AX
 	DECQ      64(BP)
-	JNZ       tile1
+	JNZ       tile2
 	VZEROUPPER
 	RET
 
 // func byteDepthwise_avx2_2x7x1(call *byte)
 // Requires: AVX, AVX2
 TEXT ·byteDepthwise_avx2_2x7x1(SB), NOSPLIT, $8-8
-	MOVQ call+0(FP), BP
-	MOVQ (BP), AX
-	MOVQ 32(BP), R12
-	MOVQ 24(BP), R10
-	MOVQ 40(BP), R13
+	MOVQ      call+0(FP), BP
+	MOVQ      (BP), AX
+	MOVQ      32(BP), R12
+	MOVQ      24(BP), R10
+	MOVQ      40(BP), R13
+	MOVQ      88(BP), R15
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 136(BP)
+	MOVQ      104(BP), R15
+	TESTQ     R15, R15
+	JZ        packed1
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 264(BP)
 
-tile1:
+packed1:
+tile2:
 	MOVQ    56(BP), CX
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y1
@@ -10059,7 +8687,7 @@ tile1:
 	MOVQ    8(BP), BX
 	MOVQ    16(BP), DX
 
-group2:
+group3:
 	MOVLQSX      (BX), SI
 	ADDQ         AX, SI
 	MOVLQSX      4(BX), DI
@@ -10130,83 +8758,73 @@ group2:
 	ADDQ         $+8, BX
 	ADDQ         $+448, CX
 	DECQ         DX
-	JNZ          group2
-	MOVQ         80(BP), R14
-	MOVQ         88(BP), R15
-	VPBROADCASTQ 112(BP), Y8
-	VPBROADCASTD 96(BP), Y2
-	VPBROADCASTD 100(BP), Y3
-	VPBROADCASTD 104(BP), Y4
-	TESTQ        R15, R15
-	JZ           plain3
-	VMOVUPS      (R14), Y5
-	VBLENDVPS    Y0, (R15), Y5, Y5
-	VPSRLQ       $0x20, Y5, Y7
-	VPSRLQ       $0x20, Y0, Y6
-	VPMULDQ      Y5, Y0, Y0
-	VPMULDQ      Y7, Y6, Y6
-	VPADDQ       Y8, Y0, Y0
-	VPADDQ       Y8, Y6, Y6
-	VPSRLQ       120(BP), Y0, Y0
-	VPSLLQ       136(BP), Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y0, Y0
-	VMOVUPS      32(R14), Y5
-	VBLENDVPS    Y1, 32(R15), Y5, Y5
-	VPSRLQ       $0x20, Y5, Y7
-	VPSRLQ       $0x20, Y1, Y6
-	VPMULDQ      Y5, Y1, Y1
-	VPMULDQ      Y7, Y6, Y6
-	VPADDQ       Y8, Y1, Y1
-	VPADDQ       Y8, Y6, Y6
-	VPSRLQ       120(BP), Y1, Y1
-	VPSLLQ       136(BP), Y6, Y6
-	VPBLENDD     $0xaa, Y6, Y1, Y1
-	JMP          scaled4
+	JNZ          group3
+	MOVQ         80(BP), CX
+	MOVQ         96(BP), DX
+	VPBROADCASTD 112(BP), Y2
+	VPBROADCASTD 116(BP), Y3
+	VPBROADCASTD 124(BP), Y4
+	VPBROADCASTD 128(BP), Y5
+	TESTQ        DX, DX
+	JZ           plain4
+	VMOVUPS      (CX), Y6
+	VBLENDVPS    Y0, (DX), Y6, Y6
+	VPSRAVD      Y6, Y0, Y0
+	VMOVUPS      32(CX), Y6
+	VBLENDVPS    Y1, 32(DX), Y6, Y6
+	VPSRAVD      Y6, Y1, Y1
+	VPACKSSDW    Y1, Y0, Y0
+	VPSRAW       $0x0f, Y0, Y6
+	VPAND        Y0, Y6, Y6
+	VPSUBW       Y6, Y0, Y0
+	VPMULHRSW    264(BP), Y6, Y6
+	VPMULHRSW    136(BP), Y0, Y0
+	VPADDW       Y6, Y0, Y0
+	JMP          ready5
 
-plain3:
-	VPSRLQ   $0x20, Y0, Y6
-	VPMULDQ  (R14), Y0, Y0
-	VPMULDQ  4(R14), Y6, Y6
-	VPADDQ   Y8, Y0, Y0
-	VPADDQ   Y8, Y6, Y6
-	VPSRLQ   120(BP), Y0, Y0
-	VPSLLQ   136(BP), Y6, Y6
-	VPBLENDD $0xaa, Y6, Y0, Y0
-	VPSRLQ   $0x20, Y1, Y6
-	VPMULDQ  32(R14), Y1, Y1
-	VPMULDQ  36(R14), Y6, Y6
-	VPADDQ   Y8, Y1, Y1
-	VPADDQ   Y8, Y6, Y6
-	VPSRLQ   120(BP), Y1, Y1
-	VPSLLQ   136(BP), Y6, Y6
-	VPBLENDD $0xaa, Y6, Y1, Y1
-
-scaled4:
+plain4:
+	VPSRAVD   (CX), Y0, Y0
+	VPSRAVD   32(CX), Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
+	VPMULHRSW 136(BP), Y0, Y0
+
+ready5:
 	VPADDSW   Y2, Y0, Y0
+	VPMULHRSW Y3, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
+	VPMAXUB   Y4, Y0, Y0
+	VPMINUB   Y5, Y0, Y0
 	VPERMQ    $0x08, Y0, Y0
-	VPMAXUB   Y3, Y0, Y0
-	VPMINUB   Y4, Y0, Y0
 	VMOVDQU   X0, (R12)
 	ADDQ      R13, R12
 	IMUL3Q    $+2, R10, R11
 	ADDQ      R11, AX
 	DECQ      64(BP)
-	JNZ       tile1
+	JNZ       tile2
 	VZEROUPPER
 	RET
 
 // func byteDepthwise_avx2_2x7x4(call *byte)
 // Requires: AVX, AVX2
 TEXT ·byteDepthwise_avx2_2x7x4(SB), NOSPLIT, $8-8
-	MOVQ call+0(FP), BP
-	MOVQ (BP), AX
-	MOVQ 32(BP), R12
-	MOVQ 24(BP), R10
-	MOVQ 40(BP), R13
+	MOVQ      call+0(FP), BP
+	MOVQ      (BP), AX
+	MOVQ      32(BP), R12
+	MOVQ      24(BP), R10
+	MOVQ      40(BP), R13
+	MOVQ      88(BP), R15
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 136(BP)
+	MOVQ      104(BP), R15
+	TESTQ     R15, R15
+	JZ        packed1
+	VMOVUPS   (R15), Y0
+	VPACKSSDW 32(R15), Y0, Y0
+	VMOVUPS   Y0, 264(BP)
 
-tile1:
+packed1:
+tile2:
 	MOVQ    56(BP), CX
 	VMOVUPS (CX), Y0
 	VMOVAPS Y0, Y2
@@ -10220,7 +8838,7 @@ tile1:
 	MOVQ    8(BP), BX
 	MOVQ    16(BP), DX
 
-group2:
+group3:
 	MOVLQSX      (BX), SI
 	ADDQ         AX, SI
 	MOVLQSX      4(BX), DI
@@ -10405,229 +9023,145 @@ group2:
 	ADDQ         $+8, BX
 	ADDQ         $+448, CX
 	DECQ         DX
-	JNZ          group2
-	MOVQ         80(BP), R14
-	MOVQ         88(BP), R15
-	VPBROADCASTQ 112(BP), Y14
-	VPBROADCASTD 96(BP), Y8
-	VPBROADCASTD 100(BP), Y9
-	VPBROADCASTD 104(BP), Y10
-	TESTQ        R15, R15
-	JZ           plain3
-	VMOVUPS      (R14), Y11
-	VBLENDVPS    Y0, (R15), Y11, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y0, Y12
-	VPMULDQ      Y11, Y0, Y0
-	VPMULDQ      Y13, Y12, Y12
-	VPADDQ       Y14, Y0, Y0
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       120(BP), Y0, Y0
-	VPSLLQ       136(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y0, Y0
-	VMOVUPS      32(R14), Y11
-	VBLENDVPS    Y1, 32(R15), Y11, Y11
-	VPSRLQ       $0x20, Y11, Y13
-	VPSRLQ       $0x20, Y1, Y12
-	VPMULDQ      Y11, Y1, Y1
-	VPMULDQ      Y13, Y12, Y12
-	VPADDQ       Y14, Y1, Y1
-	VPADDQ       Y14, Y12, Y12
-	VPSRLQ       120(BP), Y1, Y1
-	VPSLLQ       136(BP), Y12, Y12
-	VPBLENDD     $0xaa, Y12, Y1, Y1
-	JMP          scaled4
+	JNZ          group3
+	MOVQ         80(BP), CX
+	MOVQ         96(BP), DX
+	VPBROADCASTD 112(BP), Y8
+	VPBROADCASTD 116(BP), Y9
+	VPBROADCASTD 124(BP), Y10
+	VPBROADCASTD 128(BP), Y11
+	TESTQ        DX, DX
+	JZ           plain4
+	VMOVUPS      (CX), Y12
+	VBLENDVPS    Y0, (DX), Y12, Y12
+	VPSRAVD      Y12, Y0, Y0
+	VMOVUPS      32(CX), Y12
+	VBLENDVPS    Y1, 32(DX), Y12, Y12
+	VPSRAVD      Y12, Y1, Y1
+	VPACKSSDW    Y1, Y0, Y0
+	VPSRAW       $0x0f, Y0, Y12
+	VPAND        Y0, Y12, Y12
+	VPSUBW       Y12, Y0, Y0
+	VPMULHRSW    264(BP), Y12, Y12
+	VPMULHRSW    136(BP), Y0, Y0
+	VPADDW       Y12, Y0, Y0
+	JMP          ready5
 
-plain3:
-	VPSRLQ   $0x20, Y0, Y12
-	VPMULDQ  (R14), Y0, Y0
-	VPMULDQ  4(R14), Y12, Y12
-	VPADDQ   Y14, Y0, Y0
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y0, Y0
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y0, Y0
-	VPSRLQ   $0x20, Y1, Y12
-	VPMULDQ  32(R14), Y1, Y1
-	VPMULDQ  36(R14), Y12, Y12
-	VPADDQ   Y14, Y1, Y1
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y1, Y1
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y1, Y1
-
-scaled4:
+plain4:
+	VPSRAVD   (CX), Y0, Y0
+	VPSRAVD   32(CX), Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
+	VPMULHRSW 136(BP), Y0, Y0
+
+ready5:
 	VPADDSW   Y8, Y0, Y0
+	VPMULHRSW Y9, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
+	VPMAXUB   Y10, Y0, Y0
+	VPMINUB   Y11, Y0, Y0
 	VPERMQ    $0x08, Y0, Y0
-	VPMAXUB   Y9, Y0, Y0
-	VPMINUB   Y10, Y0, Y0
 	VMOVDQU   X0, (R12)
 	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain5
-	VMOVUPS   (R14), Y11
-	VBLENDVPS Y2, (R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y2, Y12
-	VPMULDQ   Y11, Y2, Y2
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y2, Y2
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y2, Y2
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y2, Y2
-	VMOVUPS   32(R14), Y11
-	VBLENDVPS Y3, 32(R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y3, Y12
-	VPMULDQ   Y11, Y3, Y3
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y3, Y3
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y3, Y3
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y3, Y3
-	JMP       scaled6
-
-plain5:
-	VPSRLQ   $0x20, Y2, Y12
-	VPMULDQ  (R14), Y2, Y2
-	VPMULDQ  4(R14), Y12, Y12
-	VPADDQ   Y14, Y2, Y2
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y2, Y2
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y2, Y2
-	VPSRLQ   $0x20, Y3, Y12
-	VPMULDQ  32(R14), Y3, Y3
-	VPMULDQ  36(R14), Y12, Y12
-	VPADDQ   Y14, Y3, Y3
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y3, Y3
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y3, Y3
-
-scaled6:
+	TESTQ     DX, DX
+	JZ        plain6
+	VMOVUPS   (CX), Y12
+	VBLENDVPS Y2, (DX), Y12, Y12
+	VPSRAVD   Y12, Y2, Y2
+	VMOVUPS   32(CX), Y12
+	VBLENDVPS Y3, 32(DX), Y12, Y12
+	VPSRAVD   Y12, Y3, Y3
 	VPACKSSDW Y3, Y2, Y2
+	VPSRAW    $0x0f, Y2, Y12
+	VPAND     Y2, Y12, Y12
+	VPSUBW    Y12, Y2, Y2
+	VPMULHRSW 264(BP), Y12, Y12
+	VPMULHRSW 136(BP), Y2, Y2
+	VPADDW    Y12, Y2, Y2
+	JMP       ready7
+
+plain6:
+	VPSRAVD   (CX), Y2, Y2
+	VPSRAVD   32(CX), Y3, Y3
+	VPACKSSDW Y3, Y2, Y2
+	VPMULHRSW 136(BP), Y2, Y2
+
+ready7:
 	VPADDSW   Y8, Y2, Y2
+	VPMULHRSW Y9, Y2, Y2
 	VPACKUSWB Y2, Y2, Y2
+	VPMAXUB   Y10, Y2, Y2
+	VPMINUB   Y11, Y2, Y2
 	VPERMQ    $0x08, Y2, Y2
-	VPMAXUB   Y9, Y2, Y2
-	VPMINUB   Y10, Y2, Y2
 	VMOVDQU   X2, (R12)
 	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain7
-	VMOVUPS   (R14), Y11
-	VBLENDVPS Y4, (R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y4, Y12
-	VPMULDQ   Y11, Y4, Y4
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y4, Y4
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y4, Y4
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y4, Y4
-	VMOVUPS   32(R14), Y11
-	VBLENDVPS Y5, 32(R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y5, Y12
-	VPMULDQ   Y11, Y5, Y5
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y5, Y5
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y5, Y5
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y5, Y5
-	JMP       scaled8
-
-plain7:
-	VPSRLQ   $0x20, Y4, Y12
-	VPMULDQ  (R14), Y4, Y4
-	VPMULDQ  4(R14), Y12, Y12
-	VPADDQ   Y14, Y4, Y4
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y4, Y4
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y4, Y4
-	VPSRLQ   $0x20, Y5, Y12
-	VPMULDQ  32(R14), Y5, Y5
-	VPMULDQ  36(R14), Y12, Y12
-	VPADDQ   Y14, Y5, Y5
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y5, Y5
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y5, Y5
-
-scaled8:
+	TESTQ     DX, DX
+	JZ        plain8
+	VMOVUPS   (CX), Y12
+	VBLENDVPS Y4, (DX), Y12, Y12
+	VPSRAVD   Y12, Y4, Y4
+	VMOVUPS   32(CX), Y12
+	VBLENDVPS Y5, 32(DX), Y12, Y12
+	VPSRAVD   Y12, Y5, Y5
 	VPACKSSDW Y5, Y4, Y4
+	VPSRAW    $0x0f, Y4, Y12
+	VPAND     Y4, Y12, Y12
+	VPSUBW    Y12, Y4, Y4
+	VPMULHRSW 264(BP), Y12, Y12
+	VPMULHRSW 136(BP), Y4, Y4
+	VPADDW    Y12, Y4, Y4
+	JMP       ready9
+
+plain8:
+	VPSRAVD   (CX), Y4, Y4
+	VPSRAVD   32(CX), Y5, Y5
+	VPACKSSDW Y5, Y4, Y4
+	VPMULHRSW 136(BP), Y4, Y4
+
+ready9:
 	VPADDSW   Y8, Y4, Y4
+	VPMULHRSW Y9, Y4, Y4
 	VPACKUSWB Y4, Y4, Y4
+	VPMAXUB   Y10, Y4, Y4
+	VPMINUB   Y11, Y4, Y4
 	VPERMQ    $0x08, Y4, Y4
-	VPMAXUB   Y9, Y4, Y4
-	VPMINUB   Y10, Y4, Y4
 	VMOVDQU   X4, (R12)
 	ADDQ      R13, R12
-	TESTQ     R15, R15
-	JZ        plain9
-	VMOVUPS   (R14), Y11
-	VBLENDVPS Y6, (R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y6, Y12
-	VPMULDQ   Y11, Y6, Y6
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y6, Y6
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y6, Y6
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y6, Y6
-	VMOVUPS   32(R14), Y11
-	VBLENDVPS Y7, 32(R15), Y11, Y11
-	VPSRLQ    $0x20, Y11, Y13
-	VPSRLQ    $0x20, Y7, Y12
-	VPMULDQ   Y11, Y7, Y7
-	VPMULDQ   Y13, Y12, Y12
-	VPADDQ    Y14, Y7, Y7
-	VPADDQ    Y14, Y12, Y12
-	VPSRLQ    120(BP), Y7, Y7
-	VPSLLQ    136(BP), Y12, Y12
-	VPBLENDD  $0xaa, Y12, Y7, Y7
-	JMP       scaled10
-
-plain9:
-	VPSRLQ   $0x20, Y6, Y12
-	VPMULDQ  (R14), Y6, Y6
-	VPMULDQ  4(R14), Y12, Y12
-	VPADDQ   Y14, Y6, Y6
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y6, Y6
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y6, Y6
-	VPSRLQ   $0x20, Y7, Y12
-	VPMULDQ  32(R14), Y7, Y7
-	VPMULDQ  36(R14), Y12, Y12
-	VPADDQ   Y14, Y7, Y7
-	VPADDQ   Y14, Y12, Y12
-	VPSRLQ   120(BP), Y7, Y7
-	VPSLLQ   136(BP), Y12, Y12
-	VPBLENDD $0xaa, Y12, Y7, Y7
-
-scaled10:
+	TESTQ     DX, DX
+	JZ        plain10
+	VMOVUPS   (CX), Y12
+	VBLENDVPS Y6, (DX), Y12, Y12
+	VPSRAVD   Y12, Y6, Y6
+	VMOVUPS   32(CX), Y12
+	VBLENDVPS Y7, 32(DX), Y12, Y12
+	VPSRAVD   Y12, Y7, Y7
 	VPACKSSDW Y7, Y6, Y6
+	VPSRAW    $0x0f, Y6, Y12
+	VPAND     Y6, Y12, Y12
+	VPSUBW    Y12, Y6, Y6
+	VPMULHRSW 264(BP), Y12, Y12
+	VPMULHRSW 136(BP), Y6, Y6
+	VPADDW    Y12, Y6, Y6
+	JMP       ready11
+
+plain10:
+	VPSRAVD   (CX), Y6, Y6
+	VPSRAVD   32(CX), Y7, Y7
+	VPACKSSDW Y7, Y6, Y6
+	VPMULHRSW 136(BP), Y6, Y6
+
+ready11:
 	VPADDSW   Y8, Y6, Y6
+	VPMULHRSW Y9, Y6, Y6
 	VPACKUSWB Y6, Y6, Y6
+	VPMAXUB   Y10, Y6, Y6
+	VPMINUB   Y11, Y6, Y6
 	VPERMQ    $0x08, Y6, Y6
-	VPMAXUB   Y9, Y6, Y6
-	VPMINUB   Y10, Y6, Y6
 	VMOVDQU   X6, (R12)
 	ADDQ      R13, R12
 	IMUL3Q    $+8, R10, R11
 	ADDQ      R11, AX
 	DECQ      64(BP)
-	JNZ       tile1
+	JNZ       tile2
 	VZEROUPPER
 	RET
 

@@ -33,12 +33,58 @@ func (f *fuzz) activations(n int) []uint8 {
 
 // byteResult returns random parameters for sums of about the given size.
 func (f *fuzz) byteResult(columns, size int) ByteResult {
-	q := ByteResult{Shift: uint8(1 + f.IntN(32)), Zero: uint8(f.IntN(256)), Low: uint8(f.IntN(100)), High: uint8(100 + f.IntN(156)), AddendZero: uint8(f.IntN(256))}
+	q := ByteResult{Digits: uint8(1 + f.IntN(6)), Zero: uint8(f.IntN(256)), Low: uint8(f.IntN(100)), High: uint8(100 + f.IntN(156))}
+	if q.AddendZero, q.AddendMultiplier = uint8(f.IntN(256)), uint16(f.IntN(1<<15)); f.IntN(3) == 0 {
+		q.AddendMultiplier = 1<<15 - 1
+	}
+	scales := func(least int) (shifts, multipliers []int32) {
+		shifts, multipliers = array[int32](f, columns), array[int32](f, columns)
+		for i := range shifts {
+			shifts[i] = int32(max(0, int(math.Log2(float64(size)))-18+f.IntN(8)))
+			if multipliers[i] = int32(least + f.IntN(1<<15-least)); f.IntN(5) == 0 {
+				multipliers[i] = 1 << 14 // halves, which are rounded up
+			}
+			if f.IntN(10) == 0 {
+				shifts[i], multipliers[i] = []int32{0, 31}[f.IntN(2)], int32(max(least, 0))
+			}
+		}
+		return shifts, multipliers
+	}
+	q.Shift, q.Multiplier = scales(0)
+	if f.IntN(3) == 0 {
+		q.Zero, q.Low, q.High = 0, 0, 255
+	}
+	if f.IntN(3) == 0 {
+		q.NegativeShift, q.NegativeMultiplier = scales(1 - 1<<15)
+	}
+	return q
+}
+
+// result is the definition of ByteResult.
+func (q ByteResult) result(sum int64, column int, addend *uint8) uint8 {
+	shift, multiplier := q.Shift[column], q.Multiplier[column]
+	if sum < 0 && q.NegativeShift != nil {
+		shift, multiplier = q.NegativeShift[column], q.NegativeMultiplier[column]
+	}
+	saturate := func(x float64) float64 { return min(max(x, -32768), 32767) }
+	round := func(x float64) float64 { return math.Floor(x + 0.5) }
+	product := func(a uint8) float64 { return math.Floor(float64(a) * float64(q.AddendMultiplier) / 256) }
+	t := round(saturate(math.Floor(math.Ldexp(float64(sum), -int(shift)))) * float64(multiplier) / 32768)
+	if addend != nil {
+		t = saturate(t + product(*addend))
+	}
+	t = saturate(t + math.Ldexp(float64(q.Zero), int(q.Digits)) - product(q.AddendZero))
+	return uint8(min(max(round(math.Ldexp(t, -int(q.Digits))), float64(q.Low)), float64(q.High)))
+}
+
+// wideByteResult returns random parameters for numbers of about the given size.
+func (f *fuzz) wideByteResult(columns, size int) WideByteResult {
+	q := WideByteResult{Shift: uint8(1 + f.IntN(32)), Zero: uint8(f.IntN(256)), Low: uint8(f.IntN(100)), High: uint8(100 + f.IntN(156)), AddendZero: uint8(f.IntN(256))}
 	multiplier := func(scale float64) int32 {
 		return int32(min(math.MaxInt32, scale*math.Exp2(float64(q.Shift))))
 	}
 	multipliers := func() []int32 {
-		m := array[int32](f, columns+1)
+		m := array[int32](f, columns)
 		for i := range m {
 			if m[i] = multiplier(200 * f.Float64() / float64(size)); f.IntN(5) == 0 {
 				m[i] = multiplier(0.5) // halves, which are rounded up
@@ -59,8 +105,8 @@ func (f *fuzz) byteResult(columns, size int) ByteResult {
 	return q
 }
 
-// result is the definition of ByteResult.
-func (q ByteResult) result(sum int64, column int, addend *uint8) uint8 {
+// result is the definition of WideByteResult.
+func (q WideByteResult) result(sum int64, column int, addend *uint8) uint8 {
 	multiplier := q.Multiplier[column]
 	if sum < 0 && q.Negative != nil {
 		multiplier = q.Negative[column]
@@ -123,7 +169,7 @@ func TestByteRows(t *testing.T) {
 				r.Y[i] = uint8(i)
 			}
 			before = append(before, r.Y...)
-			if r.Result.Negative == nil && f.IntN(2) == 0 {
+			if f.IntN(2) == 0 {
 				r.Addend = r.Y
 				if f.IntN(2) == 0 {
 					r.Addend = f.activations(size)
@@ -270,7 +316,7 @@ func TestByteElements(t *testing.T) {
 			}
 		}
 
-		q, firstZero := f.byteResult(1, 200), uint8(f.IntN(256))
+		q, firstZero := f.wideByteResult(1, 200), uint8(f.IntN(256))
 		factors, z := array[int32](f, channels), array[uint8](f, len(x)/channels*channels)
 		for i := range factors {
 			factors[i] = int32(f.IntN(511) - 255)
@@ -336,7 +382,7 @@ func BenchmarkByteRows(b *testing.B) {
 				r := &ByteRows{
 					Width: width, Columns: columns, Segments: 1, Length: depth,
 					X: make([]uint8, rows*depth), Y: make([]uint8, rows*columns), B: make([]uint8, e.PanelSize(depth, width)), Initial: make([]int32, columns),
-					Result: ByteResult{Multiplier: make([]int32, columns+1), Shift: 32, High: 255},
+					Result: ByteResult{Shift: make([]int32, columns), Multiplier: make([]int32, columns), Digits: 6, High: 255},
 				}
 				for i := range rows {
 					r.XOffsets, r.YOffsets = append(r.XOffsets, int32(i*depth)), append(r.YOffsets, int32(i*columns))
@@ -361,7 +407,7 @@ func BenchmarkByteDepthwise(b *testing.B) {
 				const count = 28
 				d := &ByteDepthwise{
 					X: make([]uint8, 8*(2*count+8)*lanes), XPixel: lanes, Step: step, Columns: height, Y: make([]uint8, count*lanes), YPixel: lanes, Count: count, Channels: lanes,
-					Weights: make([]uint8, e.DepthwiseSize(height, height)), Initial: make([]int32, lanes), Result: ByteResult{Multiplier: make([]int32, lanes+1), Shift: 32, High: 255},
+					Weights: make([]uint8, e.DepthwiseSize(height, height)), Initial: make([]int32, lanes), Result: ByteResult{Shift: make([]int32, lanes), Multiplier: make([]int32, lanes), Digits: 6, High: 255},
 				}
 				for k := range (height + e.DepthwiseRows() - 1) / e.DepthwiseRows() * e.DepthwiseRows() {
 					d.Rows = append(d.Rows, int32(min(k, height-1)*(2*count+8)*lanes))

@@ -24,19 +24,27 @@ const (
 	byteYOffsets
 	byteSums   // 0 for bytes
 	byteAddend // 0 for none
-	byteMultiplier
-	byteNegative // 0 for none
-	byteMask     // of the bytes of a row
+	byteMask   // of the bytes of a row
 	byteColumns
-	byteZero        // two int16
-	byteAddendZero  = byteZero + 4
-	byteLow         = byteZero + 8
-	byteHigh        = byteZero + 12
-	byteRowsScaling = byteZero + 16                 // byteScaling
-	byteOrder       = byteRowsScaling + scalingSize // 16 bytes
-	byteBuffer      = byteOrder + 16                // 32 bytes
-	byteNext        = byteBuffer + 32               // of the memory that is prefetched
-	byteNextEnd     = byteNext + 8
+	byteOrder                     // 16 bytes
+	byteBuffer  = byteOrder + 16  // 32 bytes
+	byteNext    = byteBuffer + 32 // of the memory that is prefetched
+	byteNextEnd = byteNext + 8
+	byteResult  = byteNextEnd + 8 // byteResultCall
+)
+
+// The offsets of the fields of byteResultCall, in bytes.
+const (
+	resultShift = 8 * iota
+	resultMultiplier
+	resultNegativeShift // 0 for none
+	resultNegativeMultiplier
+	resultOffset   // two int16, as the next two
+	resultRounding = resultOffset + 4
+	resultAddend   = resultOffset + 8
+	resultLow      = resultOffset + 12
+	resultHigh     = resultOffset + 16
+	resultPacked   = resultOffset + 24 // four vectors: two of multipliers, two of those of negative sums
 )
 
 // byteRows are the largest numbers of rows of tiles of ByteRows, by their width in vectors.
@@ -96,6 +104,10 @@ func (c *code) byteTile(width, rows int) {
 	sum := func(row, v int) reg.VecPhysical { return c.vector(row*width + v) }
 
 	tile := c.label("tile")
+	c.MOVQ(field(byteSums), offset)
+	c.TESTQ(offset, offset)
+	c.JNZ(operand.LabelRef(tile))
+	c.packMultipliers(byteResultOf(field), width)
 	c.Label(tile)
 	c.MOVQ(field(byteSegments), offset)
 	c.MOVQ(offset, field(byteLeft))
@@ -256,156 +268,188 @@ func (c *code) byteDot(weights, bytes, sum operand.Op) {
 
 // The registers of the last part of a tile.
 var (
-	byteResult, byteOther = reg.RAX, reg.RBX // addresses in the result and the addend
-	byteScales, byteMinus = reg.RCX, reg.RDX
+	byteTo, byteOther     = reg.RAX, reg.RBX // addresses in the result and the addend
+	byteShifts, byteMinus = reg.RCX, reg.RDX // of shifts, and of those of negative sums
 	byteResultBase        = reg.RDI
 	byteOtherBase         = reg.R8
 )
 
+// byteResultOf returns the fields of the ByteResult of byteRowsCall.
+func byteResultOf(field func(int) operand.Mem) func(int) operand.Mem {
+	return func(offset int) operand.Mem { return field(byteResult + offset) }
+}
+
+// packMultipliers packs the multipliers of some vectors of sums as sums are packed: two vectors of 32
+// bits to one of 16 bits. It writes them to the call.
+func (c *code) packMultipliers(result func(int) operand.Mem, width int) {
+	from, done := reg.R15, c.label("packed")
+	for i, source := range []int{resultMultiplier, resultNegativeMultiplier} {
+		c.MOVQ(result(source), from)
+		if i == 1 {
+			c.TESTQ(from, from)
+			c.JZ(operand.LabelRef(done))
+		}
+		for pair := range (width + 1) / 2 {
+			at := func(v int) operand.Mem { return operand.Mem{Base: from, Disp: 4 * c.lanes * min(v, width-1)} }
+			v, to := c.vector(0), result(resultPacked+128*i+64*pair)
+			c.VMOVUPS(at(2*pair), v)
+			c.VPACKSSDW(at(2*pair+1), v, v)
+			c.VMOVUPS(v, to)
+		}
+	}
+	c.Label(done)
+}
+
+// scaledWords scales the sums of a row, of some vectors, to numbers of 16 bits: pairs of vectors of sums
+// become one, the first of the pair. Instructions that pack work on each 128 bits.
+func (c *code) scaledWords(result func(int) operand.Mem, width int, sum func(v int) reg.VecPhysical, temporary reg.VecPhysical) {
+	at := func(base reg.Register, v int) operand.Mem { return operand.Mem{Base: base, Disp: 4 * c.lanes * v} }
+	pack := func(pair int) reg.VecPhysical {
+		words := sum(2 * pair)
+		c.VPACKSSDW(sum(min(2*pair+1, width-1)), words, words)
+		return words
+	}
+	plain, ready := c.label("plain"), c.label("ready")
+	c.TESTQ(byteMinus, byteMinus)
+	c.JZ(operand.LabelRef(plain))
+	for v := range width {
+		c.VMOVUPS(at(byteShifts, v), temporary)
+		if c.wide() {
+			c.VPMOVD2M(sum(v), reg.K2)
+			c.VMOVDQU32(at(byteMinus, v), reg.K2, temporary)
+		} else {
+			c.VBLENDVPS(sum(v), at(byteMinus, v), temporary, temporary)
+		}
+		c.VPSRAVD(temporary, sum(v), sum(v))
+	}
+	for pair := range (width + 1) / 2 {
+		words, positive, negative := pack(pair), result(resultPacked+64*pair), result(resultPacked+128+64*pair)
+		if c.wide() {
+			c.VMOVUPS(positive, temporary)
+			c.VPMOVW2M(words, reg.K2)
+			c.VMOVDQU16(negative, reg.K2, temporary)
+			c.VPMULHRSW(temporary, words, words)
+			continue
+		}
+		// The sign of each number is what is left of its product with the other multiplier.
+		c.VPSRAW(operand.Imm(15), words, temporary)
+		c.VPAND(words, temporary, temporary)
+		c.VPSUBW(temporary, words, words)
+		c.VPMULHRSW(negative, temporary, temporary)
+		c.VPMULHRSW(positive, words, words)
+		c.VPADDW(temporary, words, words)
+	}
+	c.JMP(operand.LabelRef(ready))
+	c.Label(plain)
+	for v := range width {
+		c.VPSRAVD(at(byteShifts, v), sum(v), sum(v))
+	}
+	for pair := range (width + 1) / 2 {
+		words := pack(pair)
+		c.VPMULHRSW(result(resultPacked+64*pair), words, words)
+	}
+	c.Label(ready)
+}
+
+// byteRounder rounds numbers of 16 bits to bytes.
+type byteRounder struct {
+	*code
+	offset, rounding, low, high reg.VecPhysical
+}
+
+// rounder loads the parameters of a byteRounder into four registers.
+func (c *code) rounder(result func(int) operand.Mem, first int) byteRounder {
+	r := byteRounder{c, c.vector(first), c.vector(first + 1), c.vector(first + 2), c.vector(first + 3)}
+	c.VPBROADCASTD(result(resultOffset), r.offset)
+	c.VPBROADCASTD(result(resultRounding), r.rounding)
+	c.VPBROADCASTD(result(resultLow), r.low)
+	c.VPBROADCASTD(result(resultHigh), r.high)
+	return r
+}
+
+// round writes the bytes of one or two vectors to the first.
+func (r byteRounder) round(words ...reg.VecPhysical) {
+	for _, w := range words {
+		r.VPADDSW(r.offset, w, w)
+		r.VPMULHRSW(r.rounding, w, w)
+	}
+	first := words[0]
+	r.VPACKUSWB(words[len(words)-1], first, first)
+	r.VPMAXUB(r.low, first, first)
+	r.VPMINUB(r.high, first, first)
+}
+
 // byteAddresses loads the pointers of the last part.
 func (c *code) byteAddresses(field func(int) operand.Mem) {
-	c.MOVQ(field(byteMultiplier), byteScales)
-	c.MOVQ(field(byteNegative), byteMinus)
+	result := byteResultOf(field)
+	c.MOVQ(result(resultShift), byteShifts)
+	c.MOVQ(result(resultNegativeShift), byteMinus)
 	c.MOVQ(field(byteY), byteResultBase)
 	c.MOVQ(field(byteAddend), byteOtherBase)
 }
 
-// The offsets of the fields of byteScaling, in bytes.
-const (
-	scalingHalf   = 0
-	scalingShift  = 8  // 16 bytes
-	scalingLeft   = 24 // 16 bytes
-	scalingAddend = 40
-	scalingSize   = 48
-)
-
-// byteScaler scales sums: it multiplies those of the even and of the odd lanes to 64 bits, and shifts
-// the products so that the lower half of each is where the sum was.
-type byteScaler struct {
-	*code
-	scaling   func(offset int) operand.Mem // of byteScaling
-	odd, more reg.VecPhysical
-	half      reg.VecPhysical // AVX2: broadcast
+// byteRow computes the addresses of a row.
+func (c *code) byteRow(row int) {
+	c.MOVLQSX(operand.Mem{Base: reg.RSI, Disp: 4 * row}, byteOther)
+	c.LEAQ(operand.Mem{Base: byteResultBase, Index: byteOther, Scale: 1}, byteTo)
 }
 
-// oddLanes is the mask of the odd lanes, of 32 bits, in K4.
-func (c *code) oddLanes(temporary reg.GPPhysical) {
-	if c.wide() {
-		c.MOVL(operand.U32(0xaaaa), temporary.As32())
-		c.KMOVW(temporary.As32(), reg.K4)
-	}
+// withAddend writes what follows for an addend only.
+func (c *code) withAddend(write func()) {
+	none := c.label("none")
+	c.TESTQ(byteOtherBase, byteOtherBase)
+	c.JZ(operand.LabelRef(none))
+	c.ADDQ(byteOtherBase, byteOther)
+	write()
+	c.Label(none)
 }
 
-// multiply writes the products to s and odd.
-func (c *byteScaler) multiply(s reg.VecPhysical, multipliers operand.Mem) {
-	next := multipliers
-	next.Disp += 4
-	c.VPSRLQ(operand.Imm(32), s, c.odd)
-	c.VPMULDQ(multipliers, s, s)
-	c.VPMULDQ(next, c.odd, c.odd)
-}
-
-// multiplySigned is multiply with one of two multipliers, depending on the sign of the sum.
-func (c *byteScaler) multiplySigned(s, temporary reg.VecPhysical, multipliers, negative operand.Mem) {
-	c.VMOVUPS(multipliers, temporary)
-	if c.wide() {
-		c.VPMOVD2M(s, reg.K2)
-		c.VMOVDQU32(negative, reg.K2, temporary)
-	} else {
-		c.VBLENDVPS(s, negative, temporary, temporary)
-	}
-	c.VPSRLQ(operand.Imm(32), temporary, c.more)
-	c.VPSRLQ(operand.Imm(32), s, c.odd)
-	c.VPMULDQ(temporary, s, s)
-	c.VPMULDQ(c.more, c.odd, c.odd)
-}
-
-// add adds addends, less their zero point, times the multiplier of addends.
-func (c *byteScaler) add(s, addends, multiplier reg.VecPhysical) {
-	c.VPSRLQ(operand.Imm(32), addends, c.more)
-	c.VPMULDQ(multiplier, addends, addends)
-	c.VPMULDQ(multiplier, c.more, c.more)
-	c.VPADDQ(addends, s, s)
-	c.VPADDQ(c.more, c.odd, c.odd)
-}
-
-// finish rounds the products and writes their lower halves to s.
-func (c *byteScaler) finish(s reg.VecPhysical) {
-	if c.wide() {
-		c.VPADDQ_BCST(c.scaling(scalingHalf), s, s)
-		c.VPADDQ_BCST(c.scaling(scalingHalf), c.odd, c.odd)
-	} else {
-		c.VPADDQ(c.half, s, s)
-		c.VPADDQ(c.half, c.odd, c.odd)
-	}
-	c.VPSRLQ(c.scaling(scalingShift), s, s)
-	c.VPSLLQ(c.scaling(scalingLeft), c.odd, c.odd)
-	if c.wide() {
-		c.VMOVDQA32(c.odd, reg.K4, s)
-	} else {
-		c.VPBLENDD(operand.Imm(0xaa), c.odd, s, s)
-	}
-}
-
-// byteResults writes the bytes of all rows: it scales the sums with the addend, rounds, and packs with
-// saturation.
+// byteResults writes the bytes of all rows.
 func (c *code) byteResults(width, rows int, field func(int) operand.Mem, sum func(row, v int) reg.VecPhysical) {
-	first := width * rows
-	zero, low, high, order, temporary := c.vector(first), c.vector(first+1), c.vector(first+2), c.vector(first+3), c.vector(first+4)
-	scaler := byteScaler{code: c, scaling: func(offset int) operand.Mem { return field(byteRowsScaling + offset) }, odd: c.vector(first + 5), more: c.vector(first + 6)}
-	multiplier := c.vector(first + 7)
-	c.oddLanes(reg.RAX)
+	first, result := width*rows, byteResultOf(field)
+	rounder := c.rounder(result, first)
+	order, multiplier, addends, temporary := c.vector(first+4), c.vector(first+5), c.vector(first+6), c.vector(first+7)
 	c.byteAddresses(field)
-	c.VPBROADCASTQ(field(byteRowsScaling+scalingAddend), multiplier)
-	c.VPBROADCASTD(field(byteZero), zero)
-	c.VPBROADCASTD(field(byteLow), low)
-	c.VPBROADCASTD(field(byteHigh), high)
+	c.VPBROADCASTD(result(resultAddend), multiplier)
 	// The packs work on each 128 bits: their results are a 4×4 matrix of groups of four bytes, whose
 	// transpose is the row.
 	c.VPMOVZXBD(field(byteOrder), order)
 	for row := range rows {
-		c.MOVLQSX(operand.Mem{Base: reg.RSI, Disp: 4 * row}, byteOther)
-		c.LEAQ(operand.Mem{Base: byteResultBase, Index: byteOther, Scale: 1}, byteResult)
-		c.byteScaled(scaler, width, func(v int) reg.VecPhysical { return sum(row, v) }, temporary, func() {
-			c.ADDQ(byteOtherBase, byteOther)
-		}, func(v int) {
-			from := operand.Mem{Base: byteOther, Disp: 16 * v}
-			if v == width-1 {
-				c.VPMOVZXBD_Z(from, reg.K3, temporary)
-			} else {
-				c.VPMOVZXBD(from, temporary)
-			}
-			c.VPSUBD_BCST(field(byteAddendZero), temporary, temporary)
-			scaler.add(sum(row, v), temporary, multiplier)
-		})
-		last := func(v int) reg.VecPhysical { return sum(row, min(v, width-1)) }
-		words := sum(row, 0)
+		c.byteRow(row)
+		c.scaledWords(result, width, func(v int) reg.VecPhysical { return sum(row, v) }, temporary)
+		words := []reg.VecPhysical{sum(row, 0)}
 		if width > 2 {
-			c.VPACKSSDW(last(3), last(2), sum(row, 2))
-			c.VPADDSW(zero, sum(row, 2), sum(row, 2))
+			words = append(words, sum(row, 2))
 		}
-		c.VPACKSSDW(last(1), words, words)
-		c.VPADDSW(zero, words, words)
-		c.VPACKUSWB(last(2), words, words)
-		c.VPMAXUB(low, words, words)
-		c.VPMINUB(high, words, words)
-		c.VPERMD(words, order, words)
-		c.VMOVDQU8(words, reg.K1, operand.Mem{Base: byteResult})
+		c.withAddend(func() {
+			c.VMOVDQU8_Z(operand.Mem{Base: byteOther}, reg.K1, addends)
+			c.VPERMD(addends, order, addends)
+			for i, w := range words {
+				// An addend is the upper byte of 16 bits.
+				c.VPXORD(temporary, temporary, temporary)
+				if i == 0 {
+					c.VPUNPCKLBW(addends, temporary, temporary)
+				} else {
+					c.VPUNPCKHBW(addends, temporary, temporary)
+				}
+				c.VPMULHUW(multiplier, temporary, temporary)
+				c.VPADDSW(temporary, w, w)
+			}
+		})
+		rounder.round(words...)
+		c.VPERMD(words[0], order, words[0])
+		c.VMOVDQU8(words[0], reg.K1, operand.Mem{Base: byteTo})
 	}
 }
 
 // byteResultsNarrow is byteResults in AVX2. The bytes of a last vector that is not whole go through
 // a buffer.
 func (c *code) byteResultsNarrow(width, rows int, field func(int) operand.Mem, sum func(row, v int) reg.VecPhysical) {
-	first := width * rows
-	zero, low, high, temporary := c.vector(first), c.vector(first+1), c.vector(first+2), c.vector(first+3)
-	scaler := byteScaler{code: c, scaling: func(offset int) operand.Mem { return field(byteRowsScaling + offset) }, odd: c.vector(first + 4), more: c.vector(first + 5), half: c.vector(first + 6)}
-	other := c.vector(first + 7)
+	first, result := width*rows, byteResultOf(field)
+	rounder := c.rounder(result, first)
+	multiplier, temporary := c.vector(first+4), c.vector(first+5)
 	c.byteAddresses(field)
-	c.VPBROADCASTQ(field(byteRowsScaling+scalingHalf), scaler.half)
-	c.VPBROADCASTD(field(byteZero), zero)
-	c.VPBROADCASTD(field(byteLow), low)
-	c.VPBROADCASTD(field(byteHigh), high)
+	c.VPBROADCASTD(result(resultAddend), multiplier)
 	// copyBytes copies the bytes of a row one by one.
 	copyBytes := func(from, to reg.Register) {
 		loop := c.label("copy")
@@ -422,30 +466,29 @@ func (c *code) byteResultsNarrow(width, rows int, field func(int) operand.Mem, s
 		c.JEQ(operand.LabelRef(label))
 	}
 	for row := range rows {
-		c.MOVLQSX(operand.Mem{Base: reg.RSI, Disp: 4 * row}, byteOther)
-		c.LEAQ(operand.Mem{Base: byteResultBase, Index: byteOther, Scale: 1}, byteResult)
-		c.byteScaled(scaler, width, func(v int) reg.VecPhysical { return sum(row, v) }, temporary, func() {
-			c.ADDQ(byteOtherBase, byteOther)
+		c.byteRow(row)
+		c.scaledWords(result, width, func(v int) reg.VecPhysical { return sum(row, v) }, temporary)
+		words := sum(row, 0)
+		c.withAddend(func() {
 			direct := c.label("direct")
 			whole(direct)
 			c.LEAQ(field(byteBuffer), reg.R11)
 			copyBytes(byteOther, reg.R11)
 			c.MOVQ(reg.R11, byteOther)
 			c.Label(direct)
-		}, func(v int) {
-			// The addend's zero point and multiplier are broadcast into one register.
-			c.VPMOVZXBD(operand.Mem{Base: byteOther, Disp: 8 * v}, temporary)
-			c.VPBROADCASTD(field(byteAddendZero), other)
-			c.VPSUBD(other, temporary, temporary)
-			c.VPBROADCASTQ(field(byteRowsScaling+scalingAddend), other)
-			scaler.add(sum(row, v), temporary, other)
+			if width == 1 {
+				c.VMOVQ(operand.Mem{Base: byteOther}, temporary.AsX())
+			} else {
+				c.VMOVDQU(operand.Mem{Base: byteOther}, temporary.AsX())
+			}
+			// Of groups of four bytes the first and the third are in the lower half.
+			c.VPSHUFD(operand.Imm(0xd8), temporary.AsX(), temporary.AsX())
+			c.VPMOVZXBW(temporary.AsX(), temporary)
+			c.VPSLLW(operand.Imm(8), temporary, temporary)
+			c.VPMULHUW(multiplier, temporary, temporary)
+			c.VPADDSW(temporary, words, words)
 		})
-		words := sum(row, 0)
-		c.VPACKSSDW(sum(row, width-1), words, words)
-		c.VPADDSW(zero, words, words)
-		c.VPACKUSWB(words, words, words)
-		c.VPMAXUB(low, words, words)
-		c.VPMINUB(high, words, words)
+		rounder.round(words)
 		// In each half four bytes of the first vector and four of the last.
 		c.VEXTRACTI128(operand.Imm(1), words, temporary.AsX())
 		c.VPUNPCKLDQ(temporary.AsX(), words.AsX(), words.AsX())
@@ -455,47 +498,17 @@ func (c *code) byteResultsNarrow(width, rows int, field func(int) operand.Mem, s
 		c.JMP(operand.LabelRef(part))
 		c.Label(full)
 		if width == 1 {
-			c.VMOVQ(words.AsX(), operand.Mem{Base: byteResult})
+			c.VMOVQ(words.AsX(), operand.Mem{Base: byteTo})
 		} else {
-			c.VMOVDQU(words.AsX(), operand.Mem{Base: byteResult})
+			c.VMOVDQU(words.AsX(), operand.Mem{Base: byteTo})
 		}
 		c.JMP(operand.LabelRef(stored))
 		c.Label(part)
 		c.VMOVDQU(words.AsX(), field(byteBuffer))
 		c.LEAQ(field(byteBuffer), reg.R11)
-		copyBytes(reg.R11, byteResult)
+		copyBytes(reg.R11, byteTo)
 		c.Label(stored)
 	}
-}
-
-// byteScaled scales the sums of a row, of which there are three kinds: with an addend, with two
-// multipliers, and plain ones.
-func (c *code) byteScaled(scaler byteScaler, width int, sum func(v int) reg.VecPhysical, temporary reg.VecPhysical, begin func(), add func(v int)) {
-	at := func(base reg.Register, v int) operand.Mem { return operand.Mem{Base: base, Disp: 4 * c.lanes * v} }
-	signed, plain, ready := c.label("signed"), c.label("plain"), c.label("ready")
-	c.TESTQ(byteOtherBase, byteOtherBase)
-	c.JZ(operand.LabelRef(signed))
-	begin()
-	for v := range width {
-		scaler.multiply(sum(v), at(byteScales, v))
-		add(v)
-		scaler.finish(sum(v))
-	}
-	c.JMP(operand.LabelRef(ready))
-	c.Label(signed)
-	c.TESTQ(byteMinus, byteMinus)
-	c.JZ(operand.LabelRef(plain))
-	for v := range width {
-		scaler.multiplySigned(sum(v), temporary, at(byteScales, v), at(byteMinus, v))
-		scaler.finish(sum(v))
-	}
-	c.JMP(operand.LabelRef(ready))
-	c.Label(plain)
-	for v := range width {
-		scaler.multiply(sum(v), at(byteScales, v))
-		scaler.finish(sum(v))
-	}
-	c.Label(ready)
 }
 
 // byteLastSums stores the last vector of a row of sums in AVX2, as many lanes as there are columns.

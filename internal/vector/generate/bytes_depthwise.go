@@ -7,8 +7,7 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// The offsets of the fields of byteDepthwiseCall, in bytes; those of the results are in the order
-// of byteRowsCall.
+// The offsets of the fields of byteDepthwiseCall, in bytes.
 const (
 	byteDepthwiseX = 8 * iota
 	byteDepthwiseRows
@@ -20,12 +19,7 @@ const (
 	byteDepthwiseInitial
 	byteDepthwiseTiles // counted down
 	byteDepthwiseMask
-	byteDepthwiseMultiplier
-	byteDepthwiseNegative // 0 for none
-	byteDepthwiseZero
-	byteDepthwiseLow     = byteDepthwiseZero + 4
-	byteDepthwiseHigh    = byteDepthwiseZero + 8
-	byteDepthwiseScaling = byteDepthwiseZero + 16 // byteScaling
+	byteDepthwiseResult // byteResultCall
 )
 
 // byteDepthwiseTile is a function for some results next to each other, whose windows have some
@@ -83,7 +77,7 @@ func writeByteDepthwise(c *code) {
 func (c *code) byteDepthwiseTile(t byteDepthwiseTile) {
 	call, x, offsets, w, groups := reg.RBP, reg.RAX, reg.RBX, reg.RCX, reg.RDX
 	rows := []reg.GPPhysical{reg.RSI, reg.RDI, reg.R8, reg.R9}
-	pixel, at, y, yPixel, scales, minus := reg.R10, reg.R11, reg.R12, reg.R13, reg.R14, reg.R15
+	pixel, at, y, yPixel := reg.R10, reg.R11, reg.R12, reg.R13
 	vectors := 4 // of a result
 	if !c.wide() {
 		vectors = 2
@@ -101,6 +95,9 @@ func (c *code) byteDepthwiseTile(t byteDepthwiseTile) {
 	c.MOVQ(field(byteDepthwiseY), y)
 	c.MOVQ(field(byteDepthwisePixel), pixel)
 	c.MOVQ(field(byteDepthwiseYPixel), yPixel)
+
+	result := func(offset int) operand.Mem { return field(byteDepthwiseResult + offset) }
+	c.packMultipliers(result, vectors)
 
 	tile, group := c.label("tile"), c.label("group")
 	c.Label(tile)
@@ -155,46 +152,18 @@ func (c *code) byteDepthwiseTile(t byteDepthwiseTile) {
 	c.DECQ(groups)
 	c.JNZ(operand.LabelRef(group))
 
-	c.MOVQ(field(byteDepthwiseMultiplier), scales)
-	c.MOVQ(field(byteDepthwiseNegative), minus)
-	zero, low, high, temporary := c.vector(first), c.vector(first+1), c.vector(first+2), c.vector(first+3)
-	scaler := byteScaler{code: c, scaling: func(offset int) operand.Mem { return field(byteDepthwiseScaling + offset) }, odd: c.vector(first + 4), more: c.vector(first + 5), half: c.vector(first + 6)}
-	c.oddLanes(w)
-	if !c.wide() {
-		c.VPBROADCASTQ(field(byteDepthwiseScaling+scalingHalf), scaler.half)
-	}
-	c.VPBROADCASTD(field(byteDepthwiseZero), zero)
-	c.VPBROADCASTD(field(byteDepthwiseLow), low)
-	c.VPBROADCASTD(field(byteDepthwiseHigh), high)
-	for result := range t.results {
-		plain, scaled := c.label("plain"), c.label("scaled")
-		c.TESTQ(minus, minus)
-		c.JZ(operand.LabelRef(plain))
-		for v := range vectors {
-			scaler.multiplySigned(sum(result, v), temporary, operand.Mem{Base: scales, Disp: 4 * v * c.lanes}, operand.Mem{Base: minus, Disp: 4 * v * c.lanes})
-			scaler.finish(sum(result, v))
-		}
-		c.JMP(operand.LabelRef(scaled))
-		c.Label(plain)
-		for v := range vectors {
-			scaler.multiply(sum(result, v), operand.Mem{Base: scales, Disp: 4 * v * c.lanes})
-			scaler.finish(sum(result, v))
-		}
-		c.Label(scaled)
-		words := sum(result, 0)
-		c.VPACKSSDW(sum(result, 1), words, words)
-		c.VPADDSW(zero, words, words)
+	c.MOVQ(result(resultShift), byteShifts)
+	c.MOVQ(result(resultNegativeShift), byteMinus)
+	rounder, temporary := c.rounder(result, first), c.vector(first+4)
+	for i := range t.results {
+		c.scaledWords(result, vectors, func(v int) reg.VecPhysical { return sum(i, v) }, temporary)
+		words := sum(i, 0)
 		if c.wide() {
-			more := sum(result, 2)
-			c.VPACKSSDW(sum(result, 3), more, more)
-			c.VPADDSW(zero, more, more)
-			c.VPACKUSWB(more, words, words)
+			rounder.round(words, sum(i, 2))
 		} else {
-			c.VPACKUSWB(words, words, words)
+			rounder.round(words)
 			c.VPERMQ(operand.Imm(0x08), words, words)
 		}
-		c.VPMAXUB(low, words, words)
-		c.VPMINUB(high, words, words)
 		to := operand.Mem{Base: y}
 		switch {
 		case t.masked:

@@ -194,6 +194,14 @@ const (
 	combinationScaling = combinationOrder + 20 // byteScaling
 )
 
+// The offsets of the fields of byteScaling, in bytes.
+const (
+	scalingHalf   = 0
+	scalingShift  = 8  // 16 bytes
+	scalingLeft   = 24 // 16 bytes
+	scalingAddend = 40
+)
+
 // byteCombinations writes the sum of two arrays, and the product of an array with factors.
 func (c *code) byteCombinations() {
 	for _, multiply := range []bool{false, true} {
