@@ -309,7 +309,7 @@ func features(o options) error {
 		Command: o.command(),
 		Tools:   versions, Took: time.Since(start),
 		Result: fmt.Sprintf("%d pictures of %d classes, those of an odd place in the sorted list without BACKGROUND_Google; 224×224 pixels; cosine\ndistance. Intervals are of 95 %%, see package evaluate. No training sees these pictures, except that the weights were trained\non ImageNet.\n\n", len(p.files), len(slices.Compact(slices.Clone(p.labels)))) + table.String(),
-	}.WriteFile(filepath.Join(o.out, "photographs.md"))
+	}.WriteFile(filepath.Join(o.out, "photographs-features.md"))
 }
 
 // rawPixels are the pixels of 32×32 as embeddings.
