@@ -99,7 +99,10 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 	}
 	if dweight != nil {
 		count := parts
-		if g.keeps {
+		switch {
+		case g.keeps && c.winograd.sumsInBlocks():
+			size, count = s.weights(), 1 // which are not written
+		case g.keeps:
 			count = 1
 		}
 		grow(&g.partial, count*size)
@@ -123,7 +126,10 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 	if dx != nil && g.inPhases {
 		c.inputGradientInPhases(dx)
 	}
-	if dweight != nil {
+	switch {
+	case dweight != nil && g.keeps && c.winograd.sumsInBlocks():
+		c.winograd.weightsFromKept(asFloat32(dweight), &g.kept, s.Batch)
+	case dweight != nil:
 		if g.keeps {
 			c.winograd.addKept(asFloat32(g.partial), &g.kept, s.Batch)
 			parts = 1

@@ -360,7 +360,51 @@ func (m *winograd) keeps(batch int, part bool) bool {
 	if part && count >= minGradientTiles {
 		part = false // then sums for each part of the images cost little
 	}
-	return m.kernel == 3 && (part || m.in*m.out >= manyChannels) && count >= minKeptTiles && m.tileValues(batch) <= maxKept
+	least := minKeptTiles
+	if m.sumsInBlocks() {
+		least = minTiles
+	}
+	return m.kernel == 3 && (part || m.in*m.out >= manyChannels) && count >= least && m.tileValues(batch) <= maxKept
+}
+
+// The sums of layers with very many channels would be written to memory and read again. They are computed for some
+// channels of the input at a time, and transformed while they are in the level 2 cache, which pays for any number of
+// tiles. blockSums is about the number of elements of one of the 36 values of these sums; tests set it.
+var blockSums = 8 << 10
+
+// sumsInBlocks reports whether that is done.
+func (m *winograd) sumsInBlocks() bool { return m.in*m.out >= 2*manyChannels }
+
+// weightsFromKept writes the gradient of the weights, (filters, channels, 3, 3), from the tiles of a batch, for some
+// channels of the input at a time.
+func (m *winograd) weightsFromKept(dweight []float32, k *kept, batch int) {
+	all := tiles{last: batch, across: m.tiles(), total: batch * m.tiles()}
+	step := max(m.engine.Lanes(), m.lanes(blockSums/m.out))
+	taps := m.kernel * m.kernel
+	divide(ceilDiv(m.in, step), func(w *workspace[float32], block int) {
+		first := block * step
+		channels := min(step, m.in-first)
+		size := channels * m.out
+		sums := grow(&w.results, tileValues*size)
+		for value := range tileValues {
+			o := m.outerProducts(w, all)
+			o.A, o.Run = k.values[value*all.valueStride(m.inStride())+first:], channels
+			o.B, o.C = k.slopes[value*all.valueStride(m.outStride()):], sums[value*size:][:size]
+			m.engine.Outer(o)
+		}
+		zeros, inverse := grow(&w.normalized, size), grow(&w.gradient, taps*size)
+		clear(zeros)
+		t := &w.tiles
+		t.Kernel, t.Tiles, t.Channels, t.Bias, t.Clip = m.step(), 1, size, zeros, vector.NoClip
+		t.XRow, t.XPixel, t.XTile, t.VStride, t.VTile = m.kernel*size, size, 0, size, 0
+		t.X, t.V = inverse, sums
+		m.transforms.WinogradOutput(t)
+		ordered := grow(&w.active, taps*size)
+		m.engine.Transpose(ordered, taps*channels, inverse, m.out, taps*channels, m.out)
+		for f := range m.out {
+			m.engine.Transpose(dweight[(f*m.in+first)*taps:][:channels*taps], taps, ordered[f*taps*channels:][:taps*channels], channels, taps, channels)
+		}
+	})
 }
 
 // kept are the transformed tiles of a batch.
@@ -431,18 +475,23 @@ func (m *winograd) transformGradient(w *workspace[float32], slopes, gradient []f
 
 // addProducts computes the sum of the products of one of the values over all tiles.
 func (m *winograd) addProducts(w *workspace[float32], sums, values, slopes []float32, s tiles, value int, add bool) {
-	depth, count := m.depth(), s.count()
+	depth := m.depth()
+	o := m.outerProducts(w, s)
+	o.A, o.Run, o.B = values[value*s.valueStride(m.inStride()):], depth, slopes[value*s.valueStride(m.outStride()):]
+	o.C, o.Add = sums[value*depth*m.out:], add
+	m.engine.Outer(o)
+}
+
+// outerProducts returns the sum over all tiles of the outer products of transformed values of the input and of the
+// gradient of the results, without these.
+func (m *winograd) outerProducts(w *workspace[float32], s tiles) *vector.Outer[float32] {
+	count := s.count()
 	offsets := grow(&w.offsets, 2*count)
 	for i := range count {
 		offsets[i], offsets[count+i] = int32(i*m.inStride()), int32(i*m.outStride())
 	}
-	o := &w.outer
-	*o = vector.Outer[float32]{
-		C: sums[value*depth*m.out:], CStride: m.out, Run: depth, Columns: m.out, Add: add,
-		A: values[value*s.valueStride(m.inStride()):], AOffsets: offsets[:count],
-		B: slopes[value*s.valueStride(m.outStride()):], BOffsets: offsets[count:],
-	}
-	m.engine.Outer(o)
+	w.outer = vector.Outer[float32]{CStride: m.out, Columns: m.out, AOffsets: offsets[:count], BOffsets: offsets[count:]}
+	return &w.outer
 }
 
 // weightGradient writes the gradient of the weights, (kernel, kernel, in, out).

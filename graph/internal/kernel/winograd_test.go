@@ -99,14 +99,20 @@ func TestWinogradGradient(t *testing.T) {
 		"four pieces":  convShape(44, 15, 17, 16, 16, 7, 7, 1, 0),
 		"all at once":  convShape(13, 7, 7, 16, 32, 3, 3, 1, 1),
 		"at once, cut": padded(convShape(9, 9, 11, 32, 16, 3, 3, 1, 0), 1, 0, 2, 1),
+		"in blocks":    convShape(13, 7, 7, 48, 16, 3, 3, 1, 1),
 	} {
 		if testing.Short() && name != "cut tiles" && name != "at once, cut" {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			if strings.Contains(name, "at once") {
-				defer func(before int) { manyChannels = before }(manyChannels)
-				manyChannels = 1
+			inBlocks := name == "in blocks" // of 32 channels and 16
+			atOnce := inBlocks || strings.Contains(name, "at once")
+			if atOnce {
+				defer func(channels, sums int) { manyChannels, blockSums = channels, sums }(manyChannels, blockSums)
+				blockSums = 32 * s.Filters
+				if manyChannels = s.Channels * s.Filters; inBlocks {
+					manyChannels /= 2
+				}
 			}
 			k := NewConv[float32](s)
 			if k.initGradient(); k.winograd == nil {
@@ -115,8 +121,8 @@ func TestWinogradGradient(t *testing.T) {
 			if !k.gradient.byTiles {
 				t.Error("the gradient of the weights is direct")
 			}
-			if k.gradient.keeps != strings.Contains(name, "at once") {
-				t.Errorf("the tiles of the whole batch are transformed first: %v", k.gradient.keeps)
+			if k.gradient.keeps != atOnce || atOnce && k.winograd.sumsInBlocks() != inBlocks {
+				t.Errorf("the tiles of the whole batch are transformed first: %v, in blocks: %v", k.gradient.keeps, k.winograd.sumsInBlocks())
 			}
 			c := conv(s)
 			c.tolerance = 3e-5
