@@ -188,6 +188,25 @@ func (s *Set) depthwiseVectors(d *Depthwise[float32]) int {
 	return vectors
 }
 
+// depthwiseTileFor returns how many of the given number of results the next tile computes: tiles of
+// 7 and 8 results if these compute all of them, since fewer results wait for each other's sums.
+func depthwiseTileFor(results int) int {
+	for sevens := 0; 7*sevens <= results; sevens++ {
+		if (results-7*sevens)%8 == 0 {
+			if sevens > 0 {
+				return 7
+			}
+			return 8
+		}
+	}
+	for _, tile := range []int{8, 4, 2} {
+		if tile <= results {
+			return tile
+		}
+	}
+	return 1
+}
+
 // depthwiseChunk computes some vectors of channels, from the given channel, for up to
 // depthwiseColumns columns of the window, from the given one.
 func (s *Set) depthwiseChunk(d *Depthwise[float32], tiles *depthwiseTiles, channel, left int, gradient bool) {
@@ -208,9 +227,9 @@ func (s *Set) depthwiseChunk(d *Depthwise[float32], tiles *depthwiseTiles, chann
 		call.initialPixel, call.initialLine = call.yPixel, call.yLine
 	}
 	for first := 0; first < d.Count; {
-		results := depthwiseResults
-		for results > d.Count-first || tiles[step][columns][results] == nil && results > 1 {
-			results /= 2
+		results := depthwiseTileFor(d.Count - first)
+		if tiles[step][columns][results] == nil {
+			results = 1
 		}
 		tile := tiles[step][columns][results]
 		if results == 1 {

@@ -16,34 +16,34 @@ var avx2 = &Set{
 	inner: innerTile{rows: 4, columns: 12},
 	depthwise: depthwiseTiles{
 		1: {
-			1: {1: depthwise_avx2_1x1x1, 2: depthwise_avx2_1x1x2, 4: depthwise_avx2_1x1x4, 8: depthwise_avx2_1x1x8},
-			2: {1: depthwise_avx2_1x2x1, 2: depthwise_avx2_1x2x2, 4: depthwise_avx2_1x2x4, 8: depthwise_avx2_1x2x8},
-			3: {1: depthwise_avx2_1x3x1, 2: depthwise_avx2_1x3x2, 4: depthwise_avx2_1x3x4, 8: depthwise_avx2_1x3x8},
-			4: {1: depthwise_avx2_1x4x1, 2: depthwise_avx2_1x4x2, 4: depthwise_avx2_1x4x4, 8: depthwise_avx2_1x4x8},
-			5: {1: depthwise_avx2_1x5x1, 2: depthwise_avx2_1x5x2, 4: depthwise_avx2_1x5x4, 8: depthwise_avx2_1x5x8},
+			1: {1: depthwise_avx2_1x1x1, 2: depthwise_avx2_1x1x2, 4: depthwise_avx2_1x1x4, 7: depthwise_avx2_1x1x7, 8: depthwise_avx2_1x1x8},
+			2: {1: depthwise_avx2_1x2x1, 2: depthwise_avx2_1x2x2, 4: depthwise_avx2_1x2x4, 7: depthwise_avx2_1x2x7, 8: depthwise_avx2_1x2x8},
+			3: {1: depthwise_avx2_1x3x1, 2: depthwise_avx2_1x3x2, 4: depthwise_avx2_1x3x4, 7: depthwise_avx2_1x3x7, 8: depthwise_avx2_1x3x8},
+			4: {1: depthwise_avx2_1x4x1, 2: depthwise_avx2_1x4x2, 4: depthwise_avx2_1x4x4, 7: depthwise_avx2_1x4x7, 8: depthwise_avx2_1x4x8},
+			5: {1: depthwise_avx2_1x5x1, 2: depthwise_avx2_1x5x2, 4: depthwise_avx2_1x5x4, 7: depthwise_avx2_1x5x7, 8: depthwise_avx2_1x5x8},
 			6: {1: depthwise_avx2_1x6x1},
-			7: {1: depthwise_avx2_1x7x1, 2: depthwise_avx2_1x7x2, 4: depthwise_avx2_1x7x4, 8: depthwise_avx2_1x7x8},
+			7: {1: depthwise_avx2_1x7x1, 2: depthwise_avx2_1x7x2, 4: depthwise_avx2_1x7x4, 7: depthwise_avx2_1x7x7, 8: depthwise_avx2_1x7x8},
 		},
 		2: {
-			3: {2: depthwise_avx2_2x3x2, 4: depthwise_avx2_2x3x4, 8: depthwise_avx2_2x3x8},
-			5: {2: depthwise_avx2_2x5x2, 4: depthwise_avx2_2x5x4, 8: depthwise_avx2_2x5x8},
-			7: {2: depthwise_avx2_2x7x2, 4: depthwise_avx2_2x7x4, 8: depthwise_avx2_2x7x8},
+			3: {2: depthwise_avx2_2x3x2, 4: depthwise_avx2_2x3x4, 7: depthwise_avx2_2x3x7, 8: depthwise_avx2_2x3x8},
+			5: {2: depthwise_avx2_2x5x2, 4: depthwise_avx2_2x5x4, 7: depthwise_avx2_2x5x7, 8: depthwise_avx2_2x5x8},
+			7: {2: depthwise_avx2_2x7x2, 4: depthwise_avx2_2x7x4, 7: depthwise_avx2_2x7x7, 8: depthwise_avx2_2x7x8},
 		},
 	},
 	depthwiseGradient: depthwiseTiles{
 		1: {
-			1: {1: depthwiseGradient_avx2_1x1x1, 2: depthwiseGradient_avx2_1x1x2, 4: depthwiseGradient_avx2_1x1x4, 8: depthwiseGradient_avx2_1x1x8},
-			2: {1: depthwiseGradient_avx2_1x2x1, 2: depthwiseGradient_avx2_1x2x2, 4: depthwiseGradient_avx2_1x2x4, 8: depthwiseGradient_avx2_1x2x8},
-			3: {1: depthwiseGradient_avx2_1x3x1, 2: depthwiseGradient_avx2_1x3x2, 4: depthwiseGradient_avx2_1x3x4, 8: depthwiseGradient_avx2_1x3x8},
-			4: {1: depthwiseGradient_avx2_1x4x1, 2: depthwiseGradient_avx2_1x4x2, 4: depthwiseGradient_avx2_1x4x4, 8: depthwiseGradient_avx2_1x4x8},
-			5: {1: depthwiseGradient_avx2_1x5x1, 2: depthwiseGradient_avx2_1x5x2, 4: depthwiseGradient_avx2_1x5x4, 8: depthwiseGradient_avx2_1x5x8},
+			1: {1: depthwiseGradient_avx2_1x1x1, 2: depthwiseGradient_avx2_1x1x2, 4: depthwiseGradient_avx2_1x1x4, 7: depthwiseGradient_avx2_1x1x7, 8: depthwiseGradient_avx2_1x1x8},
+			2: {1: depthwiseGradient_avx2_1x2x1, 2: depthwiseGradient_avx2_1x2x2, 4: depthwiseGradient_avx2_1x2x4, 7: depthwiseGradient_avx2_1x2x7, 8: depthwiseGradient_avx2_1x2x8},
+			3: {1: depthwiseGradient_avx2_1x3x1, 2: depthwiseGradient_avx2_1x3x2, 4: depthwiseGradient_avx2_1x3x4, 7: depthwiseGradient_avx2_1x3x7, 8: depthwiseGradient_avx2_1x3x8},
+			4: {1: depthwiseGradient_avx2_1x4x1, 2: depthwiseGradient_avx2_1x4x2, 4: depthwiseGradient_avx2_1x4x4, 7: depthwiseGradient_avx2_1x4x7, 8: depthwiseGradient_avx2_1x4x8},
+			5: {1: depthwiseGradient_avx2_1x5x1, 2: depthwiseGradient_avx2_1x5x2, 4: depthwiseGradient_avx2_1x5x4, 7: depthwiseGradient_avx2_1x5x7, 8: depthwiseGradient_avx2_1x5x8},
 			6: {1: depthwiseGradient_avx2_1x6x1},
-			7: {1: depthwiseGradient_avx2_1x7x1, 2: depthwiseGradient_avx2_1x7x2, 4: depthwiseGradient_avx2_1x7x4, 8: depthwiseGradient_avx2_1x7x8},
+			7: {1: depthwiseGradient_avx2_1x7x1, 2: depthwiseGradient_avx2_1x7x2, 4: depthwiseGradient_avx2_1x7x4, 7: depthwiseGradient_avx2_1x7x7, 8: depthwiseGradient_avx2_1x7x8},
 		},
 		2: {
-			3: {2: depthwiseGradient_avx2_2x3x2, 4: depthwiseGradient_avx2_2x3x4, 8: depthwiseGradient_avx2_2x3x8},
-			5: {2: depthwiseGradient_avx2_2x5x2, 4: depthwiseGradient_avx2_2x5x4, 8: depthwiseGradient_avx2_2x5x8},
-			7: {2: depthwiseGradient_avx2_2x7x2, 4: depthwiseGradient_avx2_2x7x4, 8: depthwiseGradient_avx2_2x7x8},
+			3: {2: depthwiseGradient_avx2_2x3x2, 4: depthwiseGradient_avx2_2x3x4, 7: depthwiseGradient_avx2_2x3x7, 8: depthwiseGradient_avx2_2x3x8},
+			5: {2: depthwiseGradient_avx2_2x5x2, 4: depthwiseGradient_avx2_2x5x4, 7: depthwiseGradient_avx2_2x5x7, 8: depthwiseGradient_avx2_2x5x8},
+			7: {2: depthwiseGradient_avx2_2x7x2, 4: depthwiseGradient_avx2_2x7x4, 7: depthwiseGradient_avx2_2x7x7, 8: depthwiseGradient_avx2_2x7x8},
 		},
 	},
 	scanProducts: []scanTile{
@@ -212,6 +212,9 @@ func depthwise_avx2_1x1x2(call *depthwiseCall)
 func depthwise_avx2_1x1x4(call *depthwiseCall)
 
 //go:noescape
+func depthwise_avx2_1x1x7(call *depthwiseCall)
+
+//go:noescape
 func depthwise_avx2_1x1x8(call *depthwiseCall)
 
 //go:noescape
@@ -222,6 +225,9 @@ func depthwise_avx2_1x2x2(call *depthwiseCall)
 
 //go:noescape
 func depthwise_avx2_1x2x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx2_1x2x7(call *depthwiseCall)
 
 //go:noescape
 func depthwise_avx2_1x2x8(call *depthwiseCall)
@@ -236,6 +242,9 @@ func depthwise_avx2_1x3x2(call *depthwiseCall)
 func depthwise_avx2_1x3x4(call *depthwiseCall)
 
 //go:noescape
+func depthwise_avx2_1x3x7(call *depthwiseCall)
+
+//go:noescape
 func depthwise_avx2_1x3x8(call *depthwiseCall)
 
 //go:noescape
@@ -248,6 +257,9 @@ func depthwise_avx2_1x4x2(call *depthwiseCall)
 func depthwise_avx2_1x4x4(call *depthwiseCall)
 
 //go:noescape
+func depthwise_avx2_1x4x7(call *depthwiseCall)
+
+//go:noescape
 func depthwise_avx2_1x4x8(call *depthwiseCall)
 
 //go:noescape
@@ -258,6 +270,9 @@ func depthwise_avx2_1x5x2(call *depthwiseCall)
 
 //go:noescape
 func depthwise_avx2_1x5x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx2_1x5x7(call *depthwiseCall)
 
 //go:noescape
 func depthwise_avx2_1x5x8(call *depthwiseCall)
@@ -275,6 +290,9 @@ func depthwise_avx2_1x7x2(call *depthwiseCall)
 func depthwise_avx2_1x7x4(call *depthwiseCall)
 
 //go:noescape
+func depthwise_avx2_1x7x7(call *depthwiseCall)
+
+//go:noescape
 func depthwise_avx2_1x7x8(call *depthwiseCall)
 
 //go:noescape
@@ -282,6 +300,9 @@ func depthwise_avx2_2x3x2(call *depthwiseCall)
 
 //go:noescape
 func depthwise_avx2_2x3x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx2_2x3x7(call *depthwiseCall)
 
 //go:noescape
 func depthwise_avx2_2x3x8(call *depthwiseCall)
@@ -293,6 +314,9 @@ func depthwise_avx2_2x5x2(call *depthwiseCall)
 func depthwise_avx2_2x5x4(call *depthwiseCall)
 
 //go:noescape
+func depthwise_avx2_2x5x7(call *depthwiseCall)
+
+//go:noescape
 func depthwise_avx2_2x5x8(call *depthwiseCall)
 
 //go:noescape
@@ -300,6 +324,9 @@ func depthwise_avx2_2x7x2(call *depthwiseCall)
 
 //go:noescape
 func depthwise_avx2_2x7x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx2_2x7x7(call *depthwiseCall)
 
 //go:noescape
 func depthwise_avx2_2x7x8(call *depthwiseCall)
@@ -314,6 +341,9 @@ func depthwiseGradient_avx2_1x1x2(call *depthwiseCall)
 func depthwiseGradient_avx2_1x1x4(call *depthwiseCall)
 
 //go:noescape
+func depthwiseGradient_avx2_1x1x7(call *depthwiseCall)
+
+//go:noescape
 func depthwiseGradient_avx2_1x1x8(call *depthwiseCall)
 
 //go:noescape
@@ -324,6 +354,9 @@ func depthwiseGradient_avx2_1x2x2(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_avx2_1x2x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx2_1x2x7(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_avx2_1x2x8(call *depthwiseCall)
@@ -338,6 +371,9 @@ func depthwiseGradient_avx2_1x3x2(call *depthwiseCall)
 func depthwiseGradient_avx2_1x3x4(call *depthwiseCall)
 
 //go:noescape
+func depthwiseGradient_avx2_1x3x7(call *depthwiseCall)
+
+//go:noescape
 func depthwiseGradient_avx2_1x3x8(call *depthwiseCall)
 
 //go:noescape
@@ -350,6 +386,9 @@ func depthwiseGradient_avx2_1x4x2(call *depthwiseCall)
 func depthwiseGradient_avx2_1x4x4(call *depthwiseCall)
 
 //go:noescape
+func depthwiseGradient_avx2_1x4x7(call *depthwiseCall)
+
+//go:noescape
 func depthwiseGradient_avx2_1x4x8(call *depthwiseCall)
 
 //go:noescape
@@ -360,6 +399,9 @@ func depthwiseGradient_avx2_1x5x2(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_avx2_1x5x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx2_1x5x7(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_avx2_1x5x8(call *depthwiseCall)
@@ -377,6 +419,9 @@ func depthwiseGradient_avx2_1x7x2(call *depthwiseCall)
 func depthwiseGradient_avx2_1x7x4(call *depthwiseCall)
 
 //go:noescape
+func depthwiseGradient_avx2_1x7x7(call *depthwiseCall)
+
+//go:noescape
 func depthwiseGradient_avx2_1x7x8(call *depthwiseCall)
 
 //go:noescape
@@ -384,6 +429,9 @@ func depthwiseGradient_avx2_2x3x2(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_avx2_2x3x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx2_2x3x7(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_avx2_2x3x8(call *depthwiseCall)
@@ -395,6 +443,9 @@ func depthwiseGradient_avx2_2x5x2(call *depthwiseCall)
 func depthwiseGradient_avx2_2x5x4(call *depthwiseCall)
 
 //go:noescape
+func depthwiseGradient_avx2_2x5x7(call *depthwiseCall)
+
+//go:noescape
 func depthwiseGradient_avx2_2x5x8(call *depthwiseCall)
 
 //go:noescape
@@ -402,6 +453,9 @@ func depthwiseGradient_avx2_2x7x2(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_avx2_2x7x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx2_2x7x7(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_avx2_2x7x8(call *depthwiseCall)

@@ -20,34 +20,34 @@ var avx512 = &Set{
 	inner: innerTile{rows: 8, columns: 24},
 	depthwise: depthwiseTiles{
 		1: {
-			1: {1: depthwise_avx512_1x1x1, 2: depthwise_avx512_1x1x2, 4: depthwise_avx512_1x1x4, 8: depthwise_avx512_1x1x8},
-			2: {1: depthwise_avx512_1x2x1, 2: depthwise_avx512_1x2x2, 4: depthwise_avx512_1x2x4, 8: depthwise_avx512_1x2x8},
-			3: {1: depthwise_avx512_1x3x1, 2: depthwise_avx512_1x3x2, 4: depthwise_avx512_1x3x4, 8: depthwise_avx512_1x3x8},
-			4: {1: depthwise_avx512_1x4x1, 2: depthwise_avx512_1x4x2, 4: depthwise_avx512_1x4x4, 8: depthwise_avx512_1x4x8},
-			5: {1: depthwise_avx512_1x5x1, 2: depthwise_avx512_1x5x2, 4: depthwise_avx512_1x5x4, 8: depthwise_avx512_1x5x8},
+			1: {1: depthwise_avx512_1x1x1, 2: depthwise_avx512_1x1x2, 4: depthwise_avx512_1x1x4, 7: depthwise_avx512_1x1x7, 8: depthwise_avx512_1x1x8},
+			2: {1: depthwise_avx512_1x2x1, 2: depthwise_avx512_1x2x2, 4: depthwise_avx512_1x2x4, 7: depthwise_avx512_1x2x7, 8: depthwise_avx512_1x2x8},
+			3: {1: depthwise_avx512_1x3x1, 2: depthwise_avx512_1x3x2, 4: depthwise_avx512_1x3x4, 7: depthwise_avx512_1x3x7, 8: depthwise_avx512_1x3x8},
+			4: {1: depthwise_avx512_1x4x1, 2: depthwise_avx512_1x4x2, 4: depthwise_avx512_1x4x4, 7: depthwise_avx512_1x4x7, 8: depthwise_avx512_1x4x8},
+			5: {1: depthwise_avx512_1x5x1, 2: depthwise_avx512_1x5x2, 4: depthwise_avx512_1x5x4, 7: depthwise_avx512_1x5x7, 8: depthwise_avx512_1x5x8},
 			6: {1: depthwise_avx512_1x6x1},
-			7: {1: depthwise_avx512_1x7x1, 2: depthwise_avx512_1x7x2, 4: depthwise_avx512_1x7x4, 8: depthwise_avx512_1x7x8},
+			7: {1: depthwise_avx512_1x7x1, 2: depthwise_avx512_1x7x2, 4: depthwise_avx512_1x7x4, 7: depthwise_avx512_1x7x7, 8: depthwise_avx512_1x7x8},
 		},
 		2: {
-			3: {2: depthwise_avx512_2x3x2, 4: depthwise_avx512_2x3x4, 8: depthwise_avx512_2x3x8},
-			5: {2: depthwise_avx512_2x5x2, 4: depthwise_avx512_2x5x4, 8: depthwise_avx512_2x5x8},
-			7: {2: depthwise_avx512_2x7x2, 4: depthwise_avx512_2x7x4, 8: depthwise_avx512_2x7x8},
+			3: {2: depthwise_avx512_2x3x2, 4: depthwise_avx512_2x3x4, 7: depthwise_avx512_2x3x7, 8: depthwise_avx512_2x3x8},
+			5: {2: depthwise_avx512_2x5x2, 4: depthwise_avx512_2x5x4, 7: depthwise_avx512_2x5x7, 8: depthwise_avx512_2x5x8},
+			7: {2: depthwise_avx512_2x7x2, 4: depthwise_avx512_2x7x4, 7: depthwise_avx512_2x7x7, 8: depthwise_avx512_2x7x8},
 		},
 	},
 	depthwiseGradient: depthwiseTiles{
 		1: {
-			1: {1: depthwiseGradient_avx512_1x1x1, 2: depthwiseGradient_avx512_1x1x2, 4: depthwiseGradient_avx512_1x1x4, 8: depthwiseGradient_avx512_1x1x8},
-			2: {1: depthwiseGradient_avx512_1x2x1, 2: depthwiseGradient_avx512_1x2x2, 4: depthwiseGradient_avx512_1x2x4, 8: depthwiseGradient_avx512_1x2x8},
-			3: {1: depthwiseGradient_avx512_1x3x1, 2: depthwiseGradient_avx512_1x3x2, 4: depthwiseGradient_avx512_1x3x4, 8: depthwiseGradient_avx512_1x3x8},
-			4: {1: depthwiseGradient_avx512_1x4x1, 2: depthwiseGradient_avx512_1x4x2, 4: depthwiseGradient_avx512_1x4x4, 8: depthwiseGradient_avx512_1x4x8},
-			5: {1: depthwiseGradient_avx512_1x5x1, 2: depthwiseGradient_avx512_1x5x2, 4: depthwiseGradient_avx512_1x5x4, 8: depthwiseGradient_avx512_1x5x8},
+			1: {1: depthwiseGradient_avx512_1x1x1, 2: depthwiseGradient_avx512_1x1x2, 4: depthwiseGradient_avx512_1x1x4, 7: depthwiseGradient_avx512_1x1x7, 8: depthwiseGradient_avx512_1x1x8},
+			2: {1: depthwiseGradient_avx512_1x2x1, 2: depthwiseGradient_avx512_1x2x2, 4: depthwiseGradient_avx512_1x2x4, 7: depthwiseGradient_avx512_1x2x7, 8: depthwiseGradient_avx512_1x2x8},
+			3: {1: depthwiseGradient_avx512_1x3x1, 2: depthwiseGradient_avx512_1x3x2, 4: depthwiseGradient_avx512_1x3x4, 7: depthwiseGradient_avx512_1x3x7, 8: depthwiseGradient_avx512_1x3x8},
+			4: {1: depthwiseGradient_avx512_1x4x1, 2: depthwiseGradient_avx512_1x4x2, 4: depthwiseGradient_avx512_1x4x4, 7: depthwiseGradient_avx512_1x4x7, 8: depthwiseGradient_avx512_1x4x8},
+			5: {1: depthwiseGradient_avx512_1x5x1, 2: depthwiseGradient_avx512_1x5x2, 4: depthwiseGradient_avx512_1x5x4, 7: depthwiseGradient_avx512_1x5x7, 8: depthwiseGradient_avx512_1x5x8},
 			6: {1: depthwiseGradient_avx512_1x6x1},
-			7: {1: depthwiseGradient_avx512_1x7x1, 2: depthwiseGradient_avx512_1x7x2, 4: depthwiseGradient_avx512_1x7x4, 8: depthwiseGradient_avx512_1x7x8},
+			7: {1: depthwiseGradient_avx512_1x7x1, 2: depthwiseGradient_avx512_1x7x2, 4: depthwiseGradient_avx512_1x7x4, 7: depthwiseGradient_avx512_1x7x7, 8: depthwiseGradient_avx512_1x7x8},
 		},
 		2: {
-			3: {2: depthwiseGradient_avx512_2x3x2, 4: depthwiseGradient_avx512_2x3x4, 8: depthwiseGradient_avx512_2x3x8},
-			5: {2: depthwiseGradient_avx512_2x5x2, 4: depthwiseGradient_avx512_2x5x4, 8: depthwiseGradient_avx512_2x5x8},
-			7: {2: depthwiseGradient_avx512_2x7x2, 4: depthwiseGradient_avx512_2x7x4, 8: depthwiseGradient_avx512_2x7x8},
+			3: {2: depthwiseGradient_avx512_2x3x2, 4: depthwiseGradient_avx512_2x3x4, 7: depthwiseGradient_avx512_2x3x7, 8: depthwiseGradient_avx512_2x3x8},
+			5: {2: depthwiseGradient_avx512_2x5x2, 4: depthwiseGradient_avx512_2x5x4, 7: depthwiseGradient_avx512_2x5x7, 8: depthwiseGradient_avx512_2x5x8},
+			7: {2: depthwiseGradient_avx512_2x7x2, 4: depthwiseGradient_avx512_2x7x4, 7: depthwiseGradient_avx512_2x7x7, 8: depthwiseGradient_avx512_2x7x8},
 		},
 	},
 	scanProducts: []scanTile{
@@ -353,6 +353,9 @@ func depthwise_avx512_1x1x2(call *depthwiseCall)
 func depthwise_avx512_1x1x4(call *depthwiseCall)
 
 //go:noescape
+func depthwise_avx512_1x1x7(call *depthwiseCall)
+
+//go:noescape
 func depthwise_avx512_1x1x8(call *depthwiseCall)
 
 //go:noescape
@@ -363,6 +366,9 @@ func depthwise_avx512_1x2x2(call *depthwiseCall)
 
 //go:noescape
 func depthwise_avx512_1x2x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x2x7(call *depthwiseCall)
 
 //go:noescape
 func depthwise_avx512_1x2x8(call *depthwiseCall)
@@ -377,6 +383,9 @@ func depthwise_avx512_1x3x2(call *depthwiseCall)
 func depthwise_avx512_1x3x4(call *depthwiseCall)
 
 //go:noescape
+func depthwise_avx512_1x3x7(call *depthwiseCall)
+
+//go:noescape
 func depthwise_avx512_1x3x8(call *depthwiseCall)
 
 //go:noescape
@@ -389,6 +398,9 @@ func depthwise_avx512_1x4x2(call *depthwiseCall)
 func depthwise_avx512_1x4x4(call *depthwiseCall)
 
 //go:noescape
+func depthwise_avx512_1x4x7(call *depthwiseCall)
+
+//go:noescape
 func depthwise_avx512_1x4x8(call *depthwiseCall)
 
 //go:noescape
@@ -399,6 +411,9 @@ func depthwise_avx512_1x5x2(call *depthwiseCall)
 
 //go:noescape
 func depthwise_avx512_1x5x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_1x5x7(call *depthwiseCall)
 
 //go:noescape
 func depthwise_avx512_1x5x8(call *depthwiseCall)
@@ -416,6 +431,9 @@ func depthwise_avx512_1x7x2(call *depthwiseCall)
 func depthwise_avx512_1x7x4(call *depthwiseCall)
 
 //go:noescape
+func depthwise_avx512_1x7x7(call *depthwiseCall)
+
+//go:noescape
 func depthwise_avx512_1x7x8(call *depthwiseCall)
 
 //go:noescape
@@ -423,6 +441,9 @@ func depthwise_avx512_2x3x2(call *depthwiseCall)
 
 //go:noescape
 func depthwise_avx512_2x3x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_2x3x7(call *depthwiseCall)
 
 //go:noescape
 func depthwise_avx512_2x3x8(call *depthwiseCall)
@@ -434,6 +455,9 @@ func depthwise_avx512_2x5x2(call *depthwiseCall)
 func depthwise_avx512_2x5x4(call *depthwiseCall)
 
 //go:noescape
+func depthwise_avx512_2x5x7(call *depthwiseCall)
+
+//go:noescape
 func depthwise_avx512_2x5x8(call *depthwiseCall)
 
 //go:noescape
@@ -441,6 +465,9 @@ func depthwise_avx512_2x7x2(call *depthwiseCall)
 
 //go:noescape
 func depthwise_avx512_2x7x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_avx512_2x7x7(call *depthwiseCall)
 
 //go:noescape
 func depthwise_avx512_2x7x8(call *depthwiseCall)
@@ -455,6 +482,9 @@ func depthwiseGradient_avx512_1x1x2(call *depthwiseCall)
 func depthwiseGradient_avx512_1x1x4(call *depthwiseCall)
 
 //go:noescape
+func depthwiseGradient_avx512_1x1x7(call *depthwiseCall)
+
+//go:noescape
 func depthwiseGradient_avx512_1x1x8(call *depthwiseCall)
 
 //go:noescape
@@ -465,6 +495,9 @@ func depthwiseGradient_avx512_1x2x2(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_avx512_1x2x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x2x7(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_avx512_1x2x8(call *depthwiseCall)
@@ -479,6 +512,9 @@ func depthwiseGradient_avx512_1x3x2(call *depthwiseCall)
 func depthwiseGradient_avx512_1x3x4(call *depthwiseCall)
 
 //go:noescape
+func depthwiseGradient_avx512_1x3x7(call *depthwiseCall)
+
+//go:noescape
 func depthwiseGradient_avx512_1x3x8(call *depthwiseCall)
 
 //go:noescape
@@ -491,6 +527,9 @@ func depthwiseGradient_avx512_1x4x2(call *depthwiseCall)
 func depthwiseGradient_avx512_1x4x4(call *depthwiseCall)
 
 //go:noescape
+func depthwiseGradient_avx512_1x4x7(call *depthwiseCall)
+
+//go:noescape
 func depthwiseGradient_avx512_1x4x8(call *depthwiseCall)
 
 //go:noescape
@@ -501,6 +540,9 @@ func depthwiseGradient_avx512_1x5x2(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_avx512_1x5x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_1x5x7(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_avx512_1x5x8(call *depthwiseCall)
@@ -518,6 +560,9 @@ func depthwiseGradient_avx512_1x7x2(call *depthwiseCall)
 func depthwiseGradient_avx512_1x7x4(call *depthwiseCall)
 
 //go:noescape
+func depthwiseGradient_avx512_1x7x7(call *depthwiseCall)
+
+//go:noescape
 func depthwiseGradient_avx512_1x7x8(call *depthwiseCall)
 
 //go:noescape
@@ -525,6 +570,9 @@ func depthwiseGradient_avx512_2x3x2(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_avx512_2x3x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_2x3x7(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_avx512_2x3x8(call *depthwiseCall)
@@ -536,6 +584,9 @@ func depthwiseGradient_avx512_2x5x2(call *depthwiseCall)
 func depthwiseGradient_avx512_2x5x4(call *depthwiseCall)
 
 //go:noescape
+func depthwiseGradient_avx512_2x5x7(call *depthwiseCall)
+
+//go:noescape
 func depthwiseGradient_avx512_2x5x8(call *depthwiseCall)
 
 //go:noescape
@@ -543,6 +594,9 @@ func depthwiseGradient_avx512_2x7x2(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_avx512_2x7x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_avx512_2x7x7(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_avx512_2x7x8(call *depthwiseCall)

@@ -20,34 +20,34 @@ var neon = &Set{
 	inner: innerTile{rows: 4, columns: 12},
 	depthwise: depthwiseTiles{
 		1: {
-			1: {1: depthwise_neon_1x1x1, 2: depthwise_neon_1x1x2, 4: depthwise_neon_1x1x4, 8: depthwise_neon_1x1x8},
-			2: {1: depthwise_neon_1x2x1, 2: depthwise_neon_1x2x2, 4: depthwise_neon_1x2x4, 8: depthwise_neon_1x2x8},
-			3: {1: depthwise_neon_1x3x1, 2: depthwise_neon_1x3x2, 4: depthwise_neon_1x3x4, 8: depthwise_neon_1x3x8},
-			4: {1: depthwise_neon_1x4x1, 2: depthwise_neon_1x4x2, 4: depthwise_neon_1x4x4, 8: depthwise_neon_1x4x8},
-			5: {1: depthwise_neon_1x5x1, 2: depthwise_neon_1x5x2, 4: depthwise_neon_1x5x4, 8: depthwise_neon_1x5x8},
+			1: {1: depthwise_neon_1x1x1, 2: depthwise_neon_1x1x2, 4: depthwise_neon_1x1x4, 7: depthwise_neon_1x1x7, 8: depthwise_neon_1x1x8},
+			2: {1: depthwise_neon_1x2x1, 2: depthwise_neon_1x2x2, 4: depthwise_neon_1x2x4, 7: depthwise_neon_1x2x7, 8: depthwise_neon_1x2x8},
+			3: {1: depthwise_neon_1x3x1, 2: depthwise_neon_1x3x2, 4: depthwise_neon_1x3x4, 7: depthwise_neon_1x3x7, 8: depthwise_neon_1x3x8},
+			4: {1: depthwise_neon_1x4x1, 2: depthwise_neon_1x4x2, 4: depthwise_neon_1x4x4, 7: depthwise_neon_1x4x7, 8: depthwise_neon_1x4x8},
+			5: {1: depthwise_neon_1x5x1, 2: depthwise_neon_1x5x2, 4: depthwise_neon_1x5x4, 7: depthwise_neon_1x5x7, 8: depthwise_neon_1x5x8},
 			6: {1: depthwise_neon_1x6x1},
-			7: {1: depthwise_neon_1x7x1, 2: depthwise_neon_1x7x2, 4: depthwise_neon_1x7x4, 8: depthwise_neon_1x7x8},
+			7: {1: depthwise_neon_1x7x1, 2: depthwise_neon_1x7x2, 4: depthwise_neon_1x7x4, 7: depthwise_neon_1x7x7, 8: depthwise_neon_1x7x8},
 		},
 		2: {
-			3: {2: depthwise_neon_2x3x2, 4: depthwise_neon_2x3x4, 8: depthwise_neon_2x3x8},
-			5: {2: depthwise_neon_2x5x2, 4: depthwise_neon_2x5x4, 8: depthwise_neon_2x5x8},
-			7: {2: depthwise_neon_2x7x2, 4: depthwise_neon_2x7x4, 8: depthwise_neon_2x7x8},
+			3: {2: depthwise_neon_2x3x2, 4: depthwise_neon_2x3x4, 7: depthwise_neon_2x3x7, 8: depthwise_neon_2x3x8},
+			5: {2: depthwise_neon_2x5x2, 4: depthwise_neon_2x5x4, 7: depthwise_neon_2x5x7, 8: depthwise_neon_2x5x8},
+			7: {2: depthwise_neon_2x7x2, 4: depthwise_neon_2x7x4, 7: depthwise_neon_2x7x7, 8: depthwise_neon_2x7x8},
 		},
 	},
 	depthwiseGradient: depthwiseTiles{
 		1: {
-			1: {1: depthwiseGradient_neon_1x1x1, 2: depthwiseGradient_neon_1x1x2, 4: depthwiseGradient_neon_1x1x4, 8: depthwiseGradient_neon_1x1x8},
-			2: {1: depthwiseGradient_neon_1x2x1, 2: depthwiseGradient_neon_1x2x2, 4: depthwiseGradient_neon_1x2x4, 8: depthwiseGradient_neon_1x2x8},
-			3: {1: depthwiseGradient_neon_1x3x1, 2: depthwiseGradient_neon_1x3x2, 4: depthwiseGradient_neon_1x3x4, 8: depthwiseGradient_neon_1x3x8},
-			4: {1: depthwiseGradient_neon_1x4x1, 2: depthwiseGradient_neon_1x4x2, 4: depthwiseGradient_neon_1x4x4, 8: depthwiseGradient_neon_1x4x8},
-			5: {1: depthwiseGradient_neon_1x5x1, 2: depthwiseGradient_neon_1x5x2, 4: depthwiseGradient_neon_1x5x4, 8: depthwiseGradient_neon_1x5x8},
+			1: {1: depthwiseGradient_neon_1x1x1, 2: depthwiseGradient_neon_1x1x2, 4: depthwiseGradient_neon_1x1x4, 7: depthwiseGradient_neon_1x1x7, 8: depthwiseGradient_neon_1x1x8},
+			2: {1: depthwiseGradient_neon_1x2x1, 2: depthwiseGradient_neon_1x2x2, 4: depthwiseGradient_neon_1x2x4, 7: depthwiseGradient_neon_1x2x7, 8: depthwiseGradient_neon_1x2x8},
+			3: {1: depthwiseGradient_neon_1x3x1, 2: depthwiseGradient_neon_1x3x2, 4: depthwiseGradient_neon_1x3x4, 7: depthwiseGradient_neon_1x3x7, 8: depthwiseGradient_neon_1x3x8},
+			4: {1: depthwiseGradient_neon_1x4x1, 2: depthwiseGradient_neon_1x4x2, 4: depthwiseGradient_neon_1x4x4, 7: depthwiseGradient_neon_1x4x7, 8: depthwiseGradient_neon_1x4x8},
+			5: {1: depthwiseGradient_neon_1x5x1, 2: depthwiseGradient_neon_1x5x2, 4: depthwiseGradient_neon_1x5x4, 7: depthwiseGradient_neon_1x5x7, 8: depthwiseGradient_neon_1x5x8},
 			6: {1: depthwiseGradient_neon_1x6x1},
-			7: {1: depthwiseGradient_neon_1x7x1, 2: depthwiseGradient_neon_1x7x2, 4: depthwiseGradient_neon_1x7x4, 8: depthwiseGradient_neon_1x7x8},
+			7: {1: depthwiseGradient_neon_1x7x1, 2: depthwiseGradient_neon_1x7x2, 4: depthwiseGradient_neon_1x7x4, 7: depthwiseGradient_neon_1x7x7, 8: depthwiseGradient_neon_1x7x8},
 		},
 		2: {
-			3: {2: depthwiseGradient_neon_2x3x2, 4: depthwiseGradient_neon_2x3x4, 8: depthwiseGradient_neon_2x3x8},
-			5: {2: depthwiseGradient_neon_2x5x2, 4: depthwiseGradient_neon_2x5x4, 8: depthwiseGradient_neon_2x5x8},
-			7: {2: depthwiseGradient_neon_2x7x2, 4: depthwiseGradient_neon_2x7x4, 8: depthwiseGradient_neon_2x7x8},
+			3: {2: depthwiseGradient_neon_2x3x2, 4: depthwiseGradient_neon_2x3x4, 7: depthwiseGradient_neon_2x3x7, 8: depthwiseGradient_neon_2x3x8},
+			5: {2: depthwiseGradient_neon_2x5x2, 4: depthwiseGradient_neon_2x5x4, 7: depthwiseGradient_neon_2x5x7, 8: depthwiseGradient_neon_2x5x8},
+			7: {2: depthwiseGradient_neon_2x7x2, 4: depthwiseGradient_neon_2x7x4, 7: depthwiseGradient_neon_2x7x7, 8: depthwiseGradient_neon_2x7x8},
 		},
 	},
 	scanProducts: []scanTile{
@@ -284,6 +284,9 @@ func depthwise_neon_1x1x2(call *depthwiseCall)
 func depthwise_neon_1x1x4(call *depthwiseCall)
 
 //go:noescape
+func depthwise_neon_1x1x7(call *depthwiseCall)
+
+//go:noescape
 func depthwise_neon_1x1x8(call *depthwiseCall)
 
 //go:noescape
@@ -294,6 +297,9 @@ func depthwise_neon_1x2x2(call *depthwiseCall)
 
 //go:noescape
 func depthwise_neon_1x2x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x2x7(call *depthwiseCall)
 
 //go:noescape
 func depthwise_neon_1x2x8(call *depthwiseCall)
@@ -308,6 +314,9 @@ func depthwise_neon_1x3x2(call *depthwiseCall)
 func depthwise_neon_1x3x4(call *depthwiseCall)
 
 //go:noescape
+func depthwise_neon_1x3x7(call *depthwiseCall)
+
+//go:noescape
 func depthwise_neon_1x3x8(call *depthwiseCall)
 
 //go:noescape
@@ -320,6 +329,9 @@ func depthwise_neon_1x4x2(call *depthwiseCall)
 func depthwise_neon_1x4x4(call *depthwiseCall)
 
 //go:noescape
+func depthwise_neon_1x4x7(call *depthwiseCall)
+
+//go:noescape
 func depthwise_neon_1x4x8(call *depthwiseCall)
 
 //go:noescape
@@ -330,6 +342,9 @@ func depthwise_neon_1x5x2(call *depthwiseCall)
 
 //go:noescape
 func depthwise_neon_1x5x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_1x5x7(call *depthwiseCall)
 
 //go:noescape
 func depthwise_neon_1x5x8(call *depthwiseCall)
@@ -347,6 +362,9 @@ func depthwise_neon_1x7x2(call *depthwiseCall)
 func depthwise_neon_1x7x4(call *depthwiseCall)
 
 //go:noescape
+func depthwise_neon_1x7x7(call *depthwiseCall)
+
+//go:noescape
 func depthwise_neon_1x7x8(call *depthwiseCall)
 
 //go:noescape
@@ -354,6 +372,9 @@ func depthwise_neon_2x3x2(call *depthwiseCall)
 
 //go:noescape
 func depthwise_neon_2x3x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_2x3x7(call *depthwiseCall)
 
 //go:noescape
 func depthwise_neon_2x3x8(call *depthwiseCall)
@@ -365,6 +386,9 @@ func depthwise_neon_2x5x2(call *depthwiseCall)
 func depthwise_neon_2x5x4(call *depthwiseCall)
 
 //go:noescape
+func depthwise_neon_2x5x7(call *depthwiseCall)
+
+//go:noescape
 func depthwise_neon_2x5x8(call *depthwiseCall)
 
 //go:noescape
@@ -372,6 +396,9 @@ func depthwise_neon_2x7x2(call *depthwiseCall)
 
 //go:noescape
 func depthwise_neon_2x7x4(call *depthwiseCall)
+
+//go:noescape
+func depthwise_neon_2x7x7(call *depthwiseCall)
 
 //go:noescape
 func depthwise_neon_2x7x8(call *depthwiseCall)
@@ -386,6 +413,9 @@ func depthwiseGradient_neon_1x1x2(call *depthwiseCall)
 func depthwiseGradient_neon_1x1x4(call *depthwiseCall)
 
 //go:noescape
+func depthwiseGradient_neon_1x1x7(call *depthwiseCall)
+
+//go:noescape
 func depthwiseGradient_neon_1x1x8(call *depthwiseCall)
 
 //go:noescape
@@ -396,6 +426,9 @@ func depthwiseGradient_neon_1x2x2(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_neon_1x2x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x2x7(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_neon_1x2x8(call *depthwiseCall)
@@ -410,6 +443,9 @@ func depthwiseGradient_neon_1x3x2(call *depthwiseCall)
 func depthwiseGradient_neon_1x3x4(call *depthwiseCall)
 
 //go:noescape
+func depthwiseGradient_neon_1x3x7(call *depthwiseCall)
+
+//go:noescape
 func depthwiseGradient_neon_1x3x8(call *depthwiseCall)
 
 //go:noescape
@@ -422,6 +458,9 @@ func depthwiseGradient_neon_1x4x2(call *depthwiseCall)
 func depthwiseGradient_neon_1x4x4(call *depthwiseCall)
 
 //go:noescape
+func depthwiseGradient_neon_1x4x7(call *depthwiseCall)
+
+//go:noescape
 func depthwiseGradient_neon_1x4x8(call *depthwiseCall)
 
 //go:noescape
@@ -432,6 +471,9 @@ func depthwiseGradient_neon_1x5x2(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_neon_1x5x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_1x5x7(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_neon_1x5x8(call *depthwiseCall)
@@ -449,6 +491,9 @@ func depthwiseGradient_neon_1x7x2(call *depthwiseCall)
 func depthwiseGradient_neon_1x7x4(call *depthwiseCall)
 
 //go:noescape
+func depthwiseGradient_neon_1x7x7(call *depthwiseCall)
+
+//go:noescape
 func depthwiseGradient_neon_1x7x8(call *depthwiseCall)
 
 //go:noescape
@@ -456,6 +501,9 @@ func depthwiseGradient_neon_2x3x2(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_neon_2x3x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_2x3x7(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_neon_2x3x8(call *depthwiseCall)
@@ -467,6 +515,9 @@ func depthwiseGradient_neon_2x5x2(call *depthwiseCall)
 func depthwiseGradient_neon_2x5x4(call *depthwiseCall)
 
 //go:noescape
+func depthwiseGradient_neon_2x5x7(call *depthwiseCall)
+
+//go:noescape
 func depthwiseGradient_neon_2x5x8(call *depthwiseCall)
 
 //go:noescape
@@ -474,6 +525,9 @@ func depthwiseGradient_neon_2x7x2(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_neon_2x7x4(call *depthwiseCall)
+
+//go:noescape
+func depthwiseGradient_neon_2x7x7(call *depthwiseCall)
 
 //go:noescape
 func depthwiseGradient_neon_2x7x8(call *depthwiseCall)

@@ -37,19 +37,20 @@ const (
 type depthwiseTile struct{ step, columns, results int }
 
 // depthwiseTiles are all tiles: for the kernels of common networks, for what is left of their
-// windows at the edge of an image, and for the gradient of the input with a stride of 2.
+// windows at the edge of an image, and for the gradient of the input with a stride of 2. The width of
+// many images is a multiple of 7.
 func depthwiseTiles() []depthwiseTile {
 	var all []depthwiseTile
 	for columns := 1; columns <= 7; columns++ {
 		all = append(all, depthwiseTile{1, columns, 1})
-		for _, results := range []int{2, 4, 8} {
+		for _, results := range []int{2, 4, 7, 8} {
 			if columns != 6 {
 				all = append(all, depthwiseTile{1, columns, results})
 			}
 		}
 	}
 	for columns := 3; columns <= 7; columns += 2 {
-		for _, results := range []int{2, 4, 8} {
+		for _, results := range []int{2, 4, 7, 8} {
 			all = append(all, depthwiseTile{2, columns, results})
 		}
 	}
