@@ -183,9 +183,9 @@ func (s *sweep[T]) eachPart(d *vector.Depthwise[T], y []T, to halo, x []T, from 
 			*d = vector.Depthwise[T]{
 				Lines: r.last - r.first, Count: c.last - c.first, Channels: s.filters, Rows: r.end - r.begin, Columns: c.end - c.begin,
 				XLine: rows.stride * from.rowSize(), XStep: columns.stride * from.channels, XRow: from.rowSize(), XPixel: from.channels,
-				YLine: rows.step * to.rowSize(), YPixel: columns.step * s.filters,
+				YLine: rows.step * to.rowSize(), YPixel: columns.step * to.channels,
 				WRow: columns.kernel * s.tap, WTap: s.tap,
-				Y: y[to.row(0, rows.first+r.first*rows.step)+(columns.first+c.first*columns.step)*s.filters:],
+				Y: y[to.row(0, rows.first+r.first*rows.step)+(columns.first+c.first*columns.step)*to.channels:],
 			}
 			if d.Rows > 0 && d.Columns > 0 {
 				d.X = x[from.row(0, rows.input(r))+columns.input(c)*from.channels:]

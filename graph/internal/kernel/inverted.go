@@ -14,9 +14,9 @@ import (
 // computed together with the block after it.
 //
 // It computes a few rows at a time, so that the expanded channels, of which there are several
-// times as many as of the input and of the result, stay in the level 2 cache. Its results are then
-// those of the blocks one after the other, bit for bit. A few small images are divided by channels
-// (inverted_channels.go), whose sums are added in another order.
+// times as many as of the input and of the result, stay in the level 2 cache. A few small images are
+// divided by channels (inverted_channels.go). The results are those of the blocks one after the other,
+// bit for bit.
 type Inverted[T Float] struct {
 	expand, depthwise, project *Block[T] // expand may be nil
 	residual                   bool
@@ -29,9 +29,9 @@ type Inverted[T Float] struct {
 	inputs, between   []int32  // offsets of the pixels of the input and of the depthwise result,
 	expanded, results []int32  // of the expanded rows and of the result
 	clips             [3]vector.Clip
-	biases            [3][]T          // of the last call
-	groups            []channelsOf[T] // of a few small images, which are divided by channels; nil otherwise
-	partial           []T             // the results of the groups, or of half of them
+	biases            [3][]T            // of the last call
+	groups            []channelGroup[T] // of a few small images, which are divided by channels; nil otherwise
+	convolved         []T               // their depthwise results
 }
 
 // The expanded rows and the depthwise results that are used at a time have about the size
@@ -251,7 +251,7 @@ func (k *Inverted[T]) rows(w *workspace[T], y, x []T, image, top, bottom int) {
 			}
 			if begin = above; end < below {
 				in := k.expandedInput(w, x, image, end, below)
-				k.product(w, k.expand, 0, buffer[(end-above)*k.row:], k.expanded, in, k.inputs, (below-end)*s.Width, false)
+				k.product(w, k.expand, 0, buffer[(end-above)*k.row:], k.expanded, in, k.inputs, (below-end)*s.Width)
 				end = below
 			}
 			from = halo{images: 1, height: s.Height, width: k.row / k.pixel, channels: k.pixel, top: -above}
@@ -260,10 +260,11 @@ func (k *Inverted[T]) rows(w *workspace[T], y, x []T, image, top, bottom int) {
 		k.sweep.run(w, k.engine, between, to, in, from, k.biases[1], k.clips[1], first, last)
 		at, pixels := (image*k.height+first)*width*filters, (last-first)*width
 		result := y[at:][:pixels*filters]
+		k.product(w, k.project, 2, result, k.results, between, k.between, pixels)
 		if k.residual {
-			copy(result, x[at:])
+			// A product that adds would wait for the masked stores of the row before.
+			k.engine.Add(result, x[at:][:len(result)])
 		}
-		k.product(w, k.project, 2, result, k.results, between, k.between, pixels, k.residual)
 	}
 }
 
@@ -289,7 +290,7 @@ const largeWeightBytes = 512 << 10
 
 // product multiplies windows with the weights of a convolution, the block of the given number. Of
 // large weights, the panel that is needed next is loaded meanwhile.
-func (k *Inverted[T]) product(w *workspace[T], block *Block[T], number int, c []T, cOffsets []int32, a []T, aOffsets []int32, pixels int, add bool) {
+func (k *Inverted[T]) product(w *workspace[T], block *Block[T], number int, c []T, cOffsets []int32, a []T, aOffsets []int32, pixels int) {
 	weights, bias, left := &block.conv.forward, k.biases[number], block.conv.left
 	next := weights
 	if k.expand != nil {
@@ -302,7 +303,7 @@ func (k *Inverted[T]) product(w *workspace[T], block *Block[T], number int, c []
 	p := &w.product
 	*p = vector.Rows[T]{
 		A: a, Segments: left.rows, Length: left.run, Stride: left.halo.rowSize(),
-		AOffsets: aOffsets[:pixels], COffsets: cOffsets[:pixels], Add: add, Clip: k.clips[number],
+		AOffsets: aOffsets[:pixels], COffsets: cOffsets[:pixels], Clip: k.clips[number],
 	}
 	for i := range weights.panels {
 		q := weights.panel(i)

@@ -2,10 +2,8 @@ package kernel
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"testing"
-	"unsafe"
 
 	"github.com/likeness-go/likeness/internal/parallel"
 	"pgregory.net/rapid"
@@ -46,8 +44,7 @@ func (s invertedShape) withWindows(expand ConvShape) invertedShape {
 }
 
 // checkInverted compares the combination of blocks, for several numbers of threads, with the
-// blocks one after the other. It must have their bits, or if it is divided by channels, which adds
-// in another order, the same bits for all numbers of threads.
+// blocks one after the other, whose bits it must have.
 func checkInverted[T Float](t rapid.TB, s invertedShape, seed uint64) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -89,32 +86,10 @@ func checkInverted[T Float](t rapid.TB, s invertedShape, seed uint64) {
 		parallel.SetThreads(threads)
 		got := make([]T, len(want))
 		k.Forward(got, x, weights[0], weights[1], weights[2])
-		if k.groups != nil && threads == 1 {
-			wantClose(t, got, want, s.depthwise.Conv.Channels)
-			want = got
-		}
 		for i := range got { // -0 and 0 are equal: the border adds zeros
 			if got[i] != want[i] {
 				t.Fatalf("%d threads, element %d: got %v, want %v", threads, i, got[i], want[i])
 			}
-		}
-	}
-}
-
-// wantClose compares sums of the given number of terms, each with the rounding of its type.
-func wantClose[T Float](t rapid.TB, got, want []T, terms int) {
-	t.Helper()
-	largest := 1.0
-	for _, v := range want {
-		largest = max(largest, math.Abs(float64(v)))
-	}
-	rounding := 0x1p-52
-	if unsafe.Sizeof(T(0)) == 4 {
-		rounding = 0x1p-23
-	}
-	for i := range got {
-		if difference := math.Abs(float64(got[i]) - float64(want[i])); !(difference <= float64(terms+8)*rounding*largest) {
-			t.Fatalf("element %d: got %v, want %v", i, got[i], want[i])
 		}
 	}
 }
