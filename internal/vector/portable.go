@@ -54,9 +54,13 @@ func (Portable[T]) Rows(r *Rows[T]) {
 
 func (r *Rows[T]) put(i int, sum *[tileColumns]T) {
 	to := r.C[r.COffsets[i]:][:r.Columns]
+	from := to
+	if r.Addend != nil {
+		from = r.Addend[r.COffsets[i]:]
+	}
 	for j := range to {
 		if r.Add {
-			to[j] += sum[j]
+			to[j] = from[j] + sum[j]
 		} else {
 			to[j] = sum[j]
 		}

@@ -7,7 +7,8 @@ import "unsafe"
 //	C[COffsets[i]+j] = Initial[j] + Σ A[AOffsets[i]+s·Stride+k] · B[(s·Length+k)·Width·Lanes+j]
 //
 // summed over s < Segments and k < Length, for each row i in order and each j < Columns.
-// With Add, the old C is added; rows of C may then overlap.
+// With Add, the old C is added; rows of C may then overlap. With Add and an Addend, Addend[COffsets[i]+j] is
+// added instead.
 //
 // This is a convolution if each row is an output pixel and each segment a row of its
 // window, read in place.
@@ -22,6 +23,7 @@ type Rows[T Float] struct {
 	Length, Stride     int     // of a segment, at least 1 element, and from one to the next
 	COffsets, AOffsets []int32 // of the rows
 	Add                bool
+	Addend             []T  // nil for C itself; it must not overlap C
 	Clip               Clip // of the result, whose rows then must not overlap
 
 	// Ahead is an array that is needed later, such as the next panel, and is loaded into the level 2
@@ -51,6 +53,7 @@ type rowsCall struct {
 	ahead     uintptr // the address that is loaded next, and the distance to the one after it, or 0
 	aheadStep int
 	mask      mask
+	addend    *float32
 }
 
 // Rows computes a product.
@@ -74,7 +77,11 @@ func (s *Set) rowsWith(r *Rows[float32], all [][]func(*rowsCall)) {
 		call.initial = &r.Initial[:r.Columns][0]
 	}
 	if r.Add {
-		call.add = 1
+		call.add, call.addend = 1, &r.C[0]
+		if r.Addend != nil {
+			call.addend = &r.Addend[0]
+			_ = r.Addend[:int(r.COffsets[count-1])+r.Columns]
+		}
 	}
 	tiles := all[r.Width]
 	most := len(tiles) - 1

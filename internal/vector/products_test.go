@@ -37,6 +37,9 @@ func TestRows(t *testing.T) {
 		}
 		r.C = f.quarters(int(slices.Max(r.COffsets)) + r.Columns)
 		want := slices.Clone(r.C)
+		if r.Add && r.Clip != NoClip && f.IntN(2) == 0 {
+			r.Addend = f.quarters(len(r.C))
+		}
 		for i := range rows {
 			for j := range r.Columns {
 				var sum float32
@@ -48,10 +51,13 @@ func TestRows(t *testing.T) {
 						sum += r.A[int(r.AOffsets[i])+s*r.Stride+k] * r.B[(s*r.Length+k)*width*lanes+j]
 					}
 				}
-				if r.Add {
-					sum += want[int(r.COffsets[i])+j]
+				at := int(r.COffsets[i]) + j
+				if r.Addend != nil {
+					sum += r.Addend[at]
+				} else if r.Add {
+					sum += want[at]
 				}
-				want[int(r.COffsets[i])+j] = float32(clipped(r.Clip, float64(sum)))
+				want[at] = float32(clipped(r.Clip, float64(sum)))
 			}
 		}
 		ahead := f.quarters(f.IntN(3) * f.IntN(2000))

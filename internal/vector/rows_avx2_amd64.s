@@ -21,14 +21,18 @@ zero2:
 	VXORPS Y0, Y0, Y0
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	PREFETCHT0 (AX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -91,13 +95,16 @@ next9:
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMASKMOVPS   (AX), Y15, Y1
+	VMASKMOVPS   (AX)(BP*1), Y15, Y1
 	VADDPS       Y1, Y0, Y0
 	VMAXPS       Y0, Y2, Y0
 	VMINPS       Y0, Y3, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -111,12 +118,15 @@ store12:
 whole11:
 	CMPQ    72(BP), $+0
 	JEQ     store13
+	MOVQ    168(BP), BP
+	SUBQ    R15, BP
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
-	VADDPS  (AX), Y0, Y0
+	VADDPS  (AX)(BP*1), Y0, Y0
 	VMAXPS  Y0, Y2, Y0
 	VMINPS  Y0, Y3, Y0
 	VMOVUPS Y0, (AX)
+	MOVQ    call+0(FP), BP
 	JMP     done10
 
 store13:
@@ -154,8 +164,6 @@ zero2:
 	VXORPS Y1, Y1, Y1
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -165,6 +173,13 @@ begun3:
 	MOVLQSX    4(R14), BX
 	LEAQ       (R15)(BX*4), BX
 	PREFETCHT0 (BX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -239,20 +254,23 @@ next9:
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMASKMOVPS   (AX), Y15, Y2
+	VMASKMOVPS   (AX)(BP*1), Y15, Y2
 	VADDPS       Y2, Y0, Y0
 	VMAXPS       Y0, Y3, Y0
 	VMINPS       Y0, Y4, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMASKMOVPS   (BX), Y15, Y2
+	VMASKMOVPS   (BX)(BP*1), Y15, Y2
 	VADDPS       Y2, Y1, Y1
 	VMAXPS       Y1, Y3, Y1
 	VMINPS       Y1, Y4, Y1
 	VMASKMOVPS   Y1, Y15, (BX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -271,18 +289,21 @@ store12:
 whole11:
 	CMPQ    72(BP), $+0
 	JEQ     store13
+	MOVQ    168(BP), BP
+	SUBQ    R15, BP
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
-	VADDPS  (AX), Y0, Y0
+	VADDPS  (AX)(BP*1), Y0, Y0
 	VMAXPS  Y0, Y3, Y0
 	VMINPS  Y0, Y4, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
-	VADDPS  (BX), Y1, Y1
+	VADDPS  (BX)(BP*1), Y1, Y1
 	VMAXPS  Y1, Y3, Y1
 	VMINPS  Y1, Y4, Y1
 	VMOVUPS Y1, (BX)
+	MOVQ    call+0(FP), BP
 	JMP     done10
 
 store13:
@@ -327,8 +348,6 @@ zero2:
 	VXORPS Y2, Y2, Y2
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -341,6 +360,14 @@ begun3:
 	MOVLQSX    8(R14), CX
 	LEAQ       (R15)(CX*4), CX
 	PREFETCHT0 (CX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -427,27 +454,30 @@ next9:
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMASKMOVPS   (AX), Y15, Y3
+	VMASKMOVPS   (AX)(BP*1), Y15, Y3
 	VADDPS       Y3, Y0, Y0
 	VMAXPS       Y0, Y4, Y0
 	VMINPS       Y0, Y5, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMASKMOVPS   (BX), Y15, Y3
+	VMASKMOVPS   (BX)(BP*1), Y15, Y3
 	VADDPS       Y3, Y1, Y1
 	VMAXPS       Y1, Y4, Y1
 	VMINPS       Y1, Y5, Y1
 	VMASKMOVPS   Y1, Y15, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMASKMOVPS   (CX), Y15, Y3
+	VMASKMOVPS   (CX)(BP*1), Y15, Y3
 	VADDPS       Y3, Y2, Y2
 	VMAXPS       Y2, Y4, Y2
 	VMINPS       Y2, Y5, Y2
 	VMASKMOVPS   Y2, Y15, (CX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -471,24 +501,27 @@ store12:
 whole11:
 	CMPQ    72(BP), $+0
 	JEQ     store13
+	MOVQ    168(BP), BP
+	SUBQ    R15, BP
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
-	VADDPS  (AX), Y0, Y0
+	VADDPS  (AX)(BP*1), Y0, Y0
 	VMAXPS  Y0, Y4, Y0
 	VMINPS  Y0, Y5, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
-	VADDPS  (BX), Y1, Y1
+	VADDPS  (BX)(BP*1), Y1, Y1
 	VMAXPS  Y1, Y4, Y1
 	VMINPS  Y1, Y5, Y1
 	VMOVUPS Y1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
-	VADDPS  (CX), Y2, Y2
+	VADDPS  (CX)(BP*1), Y2, Y2
 	VMAXPS  Y2, Y4, Y2
 	VMINPS  Y2, Y5, Y2
 	VMOVUPS Y2, (CX)
+	MOVQ    call+0(FP), BP
 	JMP     done10
 
 store13:
@@ -540,8 +573,6 @@ zero2:
 	VXORPS Y3, Y3, Y3
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -557,6 +588,15 @@ begun3:
 	MOVLQSX    12(R14), DX
 	LEAQ       (R15)(DX*4), DX
 	PREFETCHT0 (DX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -655,34 +695,37 @@ next9:
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMASKMOVPS   (AX), Y15, Y4
+	VMASKMOVPS   (AX)(BP*1), Y15, Y4
 	VADDPS       Y4, Y0, Y0
 	VMAXPS       Y0, Y5, Y0
 	VMINPS       Y0, Y6, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMASKMOVPS   (BX), Y15, Y4
+	VMASKMOVPS   (BX)(BP*1), Y15, Y4
 	VADDPS       Y4, Y1, Y1
 	VMAXPS       Y1, Y5, Y1
 	VMINPS       Y1, Y6, Y1
 	VMASKMOVPS   Y1, Y15, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMASKMOVPS   (CX), Y15, Y4
+	VMASKMOVPS   (CX)(BP*1), Y15, Y4
 	VADDPS       Y4, Y2, Y2
 	VMAXPS       Y2, Y5, Y2
 	VMINPS       Y2, Y6, Y2
 	VMASKMOVPS   Y2, Y15, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMASKMOVPS   (DX), Y15, Y4
+	VMASKMOVPS   (DX)(BP*1), Y15, Y4
 	VADDPS       Y4, Y3, Y3
 	VMAXPS       Y3, Y5, Y3
 	VMINPS       Y3, Y6, Y3
 	VMASKMOVPS   Y3, Y15, (DX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -711,30 +754,33 @@ store12:
 whole11:
 	CMPQ    72(BP), $+0
 	JEQ     store13
+	MOVQ    168(BP), BP
+	SUBQ    R15, BP
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
-	VADDPS  (AX), Y0, Y0
+	VADDPS  (AX)(BP*1), Y0, Y0
 	VMAXPS  Y0, Y5, Y0
 	VMINPS  Y0, Y6, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
-	VADDPS  (BX), Y1, Y1
+	VADDPS  (BX)(BP*1), Y1, Y1
 	VMAXPS  Y1, Y5, Y1
 	VMINPS  Y1, Y6, Y1
 	VMOVUPS Y1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
-	VADDPS  (CX), Y2, Y2
+	VADDPS  (CX)(BP*1), Y2, Y2
 	VMAXPS  Y2, Y5, Y2
 	VMINPS  Y2, Y6, Y2
 	VMOVUPS Y2, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
-	VADDPS  (DX), Y3, Y3
+	VADDPS  (DX)(BP*1), Y3, Y3
 	VMAXPS  Y3, Y5, Y3
 	VMINPS  Y3, Y6, Y3
 	VMOVUPS Y3, (DX)
+	MOVQ    call+0(FP), BP
 	JMP     done10
 
 store13:
@@ -793,8 +839,6 @@ zero2:
 	VXORPS Y4, Y4, Y4
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -813,6 +857,16 @@ begun3:
 	MOVLQSX    16(R14), SI
 	LEAQ       (R15)(SI*4), SI
 	PREFETCHT0 (SI)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -923,41 +977,44 @@ next9:
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMASKMOVPS   (AX), Y15, Y5
+	VMASKMOVPS   (AX)(BP*1), Y15, Y5
 	VADDPS       Y5, Y0, Y0
 	VMAXPS       Y0, Y6, Y0
 	VMINPS       Y0, Y7, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMASKMOVPS   (BX), Y15, Y5
+	VMASKMOVPS   (BX)(BP*1), Y15, Y5
 	VADDPS       Y5, Y1, Y1
 	VMAXPS       Y1, Y6, Y1
 	VMINPS       Y1, Y7, Y1
 	VMASKMOVPS   Y1, Y15, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMASKMOVPS   (CX), Y15, Y5
+	VMASKMOVPS   (CX)(BP*1), Y15, Y5
 	VADDPS       Y5, Y2, Y2
 	VMAXPS       Y2, Y6, Y2
 	VMINPS       Y2, Y7, Y2
 	VMASKMOVPS   Y2, Y15, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMASKMOVPS   (DX), Y15, Y5
+	VMASKMOVPS   (DX)(BP*1), Y15, Y5
 	VADDPS       Y5, Y3, Y3
 	VMAXPS       Y3, Y6, Y3
 	VMINPS       Y3, Y7, Y3
 	VMASKMOVPS   Y3, Y15, (DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VMASKMOVPS   (SI), Y15, Y5
+	VMASKMOVPS   (SI)(BP*1), Y15, Y5
 	VADDPS       Y5, Y4, Y4
 	VMAXPS       Y4, Y6, Y4
 	VMINPS       Y4, Y7, Y4
 	VMASKMOVPS   Y4, Y15, (SI)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -991,36 +1048,39 @@ store12:
 whole11:
 	CMPQ    72(BP), $+0
 	JEQ     store13
+	MOVQ    168(BP), BP
+	SUBQ    R15, BP
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
-	VADDPS  (AX), Y0, Y0
+	VADDPS  (AX)(BP*1), Y0, Y0
 	VMAXPS  Y0, Y6, Y0
 	VMINPS  Y0, Y7, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
-	VADDPS  (BX), Y1, Y1
+	VADDPS  (BX)(BP*1), Y1, Y1
 	VMAXPS  Y1, Y6, Y1
 	VMINPS  Y1, Y7, Y1
 	VMOVUPS Y1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
-	VADDPS  (CX), Y2, Y2
+	VADDPS  (CX)(BP*1), Y2, Y2
 	VMAXPS  Y2, Y6, Y2
 	VMINPS  Y2, Y7, Y2
 	VMOVUPS Y2, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
-	VADDPS  (DX), Y3, Y3
+	VADDPS  (DX)(BP*1), Y3, Y3
 	VMAXPS  Y3, Y6, Y3
 	VMINPS  Y3, Y7, Y3
 	VMOVUPS Y3, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
-	VADDPS  (SI), Y4, Y4
+	VADDPS  (SI)(BP*1), Y4, Y4
 	VMAXPS  Y4, Y6, Y4
 	VMINPS  Y4, Y7, Y4
 	VMOVUPS Y4, (SI)
+	MOVQ    call+0(FP), BP
 	JMP     done10
 
 store13:
@@ -1086,8 +1146,6 @@ zero2:
 	VXORPS Y5, Y5, Y5
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -1109,6 +1167,17 @@ begun3:
 	MOVLQSX    20(R14), DI
 	LEAQ       (R15)(DI*4), DI
 	PREFETCHT0 (DI)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -1231,48 +1300,51 @@ next9:
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMASKMOVPS   (AX), Y15, Y6
+	VMASKMOVPS   (AX)(BP*1), Y15, Y6
 	VADDPS       Y6, Y0, Y0
 	VMAXPS       Y0, Y7, Y0
 	VMINPS       Y0, Y8, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMASKMOVPS   (BX), Y15, Y6
+	VMASKMOVPS   (BX)(BP*1), Y15, Y6
 	VADDPS       Y6, Y1, Y1
 	VMAXPS       Y1, Y7, Y1
 	VMINPS       Y1, Y8, Y1
 	VMASKMOVPS   Y1, Y15, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMASKMOVPS   (CX), Y15, Y6
+	VMASKMOVPS   (CX)(BP*1), Y15, Y6
 	VADDPS       Y6, Y2, Y2
 	VMAXPS       Y2, Y7, Y2
 	VMINPS       Y2, Y8, Y2
 	VMASKMOVPS   Y2, Y15, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMASKMOVPS   (DX), Y15, Y6
+	VMASKMOVPS   (DX)(BP*1), Y15, Y6
 	VADDPS       Y6, Y3, Y3
 	VMAXPS       Y3, Y7, Y3
 	VMINPS       Y3, Y8, Y3
 	VMASKMOVPS   Y3, Y15, (DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VMASKMOVPS   (SI), Y15, Y6
+	VMASKMOVPS   (SI)(BP*1), Y15, Y6
 	VADDPS       Y6, Y4, Y4
 	VMAXPS       Y4, Y7, Y4
 	VMINPS       Y4, Y8, Y4
 	VMASKMOVPS   Y4, Y15, (SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VMASKMOVPS   (DI), Y15, Y6
+	VMASKMOVPS   (DI)(BP*1), Y15, Y6
 	VADDPS       Y6, Y5, Y5
 	VMAXPS       Y5, Y7, Y5
 	VMINPS       Y5, Y8, Y5
 	VMASKMOVPS   Y5, Y15, (DI)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -1311,42 +1383,45 @@ store12:
 whole11:
 	CMPQ    72(BP), $+0
 	JEQ     store13
+	MOVQ    168(BP), BP
+	SUBQ    R15, BP
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
-	VADDPS  (AX), Y0, Y0
+	VADDPS  (AX)(BP*1), Y0, Y0
 	VMAXPS  Y0, Y7, Y0
 	VMINPS  Y0, Y8, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
-	VADDPS  (BX), Y1, Y1
+	VADDPS  (BX)(BP*1), Y1, Y1
 	VMAXPS  Y1, Y7, Y1
 	VMINPS  Y1, Y8, Y1
 	VMOVUPS Y1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
-	VADDPS  (CX), Y2, Y2
+	VADDPS  (CX)(BP*1), Y2, Y2
 	VMAXPS  Y2, Y7, Y2
 	VMINPS  Y2, Y8, Y2
 	VMOVUPS Y2, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
-	VADDPS  (DX), Y3, Y3
+	VADDPS  (DX)(BP*1), Y3, Y3
 	VMAXPS  Y3, Y7, Y3
 	VMINPS  Y3, Y8, Y3
 	VMOVUPS Y3, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
-	VADDPS  (SI), Y4, Y4
+	VADDPS  (SI)(BP*1), Y4, Y4
 	VMAXPS  Y4, Y7, Y4
 	VMINPS  Y4, Y8, Y4
 	VMOVUPS Y4, (SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
-	VADDPS  (DI), Y5, Y5
+	VADDPS  (DI)(BP*1), Y5, Y5
 	VMAXPS  Y5, Y7, Y5
 	VMINPS  Y5, Y8, Y5
 	VMOVUPS Y5, (DI)
+	MOVQ    call+0(FP), BP
 	JMP     done10
 
 store13:
@@ -1419,8 +1494,6 @@ zero2:
 	VXORPS Y6, Y6, Y6
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -1445,6 +1518,18 @@ begun3:
 	MOVLQSX    24(R14), R8
 	LEAQ       (R15)(R8*4), R8
 	PREFETCHT0 (R8)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -1579,55 +1664,58 @@ next9:
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMASKMOVPS   (AX), Y15, Y7
+	VMASKMOVPS   (AX)(BP*1), Y15, Y7
 	VADDPS       Y7, Y0, Y0
 	VMAXPS       Y0, Y8, Y0
 	VMINPS       Y0, Y9, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMASKMOVPS   (BX), Y15, Y7
+	VMASKMOVPS   (BX)(BP*1), Y15, Y7
 	VADDPS       Y7, Y1, Y1
 	VMAXPS       Y1, Y8, Y1
 	VMINPS       Y1, Y9, Y1
 	VMASKMOVPS   Y1, Y15, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMASKMOVPS   (CX), Y15, Y7
+	VMASKMOVPS   (CX)(BP*1), Y15, Y7
 	VADDPS       Y7, Y2, Y2
 	VMAXPS       Y2, Y8, Y2
 	VMINPS       Y2, Y9, Y2
 	VMASKMOVPS   Y2, Y15, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMASKMOVPS   (DX), Y15, Y7
+	VMASKMOVPS   (DX)(BP*1), Y15, Y7
 	VADDPS       Y7, Y3, Y3
 	VMAXPS       Y3, Y8, Y3
 	VMINPS       Y3, Y9, Y3
 	VMASKMOVPS   Y3, Y15, (DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VMASKMOVPS   (SI), Y15, Y7
+	VMASKMOVPS   (SI)(BP*1), Y15, Y7
 	VADDPS       Y7, Y4, Y4
 	VMAXPS       Y4, Y8, Y4
 	VMINPS       Y4, Y9, Y4
 	VMASKMOVPS   Y4, Y15, (SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VMASKMOVPS   (DI), Y15, Y7
+	VMASKMOVPS   (DI)(BP*1), Y15, Y7
 	VADDPS       Y7, Y5, Y5
 	VMAXPS       Y5, Y8, Y5
 	VMINPS       Y5, Y9, Y5
 	VMASKMOVPS   Y5, Y15, (DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VMASKMOVPS   (R8), Y15, Y7
+	VMASKMOVPS   (R8)(BP*1), Y15, Y7
 	VADDPS       Y7, Y6, Y6
 	VMAXPS       Y6, Y8, Y6
 	VMINPS       Y6, Y9, Y6
 	VMASKMOVPS   Y6, Y15, (R8)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -1671,48 +1759,51 @@ store12:
 whole11:
 	CMPQ    72(BP), $+0
 	JEQ     store13
+	MOVQ    168(BP), BP
+	SUBQ    R15, BP
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
-	VADDPS  (AX), Y0, Y0
+	VADDPS  (AX)(BP*1), Y0, Y0
 	VMAXPS  Y0, Y8, Y0
 	VMINPS  Y0, Y9, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
-	VADDPS  (BX), Y1, Y1
+	VADDPS  (BX)(BP*1), Y1, Y1
 	VMAXPS  Y1, Y8, Y1
 	VMINPS  Y1, Y9, Y1
 	VMOVUPS Y1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
-	VADDPS  (CX), Y2, Y2
+	VADDPS  (CX)(BP*1), Y2, Y2
 	VMAXPS  Y2, Y8, Y2
 	VMINPS  Y2, Y9, Y2
 	VMOVUPS Y2, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
-	VADDPS  (DX), Y3, Y3
+	VADDPS  (DX)(BP*1), Y3, Y3
 	VMAXPS  Y3, Y8, Y3
 	VMINPS  Y3, Y9, Y3
 	VMOVUPS Y3, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
-	VADDPS  (SI), Y4, Y4
+	VADDPS  (SI)(BP*1), Y4, Y4
 	VMAXPS  Y4, Y8, Y4
 	VMINPS  Y4, Y9, Y4
 	VMOVUPS Y4, (SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
-	VADDPS  (DI), Y5, Y5
+	VADDPS  (DI)(BP*1), Y5, Y5
 	VMAXPS  Y5, Y8, Y5
 	VMINPS  Y5, Y9, Y5
 	VMOVUPS Y5, (DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
-	VADDPS  (R8), Y6, Y6
+	VADDPS  (R8)(BP*1), Y6, Y6
 	VMAXPS  Y6, Y8, Y6
 	VMINPS  Y6, Y9, Y6
 	VMOVUPS Y6, (R8)
+	MOVQ    call+0(FP), BP
 	JMP     done10
 
 store13:
@@ -1792,8 +1883,6 @@ zero2:
 	VXORPS Y7, Y7, Y7
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -1821,6 +1910,19 @@ begun3:
 	MOVLQSX    28(R14), R9
 	LEAQ       (R15)(R9*4), R9
 	PREFETCHT0 (R9)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -1967,62 +2069,65 @@ next9:
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMASKMOVPS   (AX), Y15, Y8
+	VMASKMOVPS   (AX)(BP*1), Y15, Y8
 	VADDPS       Y8, Y0, Y0
 	VMAXPS       Y0, Y9, Y0
 	VMINPS       Y0, Y10, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMASKMOVPS   (BX), Y15, Y8
+	VMASKMOVPS   (BX)(BP*1), Y15, Y8
 	VADDPS       Y8, Y1, Y1
 	VMAXPS       Y1, Y9, Y1
 	VMINPS       Y1, Y10, Y1
 	VMASKMOVPS   Y1, Y15, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMASKMOVPS   (CX), Y15, Y8
+	VMASKMOVPS   (CX)(BP*1), Y15, Y8
 	VADDPS       Y8, Y2, Y2
 	VMAXPS       Y2, Y9, Y2
 	VMINPS       Y2, Y10, Y2
 	VMASKMOVPS   Y2, Y15, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMASKMOVPS   (DX), Y15, Y8
+	VMASKMOVPS   (DX)(BP*1), Y15, Y8
 	VADDPS       Y8, Y3, Y3
 	VMAXPS       Y3, Y9, Y3
 	VMINPS       Y3, Y10, Y3
 	VMASKMOVPS   Y3, Y15, (DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VMASKMOVPS   (SI), Y15, Y8
+	VMASKMOVPS   (SI)(BP*1), Y15, Y8
 	VADDPS       Y8, Y4, Y4
 	VMAXPS       Y4, Y9, Y4
 	VMINPS       Y4, Y10, Y4
 	VMASKMOVPS   Y4, Y15, (SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VMASKMOVPS   (DI), Y15, Y8
+	VMASKMOVPS   (DI)(BP*1), Y15, Y8
 	VADDPS       Y8, Y5, Y5
 	VMAXPS       Y5, Y9, Y5
 	VMINPS       Y5, Y10, Y5
 	VMASKMOVPS   Y5, Y15, (DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VMASKMOVPS   (R8), Y15, Y8
+	VMASKMOVPS   (R8)(BP*1), Y15, Y8
 	VADDPS       Y8, Y6, Y6
 	VMAXPS       Y6, Y9, Y6
 	VMINPS       Y6, Y10, Y6
 	VMASKMOVPS   Y6, Y15, (R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VMASKMOVPS   (R9), Y15, Y8
+	VMASKMOVPS   (R9)(BP*1), Y15, Y8
 	VADDPS       Y8, Y7, Y7
 	VMAXPS       Y7, Y9, Y7
 	VMINPS       Y7, Y10, Y7
 	VMASKMOVPS   Y7, Y15, (R9)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -2071,54 +2176,57 @@ store12:
 whole11:
 	CMPQ    72(BP), $+0
 	JEQ     store13
+	MOVQ    168(BP), BP
+	SUBQ    R15, BP
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
-	VADDPS  (AX), Y0, Y0
+	VADDPS  (AX)(BP*1), Y0, Y0
 	VMAXPS  Y0, Y9, Y0
 	VMINPS  Y0, Y10, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
-	VADDPS  (BX), Y1, Y1
+	VADDPS  (BX)(BP*1), Y1, Y1
 	VMAXPS  Y1, Y9, Y1
 	VMINPS  Y1, Y10, Y1
 	VMOVUPS Y1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
-	VADDPS  (CX), Y2, Y2
+	VADDPS  (CX)(BP*1), Y2, Y2
 	VMAXPS  Y2, Y9, Y2
 	VMINPS  Y2, Y10, Y2
 	VMOVUPS Y2, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
-	VADDPS  (DX), Y3, Y3
+	VADDPS  (DX)(BP*1), Y3, Y3
 	VMAXPS  Y3, Y9, Y3
 	VMINPS  Y3, Y10, Y3
 	VMOVUPS Y3, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
-	VADDPS  (SI), Y4, Y4
+	VADDPS  (SI)(BP*1), Y4, Y4
 	VMAXPS  Y4, Y9, Y4
 	VMINPS  Y4, Y10, Y4
 	VMOVUPS Y4, (SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
-	VADDPS  (DI), Y5, Y5
+	VADDPS  (DI)(BP*1), Y5, Y5
 	VMAXPS  Y5, Y9, Y5
 	VMINPS  Y5, Y10, Y5
 	VMOVUPS Y5, (DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
-	VADDPS  (R8), Y6, Y6
+	VADDPS  (R8)(BP*1), Y6, Y6
 	VMAXPS  Y6, Y9, Y6
 	VMINPS  Y6, Y10, Y6
 	VMOVUPS Y6, (R8)
 	MOVLQSX 28(R14), R9
 	LEAQ    (R15)(R9*4), R9
-	VADDPS  (R9), Y7, Y7
+	VADDPS  (R9)(BP*1), Y7, Y7
 	VMAXPS  Y7, Y9, Y7
 	VMINPS  Y7, Y10, Y7
 	VMOVUPS Y7, (R9)
+	MOVQ    call+0(FP), BP
 	JMP     done10
 
 store13:
@@ -2205,8 +2313,6 @@ zero2:
 	VXORPS Y8, Y8, Y8
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -2237,6 +2343,20 @@ begun3:
 	MOVLQSX    32(R14), R10
 	LEAQ       (R15)(R10*4), R10
 	PREFETCHT0 (R10)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	PREFETCHT0 (R10)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -2395,69 +2515,72 @@ next9:
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMASKMOVPS   (AX), Y15, Y9
+	VMASKMOVPS   (AX)(BP*1), Y15, Y9
 	VADDPS       Y9, Y0, Y0
 	VMAXPS       Y0, Y10, Y0
 	VMINPS       Y0, Y11, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMASKMOVPS   (BX), Y15, Y9
+	VMASKMOVPS   (BX)(BP*1), Y15, Y9
 	VADDPS       Y9, Y1, Y1
 	VMAXPS       Y1, Y10, Y1
 	VMINPS       Y1, Y11, Y1
 	VMASKMOVPS   Y1, Y15, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMASKMOVPS   (CX), Y15, Y9
+	VMASKMOVPS   (CX)(BP*1), Y15, Y9
 	VADDPS       Y9, Y2, Y2
 	VMAXPS       Y2, Y10, Y2
 	VMINPS       Y2, Y11, Y2
 	VMASKMOVPS   Y2, Y15, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMASKMOVPS   (DX), Y15, Y9
+	VMASKMOVPS   (DX)(BP*1), Y15, Y9
 	VADDPS       Y9, Y3, Y3
 	VMAXPS       Y3, Y10, Y3
 	VMINPS       Y3, Y11, Y3
 	VMASKMOVPS   Y3, Y15, (DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VMASKMOVPS   (SI), Y15, Y9
+	VMASKMOVPS   (SI)(BP*1), Y15, Y9
 	VADDPS       Y9, Y4, Y4
 	VMAXPS       Y4, Y10, Y4
 	VMINPS       Y4, Y11, Y4
 	VMASKMOVPS   Y4, Y15, (SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VMASKMOVPS   (DI), Y15, Y9
+	VMASKMOVPS   (DI)(BP*1), Y15, Y9
 	VADDPS       Y9, Y5, Y5
 	VMAXPS       Y5, Y10, Y5
 	VMINPS       Y5, Y11, Y5
 	VMASKMOVPS   Y5, Y15, (DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VMASKMOVPS   (R8), Y15, Y9
+	VMASKMOVPS   (R8)(BP*1), Y15, Y9
 	VADDPS       Y9, Y6, Y6
 	VMAXPS       Y6, Y10, Y6
 	VMINPS       Y6, Y11, Y6
 	VMASKMOVPS   Y6, Y15, (R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VMASKMOVPS   (R9), Y15, Y9
+	VMASKMOVPS   (R9)(BP*1), Y15, Y9
 	VADDPS       Y9, Y7, Y7
 	VMAXPS       Y7, Y10, Y7
 	VMINPS       Y7, Y11, Y7
 	VMASKMOVPS   Y7, Y15, (R9)
 	MOVLQSX      32(R14), R10
 	LEAQ         (R15)(R10*4), R10
-	VMASKMOVPS   (R10), Y15, Y9
+	VMASKMOVPS   (R10)(BP*1), Y15, Y9
 	VADDPS       Y9, Y8, Y8
 	VMAXPS       Y8, Y10, Y8
 	VMINPS       Y8, Y11, Y8
 	VMASKMOVPS   Y8, Y15, (R10)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -2511,60 +2634,63 @@ store12:
 whole11:
 	CMPQ    72(BP), $+0
 	JEQ     store13
+	MOVQ    168(BP), BP
+	SUBQ    R15, BP
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
-	VADDPS  (AX), Y0, Y0
+	VADDPS  (AX)(BP*1), Y0, Y0
 	VMAXPS  Y0, Y10, Y0
 	VMINPS  Y0, Y11, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
-	VADDPS  (BX), Y1, Y1
+	VADDPS  (BX)(BP*1), Y1, Y1
 	VMAXPS  Y1, Y10, Y1
 	VMINPS  Y1, Y11, Y1
 	VMOVUPS Y1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
-	VADDPS  (CX), Y2, Y2
+	VADDPS  (CX)(BP*1), Y2, Y2
 	VMAXPS  Y2, Y10, Y2
 	VMINPS  Y2, Y11, Y2
 	VMOVUPS Y2, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
-	VADDPS  (DX), Y3, Y3
+	VADDPS  (DX)(BP*1), Y3, Y3
 	VMAXPS  Y3, Y10, Y3
 	VMINPS  Y3, Y11, Y3
 	VMOVUPS Y3, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
-	VADDPS  (SI), Y4, Y4
+	VADDPS  (SI)(BP*1), Y4, Y4
 	VMAXPS  Y4, Y10, Y4
 	VMINPS  Y4, Y11, Y4
 	VMOVUPS Y4, (SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
-	VADDPS  (DI), Y5, Y5
+	VADDPS  (DI)(BP*1), Y5, Y5
 	VMAXPS  Y5, Y10, Y5
 	VMINPS  Y5, Y11, Y5
 	VMOVUPS Y5, (DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
-	VADDPS  (R8), Y6, Y6
+	VADDPS  (R8)(BP*1), Y6, Y6
 	VMAXPS  Y6, Y10, Y6
 	VMINPS  Y6, Y11, Y6
 	VMOVUPS Y6, (R8)
 	MOVLQSX 28(R14), R9
 	LEAQ    (R15)(R9*4), R9
-	VADDPS  (R9), Y7, Y7
+	VADDPS  (R9)(BP*1), Y7, Y7
 	VMAXPS  Y7, Y10, Y7
 	VMINPS  Y7, Y11, Y7
 	VMOVUPS Y7, (R9)
 	MOVLQSX 32(R14), R10
 	LEAQ    (R15)(R10*4), R10
-	VADDPS  (R10), Y8, Y8
+	VADDPS  (R10)(BP*1), Y8, Y8
 	VMAXPS  Y8, Y10, Y8
 	VMINPS  Y8, Y11, Y8
 	VMOVUPS Y8, (R10)
+	MOVQ    call+0(FP), BP
 	JMP     done10
 
 store13:
@@ -2658,8 +2784,6 @@ zero2:
 	VXORPS Y9, Y9, Y9
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -2693,6 +2817,21 @@ begun3:
 	MOVLQSX    36(R14), R11
 	LEAQ       (R15)(R11*4), R11
 	PREFETCHT0 (R11)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	PREFETCHT0 (R10)(BP*1)
+	PREFETCHT0 (R11)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -2863,76 +3002,79 @@ next9:
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMASKMOVPS   (AX), Y15, Y10
+	VMASKMOVPS   (AX)(BP*1), Y15, Y10
 	VADDPS       Y10, Y0, Y0
 	VMAXPS       Y0, Y11, Y0
 	VMINPS       Y0, Y12, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMASKMOVPS   (BX), Y15, Y10
+	VMASKMOVPS   (BX)(BP*1), Y15, Y10
 	VADDPS       Y10, Y1, Y1
 	VMAXPS       Y1, Y11, Y1
 	VMINPS       Y1, Y12, Y1
 	VMASKMOVPS   Y1, Y15, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMASKMOVPS   (CX), Y15, Y10
+	VMASKMOVPS   (CX)(BP*1), Y15, Y10
 	VADDPS       Y10, Y2, Y2
 	VMAXPS       Y2, Y11, Y2
 	VMINPS       Y2, Y12, Y2
 	VMASKMOVPS   Y2, Y15, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMASKMOVPS   (DX), Y15, Y10
+	VMASKMOVPS   (DX)(BP*1), Y15, Y10
 	VADDPS       Y10, Y3, Y3
 	VMAXPS       Y3, Y11, Y3
 	VMINPS       Y3, Y12, Y3
 	VMASKMOVPS   Y3, Y15, (DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VMASKMOVPS   (SI), Y15, Y10
+	VMASKMOVPS   (SI)(BP*1), Y15, Y10
 	VADDPS       Y10, Y4, Y4
 	VMAXPS       Y4, Y11, Y4
 	VMINPS       Y4, Y12, Y4
 	VMASKMOVPS   Y4, Y15, (SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VMASKMOVPS   (DI), Y15, Y10
+	VMASKMOVPS   (DI)(BP*1), Y15, Y10
 	VADDPS       Y10, Y5, Y5
 	VMAXPS       Y5, Y11, Y5
 	VMINPS       Y5, Y12, Y5
 	VMASKMOVPS   Y5, Y15, (DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VMASKMOVPS   (R8), Y15, Y10
+	VMASKMOVPS   (R8)(BP*1), Y15, Y10
 	VADDPS       Y10, Y6, Y6
 	VMAXPS       Y6, Y11, Y6
 	VMINPS       Y6, Y12, Y6
 	VMASKMOVPS   Y6, Y15, (R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VMASKMOVPS   (R9), Y15, Y10
+	VMASKMOVPS   (R9)(BP*1), Y15, Y10
 	VADDPS       Y10, Y7, Y7
 	VMAXPS       Y7, Y11, Y7
 	VMINPS       Y7, Y12, Y7
 	VMASKMOVPS   Y7, Y15, (R9)
 	MOVLQSX      32(R14), R10
 	LEAQ         (R15)(R10*4), R10
-	VMASKMOVPS   (R10), Y15, Y10
+	VMASKMOVPS   (R10)(BP*1), Y15, Y10
 	VADDPS       Y10, Y8, Y8
 	VMAXPS       Y8, Y11, Y8
 	VMINPS       Y8, Y12, Y8
 	VMASKMOVPS   Y8, Y15, (R10)
 	MOVLQSX      36(R14), R11
 	LEAQ         (R15)(R11*4), R11
-	VMASKMOVPS   (R11), Y15, Y10
+	VMASKMOVPS   (R11)(BP*1), Y15, Y10
 	VADDPS       Y10, Y9, Y9
 	VMAXPS       Y9, Y11, Y9
 	VMINPS       Y9, Y12, Y9
 	VMASKMOVPS   Y9, Y15, (R11)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -2991,66 +3133,69 @@ store12:
 whole11:
 	CMPQ    72(BP), $+0
 	JEQ     store13
+	MOVQ    168(BP), BP
+	SUBQ    R15, BP
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
-	VADDPS  (AX), Y0, Y0
+	VADDPS  (AX)(BP*1), Y0, Y0
 	VMAXPS  Y0, Y11, Y0
 	VMINPS  Y0, Y12, Y0
 	VMOVUPS Y0, (AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
-	VADDPS  (BX), Y1, Y1
+	VADDPS  (BX)(BP*1), Y1, Y1
 	VMAXPS  Y1, Y11, Y1
 	VMINPS  Y1, Y12, Y1
 	VMOVUPS Y1, (BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
-	VADDPS  (CX), Y2, Y2
+	VADDPS  (CX)(BP*1), Y2, Y2
 	VMAXPS  Y2, Y11, Y2
 	VMINPS  Y2, Y12, Y2
 	VMOVUPS Y2, (CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
-	VADDPS  (DX), Y3, Y3
+	VADDPS  (DX)(BP*1), Y3, Y3
 	VMAXPS  Y3, Y11, Y3
 	VMINPS  Y3, Y12, Y3
 	VMOVUPS Y3, (DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
-	VADDPS  (SI), Y4, Y4
+	VADDPS  (SI)(BP*1), Y4, Y4
 	VMAXPS  Y4, Y11, Y4
 	VMINPS  Y4, Y12, Y4
 	VMOVUPS Y4, (SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
-	VADDPS  (DI), Y5, Y5
+	VADDPS  (DI)(BP*1), Y5, Y5
 	VMAXPS  Y5, Y11, Y5
 	VMINPS  Y5, Y12, Y5
 	VMOVUPS Y5, (DI)
 	MOVLQSX 24(R14), R8
 	LEAQ    (R15)(R8*4), R8
-	VADDPS  (R8), Y6, Y6
+	VADDPS  (R8)(BP*1), Y6, Y6
 	VMAXPS  Y6, Y11, Y6
 	VMINPS  Y6, Y12, Y6
 	VMOVUPS Y6, (R8)
 	MOVLQSX 28(R14), R9
 	LEAQ    (R15)(R9*4), R9
-	VADDPS  (R9), Y7, Y7
+	VADDPS  (R9)(BP*1), Y7, Y7
 	VMAXPS  Y7, Y11, Y7
 	VMINPS  Y7, Y12, Y7
 	VMOVUPS Y7, (R9)
 	MOVLQSX 32(R14), R10
 	LEAQ    (R15)(R10*4), R10
-	VADDPS  (R10), Y8, Y8
+	VADDPS  (R10)(BP*1), Y8, Y8
 	VMAXPS  Y8, Y11, Y8
 	VMINPS  Y8, Y12, Y8
 	VMOVUPS Y8, (R10)
 	MOVLQSX 36(R14), R11
 	LEAQ    (R15)(R11*4), R11
-	VADDPS  (R11), Y9, Y9
+	VADDPS  (R11)(BP*1), Y9, Y9
 	VMAXPS  Y9, Y11, Y9
 	VMINPS  Y9, Y12, Y9
 	VMOVUPS Y9, (R11)
+	MOVQ    call+0(FP), BP
 	JMP     done10
 
 store13:
@@ -3137,8 +3282,6 @@ zero2:
 	VXORPS Y1, Y1, Y1
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -3146,6 +3289,13 @@ begun3:
 	LEAQ       (R15)(AX*4), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 32(AX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 32(AX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -3225,17 +3375,20 @@ next9:
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Y0, Y0
+	VADDPS       (AX)(BP*1), Y0, Y0
 	VMAXPS       Y0, Y3, Y0
 	VMINPS       Y0, Y4, Y0
 	VMOVUPS      Y0, (AX)
-	VMASKMOVPS   32(AX), Y15, Y2
+	VMASKMOVPS   32(AX)(BP*1), Y15, Y2
 	VADDPS       Y2, Y1, Y1
 	VMAXPS       Y1, Y3, Y1
 	VMINPS       Y1, Y4, Y1
 	VMASKMOVPS   Y1, Y15, 32(AX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -3252,16 +3405,19 @@ store12:
 whole11:
 	CMPQ    72(BP), $+0
 	JEQ     store13
+	MOVQ    168(BP), BP
+	SUBQ    R15, BP
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
-	VADDPS  (AX), Y0, Y0
+	VADDPS  (AX)(BP*1), Y0, Y0
 	VMAXPS  Y0, Y3, Y0
 	VMINPS  Y0, Y4, Y0
 	VMOVUPS Y0, (AX)
-	VADDPS  32(AX), Y1, Y1
+	VADDPS  32(AX)(BP*1), Y1, Y1
 	VMAXPS  Y1, Y3, Y1
 	VMINPS  Y1, Y4, Y1
 	VMOVUPS Y1, 32(AX)
+	MOVQ    call+0(FP), BP
 	JMP     done10
 
 store13:
@@ -3310,8 +3466,6 @@ zero2:
 	VXORPS Y3, Y3, Y3
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -3323,6 +3477,15 @@ begun3:
 	LEAQ       (R15)(BX*4), BX
 	PREFETCHT0 (BX)
 	PREFETCHT0 32(BX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 32(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 32(BX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -3419,28 +3582,31 @@ next9:
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Y0, Y0
+	VADDPS       (AX)(BP*1), Y0, Y0
 	VMAXPS       Y0, Y5, Y0
 	VMINPS       Y0, Y6, Y0
 	VMOVUPS      Y0, (AX)
-	VMASKMOVPS   32(AX), Y15, Y4
+	VMASKMOVPS   32(AX)(BP*1), Y15, Y4
 	VADDPS       Y4, Y1, Y1
 	VMAXPS       Y1, Y5, Y1
 	VMINPS       Y1, Y6, Y1
 	VMASKMOVPS   Y1, Y15, 32(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Y2, Y2
+	VADDPS       (BX)(BP*1), Y2, Y2
 	VMAXPS       Y2, Y5, Y2
 	VMINPS       Y2, Y6, Y2
 	VMOVUPS      Y2, (BX)
-	VMASKMOVPS   32(BX), Y15, Y4
+	VMASKMOVPS   32(BX)(BP*1), Y15, Y4
 	VADDPS       Y4, Y3, Y3
 	VMAXPS       Y3, Y5, Y3
 	VMINPS       Y3, Y6, Y3
 	VMASKMOVPS   Y3, Y15, 32(BX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -3465,26 +3631,29 @@ store12:
 whole11:
 	CMPQ    72(BP), $+0
 	JEQ     store13
+	MOVQ    168(BP), BP
+	SUBQ    R15, BP
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
-	VADDPS  (AX), Y0, Y0
+	VADDPS  (AX)(BP*1), Y0, Y0
 	VMAXPS  Y0, Y5, Y0
 	VMINPS  Y0, Y6, Y0
 	VMOVUPS Y0, (AX)
-	VADDPS  32(AX), Y1, Y1
+	VADDPS  32(AX)(BP*1), Y1, Y1
 	VMAXPS  Y1, Y5, Y1
 	VMINPS  Y1, Y6, Y1
 	VMOVUPS Y1, 32(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
-	VADDPS  (BX), Y2, Y2
+	VADDPS  (BX)(BP*1), Y2, Y2
 	VMAXPS  Y2, Y5, Y2
 	VMINPS  Y2, Y6, Y2
 	VMOVUPS Y2, (BX)
-	VADDPS  32(BX), Y3, Y3
+	VADDPS  32(BX)(BP*1), Y3, Y3
 	VMAXPS  Y3, Y5, Y3
 	VMINPS  Y3, Y6, Y3
 	VMOVUPS Y3, 32(BX)
+	MOVQ    call+0(FP), BP
 	JMP     done10
 
 store13:
@@ -3545,8 +3714,6 @@ zero2:
 	VXORPS Y5, Y5, Y5
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -3562,6 +3729,17 @@ begun3:
 	LEAQ       (R15)(CX*4), CX
 	PREFETCHT0 (CX)
 	PREFETCHT0 32(CX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 32(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 32(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 32(CX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -3675,39 +3853,42 @@ next9:
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Y0, Y0
+	VADDPS       (AX)(BP*1), Y0, Y0
 	VMAXPS       Y0, Y7, Y0
 	VMINPS       Y0, Y8, Y0
 	VMOVUPS      Y0, (AX)
-	VMASKMOVPS   32(AX), Y15, Y6
+	VMASKMOVPS   32(AX)(BP*1), Y15, Y6
 	VADDPS       Y6, Y1, Y1
 	VMAXPS       Y1, Y7, Y1
 	VMINPS       Y1, Y8, Y1
 	VMASKMOVPS   Y1, Y15, 32(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Y2, Y2
+	VADDPS       (BX)(BP*1), Y2, Y2
 	VMAXPS       Y2, Y7, Y2
 	VMINPS       Y2, Y8, Y2
 	VMOVUPS      Y2, (BX)
-	VMASKMOVPS   32(BX), Y15, Y6
+	VMASKMOVPS   32(BX)(BP*1), Y15, Y6
 	VADDPS       Y6, Y3, Y3
 	VMAXPS       Y3, Y7, Y3
 	VMINPS       Y3, Y8, Y3
 	VMASKMOVPS   Y3, Y15, 32(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Y4, Y4
+	VADDPS       (CX)(BP*1), Y4, Y4
 	VMAXPS       Y4, Y7, Y4
 	VMINPS       Y4, Y8, Y4
 	VMOVUPS      Y4, (CX)
-	VMASKMOVPS   32(CX), Y15, Y6
+	VMASKMOVPS   32(CX)(BP*1), Y15, Y6
 	VADDPS       Y6, Y5, Y5
 	VMAXPS       Y5, Y7, Y5
 	VMINPS       Y5, Y8, Y5
 	VMASKMOVPS   Y5, Y15, 32(CX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -3740,36 +3921,39 @@ store12:
 whole11:
 	CMPQ    72(BP), $+0
 	JEQ     store13
+	MOVQ    168(BP), BP
+	SUBQ    R15, BP
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
-	VADDPS  (AX), Y0, Y0
+	VADDPS  (AX)(BP*1), Y0, Y0
 	VMAXPS  Y0, Y7, Y0
 	VMINPS  Y0, Y8, Y0
 	VMOVUPS Y0, (AX)
-	VADDPS  32(AX), Y1, Y1
+	VADDPS  32(AX)(BP*1), Y1, Y1
 	VMAXPS  Y1, Y7, Y1
 	VMINPS  Y1, Y8, Y1
 	VMOVUPS Y1, 32(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
-	VADDPS  (BX), Y2, Y2
+	VADDPS  (BX)(BP*1), Y2, Y2
 	VMAXPS  Y2, Y7, Y2
 	VMINPS  Y2, Y8, Y2
 	VMOVUPS Y2, (BX)
-	VADDPS  32(BX), Y3, Y3
+	VADDPS  32(BX)(BP*1), Y3, Y3
 	VMAXPS  Y3, Y7, Y3
 	VMINPS  Y3, Y8, Y3
 	VMOVUPS Y3, 32(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
-	VADDPS  (CX), Y4, Y4
+	VADDPS  (CX)(BP*1), Y4, Y4
 	VMAXPS  Y4, Y7, Y4
 	VMINPS  Y4, Y8, Y4
 	VMOVUPS Y4, (CX)
-	VADDPS  32(CX), Y5, Y5
+	VADDPS  32(CX)(BP*1), Y5, Y5
 	VMAXPS  Y5, Y7, Y5
 	VMINPS  Y5, Y8, Y5
 	VMOVUPS Y5, 32(CX)
+	MOVQ    call+0(FP), BP
 	JMP     done10
 
 store13:
@@ -3842,8 +4026,6 @@ zero2:
 	VXORPS Y7, Y7, Y7
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -3863,6 +4045,19 @@ begun3:
 	LEAQ       (R15)(DX*4), DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 32(DX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 32(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 32(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 32(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 32(DX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -3993,50 +4188,53 @@ next9:
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Y0, Y0
+	VADDPS       (AX)(BP*1), Y0, Y0
 	VMAXPS       Y0, Y9, Y0
 	VMINPS       Y0, Y10, Y0
 	VMOVUPS      Y0, (AX)
-	VMASKMOVPS   32(AX), Y15, Y8
+	VMASKMOVPS   32(AX)(BP*1), Y15, Y8
 	VADDPS       Y8, Y1, Y1
 	VMAXPS       Y1, Y9, Y1
 	VMINPS       Y1, Y10, Y1
 	VMASKMOVPS   Y1, Y15, 32(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Y2, Y2
+	VADDPS       (BX)(BP*1), Y2, Y2
 	VMAXPS       Y2, Y9, Y2
 	VMINPS       Y2, Y10, Y2
 	VMOVUPS      Y2, (BX)
-	VMASKMOVPS   32(BX), Y15, Y8
+	VMASKMOVPS   32(BX)(BP*1), Y15, Y8
 	VADDPS       Y8, Y3, Y3
 	VMAXPS       Y3, Y9, Y3
 	VMINPS       Y3, Y10, Y3
 	VMASKMOVPS   Y3, Y15, 32(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Y4, Y4
+	VADDPS       (CX)(BP*1), Y4, Y4
 	VMAXPS       Y4, Y9, Y4
 	VMINPS       Y4, Y10, Y4
 	VMOVUPS      Y4, (CX)
-	VMASKMOVPS   32(CX), Y15, Y8
+	VMASKMOVPS   32(CX)(BP*1), Y15, Y8
 	VADDPS       Y8, Y5, Y5
 	VMAXPS       Y5, Y9, Y5
 	VMINPS       Y5, Y10, Y5
 	VMASKMOVPS   Y5, Y15, 32(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Y6, Y6
+	VADDPS       (DX)(BP*1), Y6, Y6
 	VMAXPS       Y6, Y9, Y6
 	VMINPS       Y6, Y10, Y6
 	VMOVUPS      Y6, (DX)
-	VMASKMOVPS   32(DX), Y15, Y8
+	VMASKMOVPS   32(DX)(BP*1), Y15, Y8
 	VADDPS       Y8, Y7, Y7
 	VMAXPS       Y7, Y9, Y7
 	VMINPS       Y7, Y10, Y7
 	VMASKMOVPS   Y7, Y15, 32(DX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -4077,46 +4275,49 @@ store12:
 whole11:
 	CMPQ    72(BP), $+0
 	JEQ     store13
+	MOVQ    168(BP), BP
+	SUBQ    R15, BP
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
-	VADDPS  (AX), Y0, Y0
+	VADDPS  (AX)(BP*1), Y0, Y0
 	VMAXPS  Y0, Y9, Y0
 	VMINPS  Y0, Y10, Y0
 	VMOVUPS Y0, (AX)
-	VADDPS  32(AX), Y1, Y1
+	VADDPS  32(AX)(BP*1), Y1, Y1
 	VMAXPS  Y1, Y9, Y1
 	VMINPS  Y1, Y10, Y1
 	VMOVUPS Y1, 32(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
-	VADDPS  (BX), Y2, Y2
+	VADDPS  (BX)(BP*1), Y2, Y2
 	VMAXPS  Y2, Y9, Y2
 	VMINPS  Y2, Y10, Y2
 	VMOVUPS Y2, (BX)
-	VADDPS  32(BX), Y3, Y3
+	VADDPS  32(BX)(BP*1), Y3, Y3
 	VMAXPS  Y3, Y9, Y3
 	VMINPS  Y3, Y10, Y3
 	VMOVUPS Y3, 32(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
-	VADDPS  (CX), Y4, Y4
+	VADDPS  (CX)(BP*1), Y4, Y4
 	VMAXPS  Y4, Y9, Y4
 	VMINPS  Y4, Y10, Y4
 	VMOVUPS Y4, (CX)
-	VADDPS  32(CX), Y5, Y5
+	VADDPS  32(CX)(BP*1), Y5, Y5
 	VMAXPS  Y5, Y9, Y5
 	VMINPS  Y5, Y10, Y5
 	VMOVUPS Y5, 32(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
-	VADDPS  (DX), Y6, Y6
+	VADDPS  (DX)(BP*1), Y6, Y6
 	VMAXPS  Y6, Y9, Y6
 	VMINPS  Y6, Y10, Y6
 	VMOVUPS Y6, (DX)
-	VADDPS  32(DX), Y7, Y7
+	VADDPS  32(DX)(BP*1), Y7, Y7
 	VMAXPS  Y7, Y9, Y7
 	VMINPS  Y7, Y10, Y7
 	VMOVUPS Y7, 32(DX)
+	MOVQ    call+0(FP), BP
 	JMP     done10
 
 store13:
@@ -4201,8 +4402,6 @@ zero2:
 	VXORPS Y9, Y9, Y9
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -4226,6 +4425,21 @@ begun3:
 	LEAQ       (R15)(SI*4), SI
 	PREFETCHT0 (SI)
 	PREFETCHT0 32(SI)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 32(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 32(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 32(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 32(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 32(SI)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -4373,61 +4587,64 @@ next9:
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Y0, Y0
+	VADDPS       (AX)(BP*1), Y0, Y0
 	VMAXPS       Y0, Y11, Y0
 	VMINPS       Y0, Y12, Y0
 	VMOVUPS      Y0, (AX)
-	VMASKMOVPS   32(AX), Y15, Y10
+	VMASKMOVPS   32(AX)(BP*1), Y15, Y10
 	VADDPS       Y10, Y1, Y1
 	VMAXPS       Y1, Y11, Y1
 	VMINPS       Y1, Y12, Y1
 	VMASKMOVPS   Y1, Y15, 32(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Y2, Y2
+	VADDPS       (BX)(BP*1), Y2, Y2
 	VMAXPS       Y2, Y11, Y2
 	VMINPS       Y2, Y12, Y2
 	VMOVUPS      Y2, (BX)
-	VMASKMOVPS   32(BX), Y15, Y10
+	VMASKMOVPS   32(BX)(BP*1), Y15, Y10
 	VADDPS       Y10, Y3, Y3
 	VMAXPS       Y3, Y11, Y3
 	VMINPS       Y3, Y12, Y3
 	VMASKMOVPS   Y3, Y15, 32(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Y4, Y4
+	VADDPS       (CX)(BP*1), Y4, Y4
 	VMAXPS       Y4, Y11, Y4
 	VMINPS       Y4, Y12, Y4
 	VMOVUPS      Y4, (CX)
-	VMASKMOVPS   32(CX), Y15, Y10
+	VMASKMOVPS   32(CX)(BP*1), Y15, Y10
 	VADDPS       Y10, Y5, Y5
 	VMAXPS       Y5, Y11, Y5
 	VMINPS       Y5, Y12, Y5
 	VMASKMOVPS   Y5, Y15, 32(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Y6, Y6
+	VADDPS       (DX)(BP*1), Y6, Y6
 	VMAXPS       Y6, Y11, Y6
 	VMINPS       Y6, Y12, Y6
 	VMOVUPS      Y6, (DX)
-	VMASKMOVPS   32(DX), Y15, Y10
+	VMASKMOVPS   32(DX)(BP*1), Y15, Y10
 	VADDPS       Y10, Y7, Y7
 	VMAXPS       Y7, Y11, Y7
 	VMINPS       Y7, Y12, Y7
 	VMASKMOVPS   Y7, Y15, 32(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Y8, Y8
+	VADDPS       (SI)(BP*1), Y8, Y8
 	VMAXPS       Y8, Y11, Y8
 	VMINPS       Y8, Y12, Y8
 	VMOVUPS      Y8, (SI)
-	VMASKMOVPS   32(SI), Y15, Y10
+	VMASKMOVPS   32(SI)(BP*1), Y15, Y10
 	VADDPS       Y10, Y9, Y9
 	VMAXPS       Y9, Y11, Y9
 	VMINPS       Y9, Y12, Y9
 	VMASKMOVPS   Y9, Y15, 32(SI)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -4476,56 +4693,59 @@ store12:
 whole11:
 	CMPQ    72(BP), $+0
 	JEQ     store13
+	MOVQ    168(BP), BP
+	SUBQ    R15, BP
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
-	VADDPS  (AX), Y0, Y0
+	VADDPS  (AX)(BP*1), Y0, Y0
 	VMAXPS  Y0, Y11, Y0
 	VMINPS  Y0, Y12, Y0
 	VMOVUPS Y0, (AX)
-	VADDPS  32(AX), Y1, Y1
+	VADDPS  32(AX)(BP*1), Y1, Y1
 	VMAXPS  Y1, Y11, Y1
 	VMINPS  Y1, Y12, Y1
 	VMOVUPS Y1, 32(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
-	VADDPS  (BX), Y2, Y2
+	VADDPS  (BX)(BP*1), Y2, Y2
 	VMAXPS  Y2, Y11, Y2
 	VMINPS  Y2, Y12, Y2
 	VMOVUPS Y2, (BX)
-	VADDPS  32(BX), Y3, Y3
+	VADDPS  32(BX)(BP*1), Y3, Y3
 	VMAXPS  Y3, Y11, Y3
 	VMINPS  Y3, Y12, Y3
 	VMOVUPS Y3, 32(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
-	VADDPS  (CX), Y4, Y4
+	VADDPS  (CX)(BP*1), Y4, Y4
 	VMAXPS  Y4, Y11, Y4
 	VMINPS  Y4, Y12, Y4
 	VMOVUPS Y4, (CX)
-	VADDPS  32(CX), Y5, Y5
+	VADDPS  32(CX)(BP*1), Y5, Y5
 	VMAXPS  Y5, Y11, Y5
 	VMINPS  Y5, Y12, Y5
 	VMOVUPS Y5, 32(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
-	VADDPS  (DX), Y6, Y6
+	VADDPS  (DX)(BP*1), Y6, Y6
 	VMAXPS  Y6, Y11, Y6
 	VMINPS  Y6, Y12, Y6
 	VMOVUPS Y6, (DX)
-	VADDPS  32(DX), Y7, Y7
+	VADDPS  32(DX)(BP*1), Y7, Y7
 	VMAXPS  Y7, Y11, Y7
 	VMINPS  Y7, Y12, Y7
 	VMOVUPS Y7, 32(DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
-	VADDPS  (SI), Y8, Y8
+	VADDPS  (SI)(BP*1), Y8, Y8
 	VMAXPS  Y8, Y11, Y8
 	VMINPS  Y8, Y12, Y8
 	VMOVUPS Y8, (SI)
-	VADDPS  32(SI), Y9, Y9
+	VADDPS  32(SI)(BP*1), Y9, Y9
 	VMAXPS  Y9, Y11, Y9
 	VMINPS  Y9, Y12, Y9
 	VMOVUPS Y9, 32(SI)
+	MOVQ    call+0(FP), BP
 	JMP     done10
 
 store13:
@@ -4622,8 +4842,6 @@ zero2:
 	VXORPS Y11, Y11, Y11
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -4651,6 +4869,23 @@ begun3:
 	LEAQ       (R15)(DI*4), DI
 	PREFETCHT0 (DI)
 	PREFETCHT0 32(DI)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 32(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 32(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 32(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 32(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 32(SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 32(DI)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -4815,72 +5050,75 @@ next9:
 	JEQ          whole11
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Y0, Y0
+	VADDPS       (AX)(BP*1), Y0, Y0
 	VMAXPS       Y0, Y13, Y0
 	VMINPS       Y0, Y14, Y0
 	VMOVUPS      Y0, (AX)
-	VMASKMOVPS   32(AX), Y15, Y12
+	VMASKMOVPS   32(AX)(BP*1), Y15, Y12
 	VADDPS       Y12, Y1, Y1
 	VMAXPS       Y1, Y13, Y1
 	VMINPS       Y1, Y14, Y1
 	VMASKMOVPS   Y1, Y15, 32(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Y2, Y2
+	VADDPS       (BX)(BP*1), Y2, Y2
 	VMAXPS       Y2, Y13, Y2
 	VMINPS       Y2, Y14, Y2
 	VMOVUPS      Y2, (BX)
-	VMASKMOVPS   32(BX), Y15, Y12
+	VMASKMOVPS   32(BX)(BP*1), Y15, Y12
 	VADDPS       Y12, Y3, Y3
 	VMAXPS       Y3, Y13, Y3
 	VMINPS       Y3, Y14, Y3
 	VMASKMOVPS   Y3, Y15, 32(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Y4, Y4
+	VADDPS       (CX)(BP*1), Y4, Y4
 	VMAXPS       Y4, Y13, Y4
 	VMINPS       Y4, Y14, Y4
 	VMOVUPS      Y4, (CX)
-	VMASKMOVPS   32(CX), Y15, Y12
+	VMASKMOVPS   32(CX)(BP*1), Y15, Y12
 	VADDPS       Y12, Y5, Y5
 	VMAXPS       Y5, Y13, Y5
 	VMINPS       Y5, Y14, Y5
 	VMASKMOVPS   Y5, Y15, 32(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Y6, Y6
+	VADDPS       (DX)(BP*1), Y6, Y6
 	VMAXPS       Y6, Y13, Y6
 	VMINPS       Y6, Y14, Y6
 	VMOVUPS      Y6, (DX)
-	VMASKMOVPS   32(DX), Y15, Y12
+	VMASKMOVPS   32(DX)(BP*1), Y15, Y12
 	VADDPS       Y12, Y7, Y7
 	VMAXPS       Y7, Y13, Y7
 	VMINPS       Y7, Y14, Y7
 	VMASKMOVPS   Y7, Y15, 32(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Y8, Y8
+	VADDPS       (SI)(BP*1), Y8, Y8
 	VMAXPS       Y8, Y13, Y8
 	VMINPS       Y8, Y14, Y8
 	VMOVUPS      Y8, (SI)
-	VMASKMOVPS   32(SI), Y15, Y12
+	VMASKMOVPS   32(SI)(BP*1), Y15, Y12
 	VADDPS       Y12, Y9, Y9
 	VMAXPS       Y9, Y13, Y9
 	VMINPS       Y9, Y14, Y9
 	VMASKMOVPS   Y9, Y15, 32(SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VADDPS       (DI), Y10, Y10
+	VADDPS       (DI)(BP*1), Y10, Y10
 	VMAXPS       Y10, Y13, Y10
 	VMINPS       Y10, Y14, Y10
 	VMOVUPS      Y10, (DI)
-	VMASKMOVPS   32(DI), Y15, Y12
+	VMASKMOVPS   32(DI)(BP*1), Y15, Y12
 	VADDPS       Y12, Y11, Y11
 	VMAXPS       Y11, Y13, Y11
 	VMINPS       Y11, Y14, Y11
 	VMASKMOVPS   Y11, Y15, 32(DI)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -4937,66 +5175,69 @@ store12:
 whole11:
 	CMPQ    72(BP), $+0
 	JEQ     store13
+	MOVQ    168(BP), BP
+	SUBQ    R15, BP
 	MOVLQSX (R14), AX
 	LEAQ    (R15)(AX*4), AX
-	VADDPS  (AX), Y0, Y0
+	VADDPS  (AX)(BP*1), Y0, Y0
 	VMAXPS  Y0, Y13, Y0
 	VMINPS  Y0, Y14, Y0
 	VMOVUPS Y0, (AX)
-	VADDPS  32(AX), Y1, Y1
+	VADDPS  32(AX)(BP*1), Y1, Y1
 	VMAXPS  Y1, Y13, Y1
 	VMINPS  Y1, Y14, Y1
 	VMOVUPS Y1, 32(AX)
 	MOVLQSX 4(R14), BX
 	LEAQ    (R15)(BX*4), BX
-	VADDPS  (BX), Y2, Y2
+	VADDPS  (BX)(BP*1), Y2, Y2
 	VMAXPS  Y2, Y13, Y2
 	VMINPS  Y2, Y14, Y2
 	VMOVUPS Y2, (BX)
-	VADDPS  32(BX), Y3, Y3
+	VADDPS  32(BX)(BP*1), Y3, Y3
 	VMAXPS  Y3, Y13, Y3
 	VMINPS  Y3, Y14, Y3
 	VMOVUPS Y3, 32(BX)
 	MOVLQSX 8(R14), CX
 	LEAQ    (R15)(CX*4), CX
-	VADDPS  (CX), Y4, Y4
+	VADDPS  (CX)(BP*1), Y4, Y4
 	VMAXPS  Y4, Y13, Y4
 	VMINPS  Y4, Y14, Y4
 	VMOVUPS Y4, (CX)
-	VADDPS  32(CX), Y5, Y5
+	VADDPS  32(CX)(BP*1), Y5, Y5
 	VMAXPS  Y5, Y13, Y5
 	VMINPS  Y5, Y14, Y5
 	VMOVUPS Y5, 32(CX)
 	MOVLQSX 12(R14), DX
 	LEAQ    (R15)(DX*4), DX
-	VADDPS  (DX), Y6, Y6
+	VADDPS  (DX)(BP*1), Y6, Y6
 	VMAXPS  Y6, Y13, Y6
 	VMINPS  Y6, Y14, Y6
 	VMOVUPS Y6, (DX)
-	VADDPS  32(DX), Y7, Y7
+	VADDPS  32(DX)(BP*1), Y7, Y7
 	VMAXPS  Y7, Y13, Y7
 	VMINPS  Y7, Y14, Y7
 	VMOVUPS Y7, 32(DX)
 	MOVLQSX 16(R14), SI
 	LEAQ    (R15)(SI*4), SI
-	VADDPS  (SI), Y8, Y8
+	VADDPS  (SI)(BP*1), Y8, Y8
 	VMAXPS  Y8, Y13, Y8
 	VMINPS  Y8, Y14, Y8
 	VMOVUPS Y8, (SI)
-	VADDPS  32(SI), Y9, Y9
+	VADDPS  32(SI)(BP*1), Y9, Y9
 	VMAXPS  Y9, Y13, Y9
 	VMINPS  Y9, Y14, Y9
 	VMOVUPS Y9, 32(SI)
 	MOVLQSX 20(R14), DI
 	LEAQ    (R15)(DI*4), DI
-	VADDPS  (DI), Y10, Y10
+	VADDPS  (DI)(BP*1), Y10, Y10
 	VMAXPS  Y10, Y13, Y10
 	VMINPS  Y10, Y14, Y10
 	VMOVUPS Y10, (DI)
-	VADDPS  32(DI), Y11, Y11
+	VADDPS  32(DI)(BP*1), Y11, Y11
 	VMAXPS  Y11, Y13, Y11
 	VMINPS  Y11, Y14, Y11
 	VMOVUPS Y11, 32(DI)
+	MOVQ    call+0(FP), BP
 	JMP     done10
 
 store13:

@@ -21,14 +21,18 @@ zero2:
 	VPXORD Z0, Z0, Z0
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	PREFETCHT0 (AX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -84,13 +88,16 @@ next9:
 	VBROADCASTSS 84(BP), Z3
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMOVUPS.Z    (AX), K1, Z1
+	VMOVUPS.Z    (AX)(BP*1), K1, Z1
 	VADDPS       Z1, Z0, Z0
 	VMAXPS       Z0, Z2, Z0
 	VMINPS       Z0, Z3, Z0
 	VMOVUPS      Z0, K1, (AX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -128,8 +135,6 @@ zero2:
 	VPXORD Z1, Z1, Z1
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -139,6 +144,13 @@ begun3:
 	MOVLQSX    4(R14), BX
 	LEAQ       (R15)(BX*4), BX
 	PREFETCHT0 (BX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -201,20 +213,23 @@ next9:
 	VBROADCASTSS 84(BP), Z4
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMOVUPS.Z    (AX), K1, Z2
+	VMOVUPS.Z    (AX)(BP*1), K1, Z2
 	VADDPS       Z2, Z0, Z0
 	VMAXPS       Z0, Z3, Z0
 	VMINPS       Z0, Z4, Z0
 	VMOVUPS      Z0, K1, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMOVUPS.Z    (BX), K1, Z2
+	VMOVUPS.Z    (BX)(BP*1), K1, Z2
 	VADDPS       Z2, Z1, Z1
 	VMAXPS       Z1, Z3, Z1
 	VMINPS       Z1, Z4, Z1
 	VMOVUPS      Z1, K1, (BX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -259,8 +274,6 @@ zero2:
 	VPXORD Z2, Z2, Z2
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -273,6 +286,14 @@ begun3:
 	MOVLQSX    8(R14), CX
 	LEAQ       (R15)(CX*4), CX
 	PREFETCHT0 (CX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -342,27 +363,30 @@ next9:
 	VBROADCASTSS 84(BP), Z5
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMOVUPS.Z    (AX), K1, Z3
+	VMOVUPS.Z    (AX)(BP*1), K1, Z3
 	VADDPS       Z3, Z0, Z0
 	VMAXPS       Z0, Z4, Z0
 	VMINPS       Z0, Z5, Z0
 	VMOVUPS      Z0, K1, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMOVUPS.Z    (BX), K1, Z3
+	VMOVUPS.Z    (BX)(BP*1), K1, Z3
 	VADDPS       Z3, Z1, Z1
 	VMAXPS       Z1, Z4, Z1
 	VMINPS       Z1, Z5, Z1
 	VMOVUPS      Z1, K1, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMOVUPS.Z    (CX), K1, Z3
+	VMOVUPS.Z    (CX)(BP*1), K1, Z3
 	VADDPS       Z3, Z2, Z2
 	VMAXPS       Z2, Z4, Z2
 	VMINPS       Z2, Z5, Z2
 	VMOVUPS      Z2, K1, (CX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -414,8 +438,6 @@ zero2:
 	VPXORD Z3, Z3, Z3
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -431,6 +453,15 @@ begun3:
 	MOVLQSX    12(R14), DX
 	LEAQ       (R15)(DX*4), DX
 	PREFETCHT0 (DX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -507,34 +538,37 @@ next9:
 	VBROADCASTSS 84(BP), Z6
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMOVUPS.Z    (AX), K1, Z4
+	VMOVUPS.Z    (AX)(BP*1), K1, Z4
 	VADDPS       Z4, Z0, Z0
 	VMAXPS       Z0, Z5, Z0
 	VMINPS       Z0, Z6, Z0
 	VMOVUPS      Z0, K1, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMOVUPS.Z    (BX), K1, Z4
+	VMOVUPS.Z    (BX)(BP*1), K1, Z4
 	VADDPS       Z4, Z1, Z1
 	VMAXPS       Z1, Z5, Z1
 	VMINPS       Z1, Z6, Z1
 	VMOVUPS      Z1, K1, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMOVUPS.Z    (CX), K1, Z4
+	VMOVUPS.Z    (CX)(BP*1), K1, Z4
 	VADDPS       Z4, Z2, Z2
 	VMAXPS       Z2, Z5, Z2
 	VMINPS       Z2, Z6, Z2
 	VMOVUPS      Z2, K1, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMOVUPS.Z    (DX), K1, Z4
+	VMOVUPS.Z    (DX)(BP*1), K1, Z4
 	VADDPS       Z4, Z3, Z3
 	VMAXPS       Z3, Z5, Z3
 	VMINPS       Z3, Z6, Z3
 	VMOVUPS      Z3, K1, (DX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -593,8 +627,6 @@ zero2:
 	VPXORD Z4, Z4, Z4
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -613,6 +645,16 @@ begun3:
 	MOVLQSX    16(R14), SI
 	LEAQ       (R15)(SI*4), SI
 	PREFETCHT0 (SI)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -696,41 +738,44 @@ next9:
 	VBROADCASTSS 84(BP), Z7
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMOVUPS.Z    (AX), K1, Z5
+	VMOVUPS.Z    (AX)(BP*1), K1, Z5
 	VADDPS       Z5, Z0, Z0
 	VMAXPS       Z0, Z6, Z0
 	VMINPS       Z0, Z7, Z0
 	VMOVUPS      Z0, K1, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMOVUPS.Z    (BX), K1, Z5
+	VMOVUPS.Z    (BX)(BP*1), K1, Z5
 	VADDPS       Z5, Z1, Z1
 	VMAXPS       Z1, Z6, Z1
 	VMINPS       Z1, Z7, Z1
 	VMOVUPS      Z1, K1, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMOVUPS.Z    (CX), K1, Z5
+	VMOVUPS.Z    (CX)(BP*1), K1, Z5
 	VADDPS       Z5, Z2, Z2
 	VMAXPS       Z2, Z6, Z2
 	VMINPS       Z2, Z7, Z2
 	VMOVUPS      Z2, K1, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMOVUPS.Z    (DX), K1, Z5
+	VMOVUPS.Z    (DX)(BP*1), K1, Z5
 	VADDPS       Z5, Z3, Z3
 	VMAXPS       Z3, Z6, Z3
 	VMINPS       Z3, Z7, Z3
 	VMOVUPS      Z3, K1, (DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VMOVUPS.Z    (SI), K1, Z5
+	VMOVUPS.Z    (SI)(BP*1), K1, Z5
 	VADDPS       Z5, Z4, Z4
 	VMAXPS       Z4, Z6, Z4
 	VMINPS       Z4, Z7, Z4
 	VMOVUPS      Z4, K1, (SI)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -796,8 +841,6 @@ zero2:
 	VPXORD Z5, Z5, Z5
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -819,6 +862,17 @@ begun3:
 	MOVLQSX    20(R14), DI
 	LEAQ       (R15)(DI*4), DI
 	PREFETCHT0 (DI)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -909,48 +963,51 @@ next9:
 	VBROADCASTSS 84(BP), Z8
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMOVUPS.Z    (AX), K1, Z6
+	VMOVUPS.Z    (AX)(BP*1), K1, Z6
 	VADDPS       Z6, Z0, Z0
 	VMAXPS       Z0, Z7, Z0
 	VMINPS       Z0, Z8, Z0
 	VMOVUPS      Z0, K1, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMOVUPS.Z    (BX), K1, Z6
+	VMOVUPS.Z    (BX)(BP*1), K1, Z6
 	VADDPS       Z6, Z1, Z1
 	VMAXPS       Z1, Z7, Z1
 	VMINPS       Z1, Z8, Z1
 	VMOVUPS      Z1, K1, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMOVUPS.Z    (CX), K1, Z6
+	VMOVUPS.Z    (CX)(BP*1), K1, Z6
 	VADDPS       Z6, Z2, Z2
 	VMAXPS       Z2, Z7, Z2
 	VMINPS       Z2, Z8, Z2
 	VMOVUPS      Z2, K1, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMOVUPS.Z    (DX), K1, Z6
+	VMOVUPS.Z    (DX)(BP*1), K1, Z6
 	VADDPS       Z6, Z3, Z3
 	VMAXPS       Z3, Z7, Z3
 	VMINPS       Z3, Z8, Z3
 	VMOVUPS      Z3, K1, (DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VMOVUPS.Z    (SI), K1, Z6
+	VMOVUPS.Z    (SI)(BP*1), K1, Z6
 	VADDPS       Z6, Z4, Z4
 	VMAXPS       Z4, Z7, Z4
 	VMINPS       Z4, Z8, Z4
 	VMOVUPS      Z4, K1, (SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VMOVUPS.Z    (DI), K1, Z6
+	VMOVUPS.Z    (DI)(BP*1), K1, Z6
 	VADDPS       Z6, Z5, Z5
 	VMAXPS       Z5, Z7, Z5
 	VMINPS       Z5, Z8, Z5
 	VMOVUPS      Z5, K1, (DI)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -1023,8 +1080,6 @@ zero2:
 	VPXORD Z6, Z6, Z6
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -1049,6 +1104,18 @@ begun3:
 	MOVLQSX    24(R14), R8
 	LEAQ       (R15)(R8*4), R8
 	PREFETCHT0 (R8)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -1146,55 +1213,58 @@ next9:
 	VBROADCASTSS 84(BP), Z9
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMOVUPS.Z    (AX), K1, Z7
+	VMOVUPS.Z    (AX)(BP*1), K1, Z7
 	VADDPS       Z7, Z0, Z0
 	VMAXPS       Z0, Z8, Z0
 	VMINPS       Z0, Z9, Z0
 	VMOVUPS      Z0, K1, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMOVUPS.Z    (BX), K1, Z7
+	VMOVUPS.Z    (BX)(BP*1), K1, Z7
 	VADDPS       Z7, Z1, Z1
 	VMAXPS       Z1, Z8, Z1
 	VMINPS       Z1, Z9, Z1
 	VMOVUPS      Z1, K1, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMOVUPS.Z    (CX), K1, Z7
+	VMOVUPS.Z    (CX)(BP*1), K1, Z7
 	VADDPS       Z7, Z2, Z2
 	VMAXPS       Z2, Z8, Z2
 	VMINPS       Z2, Z9, Z2
 	VMOVUPS      Z2, K1, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMOVUPS.Z    (DX), K1, Z7
+	VMOVUPS.Z    (DX)(BP*1), K1, Z7
 	VADDPS       Z7, Z3, Z3
 	VMAXPS       Z3, Z8, Z3
 	VMINPS       Z3, Z9, Z3
 	VMOVUPS      Z3, K1, (DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VMOVUPS.Z    (SI), K1, Z7
+	VMOVUPS.Z    (SI)(BP*1), K1, Z7
 	VADDPS       Z7, Z4, Z4
 	VMAXPS       Z4, Z8, Z4
 	VMINPS       Z4, Z9, Z4
 	VMOVUPS      Z4, K1, (SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VMOVUPS.Z    (DI), K1, Z7
+	VMOVUPS.Z    (DI)(BP*1), K1, Z7
 	VADDPS       Z7, Z5, Z5
 	VMAXPS       Z5, Z8, Z5
 	VMINPS       Z5, Z9, Z5
 	VMOVUPS      Z5, K1, (DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VMOVUPS.Z    (R8), K1, Z7
+	VMOVUPS.Z    (R8)(BP*1), K1, Z7
 	VADDPS       Z7, Z6, Z6
 	VMAXPS       Z6, Z8, Z6
 	VMINPS       Z6, Z9, Z6
 	VMOVUPS      Z6, K1, (R8)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -1274,8 +1344,6 @@ zero2:
 	VPXORD Z7, Z7, Z7
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -1303,6 +1371,19 @@ begun3:
 	MOVLQSX    28(R14), R9
 	LEAQ       (R15)(R9*4), R9
 	PREFETCHT0 (R9)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -1407,62 +1488,65 @@ next9:
 	VBROADCASTSS 84(BP), Z10
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMOVUPS.Z    (AX), K1, Z8
+	VMOVUPS.Z    (AX)(BP*1), K1, Z8
 	VADDPS       Z8, Z0, Z0
 	VMAXPS       Z0, Z9, Z0
 	VMINPS       Z0, Z10, Z0
 	VMOVUPS      Z0, K1, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMOVUPS.Z    (BX), K1, Z8
+	VMOVUPS.Z    (BX)(BP*1), K1, Z8
 	VADDPS       Z8, Z1, Z1
 	VMAXPS       Z1, Z9, Z1
 	VMINPS       Z1, Z10, Z1
 	VMOVUPS      Z1, K1, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMOVUPS.Z    (CX), K1, Z8
+	VMOVUPS.Z    (CX)(BP*1), K1, Z8
 	VADDPS       Z8, Z2, Z2
 	VMAXPS       Z2, Z9, Z2
 	VMINPS       Z2, Z10, Z2
 	VMOVUPS      Z2, K1, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMOVUPS.Z    (DX), K1, Z8
+	VMOVUPS.Z    (DX)(BP*1), K1, Z8
 	VADDPS       Z8, Z3, Z3
 	VMAXPS       Z3, Z9, Z3
 	VMINPS       Z3, Z10, Z3
 	VMOVUPS      Z3, K1, (DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VMOVUPS.Z    (SI), K1, Z8
+	VMOVUPS.Z    (SI)(BP*1), K1, Z8
 	VADDPS       Z8, Z4, Z4
 	VMAXPS       Z4, Z9, Z4
 	VMINPS       Z4, Z10, Z4
 	VMOVUPS      Z4, K1, (SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VMOVUPS.Z    (DI), K1, Z8
+	VMOVUPS.Z    (DI)(BP*1), K1, Z8
 	VADDPS       Z8, Z5, Z5
 	VMAXPS       Z5, Z9, Z5
 	VMINPS       Z5, Z10, Z5
 	VMOVUPS      Z5, K1, (DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VMOVUPS.Z    (R8), K1, Z8
+	VMOVUPS.Z    (R8)(BP*1), K1, Z8
 	VADDPS       Z8, Z6, Z6
 	VMAXPS       Z6, Z9, Z6
 	VMINPS       Z6, Z10, Z6
 	VMOVUPS      Z6, K1, (R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VMOVUPS.Z    (R9), K1, Z8
+	VMOVUPS.Z    (R9)(BP*1), K1, Z8
 	VADDPS       Z8, Z7, Z7
 	VMAXPS       Z7, Z9, Z7
 	VMINPS       Z7, Z10, Z7
 	VMOVUPS      Z7, K1, (R9)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -1549,8 +1633,6 @@ zero2:
 	VPXORD Z8, Z8, Z8
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -1581,6 +1663,20 @@ begun3:
 	MOVLQSX    32(R14), R10
 	LEAQ       (R15)(R10*4), R10
 	PREFETCHT0 (R10)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	PREFETCHT0 (R10)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -1692,69 +1788,72 @@ next9:
 	VBROADCASTSS 84(BP), Z11
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMOVUPS.Z    (AX), K1, Z9
+	VMOVUPS.Z    (AX)(BP*1), K1, Z9
 	VADDPS       Z9, Z0, Z0
 	VMAXPS       Z0, Z10, Z0
 	VMINPS       Z0, Z11, Z0
 	VMOVUPS      Z0, K1, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMOVUPS.Z    (BX), K1, Z9
+	VMOVUPS.Z    (BX)(BP*1), K1, Z9
 	VADDPS       Z9, Z1, Z1
 	VMAXPS       Z1, Z10, Z1
 	VMINPS       Z1, Z11, Z1
 	VMOVUPS      Z1, K1, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMOVUPS.Z    (CX), K1, Z9
+	VMOVUPS.Z    (CX)(BP*1), K1, Z9
 	VADDPS       Z9, Z2, Z2
 	VMAXPS       Z2, Z10, Z2
 	VMINPS       Z2, Z11, Z2
 	VMOVUPS      Z2, K1, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMOVUPS.Z    (DX), K1, Z9
+	VMOVUPS.Z    (DX)(BP*1), K1, Z9
 	VADDPS       Z9, Z3, Z3
 	VMAXPS       Z3, Z10, Z3
 	VMINPS       Z3, Z11, Z3
 	VMOVUPS      Z3, K1, (DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VMOVUPS.Z    (SI), K1, Z9
+	VMOVUPS.Z    (SI)(BP*1), K1, Z9
 	VADDPS       Z9, Z4, Z4
 	VMAXPS       Z4, Z10, Z4
 	VMINPS       Z4, Z11, Z4
 	VMOVUPS      Z4, K1, (SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VMOVUPS.Z    (DI), K1, Z9
+	VMOVUPS.Z    (DI)(BP*1), K1, Z9
 	VADDPS       Z9, Z5, Z5
 	VMAXPS       Z5, Z10, Z5
 	VMINPS       Z5, Z11, Z5
 	VMOVUPS      Z5, K1, (DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VMOVUPS.Z    (R8), K1, Z9
+	VMOVUPS.Z    (R8)(BP*1), K1, Z9
 	VADDPS       Z9, Z6, Z6
 	VMAXPS       Z6, Z10, Z6
 	VMINPS       Z6, Z11, Z6
 	VMOVUPS      Z6, K1, (R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VMOVUPS.Z    (R9), K1, Z9
+	VMOVUPS.Z    (R9)(BP*1), K1, Z9
 	VADDPS       Z9, Z7, Z7
 	VMAXPS       Z7, Z10, Z7
 	VMINPS       Z7, Z11, Z7
 	VMOVUPS      Z7, K1, (R9)
 	MOVLQSX      32(R14), R10
 	LEAQ         (R15)(R10*4), R10
-	VMOVUPS.Z    (R10), K1, Z9
+	VMOVUPS.Z    (R10)(BP*1), K1, Z9
 	VADDPS       Z9, Z8, Z8
 	VMAXPS       Z8, Z10, Z8
 	VMINPS       Z8, Z11, Z8
 	VMOVUPS      Z8, K1, (R10)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -1848,8 +1947,6 @@ zero2:
 	VPXORD Z9, Z9, Z9
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -1883,6 +1980,21 @@ begun3:
 	MOVLQSX    36(R14), R11
 	LEAQ       (R15)(R11*4), R11
 	PREFETCHT0 (R11)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	PREFETCHT0 (R10)(BP*1)
+	PREFETCHT0 (R11)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -2001,76 +2113,79 @@ next9:
 	VBROADCASTSS 84(BP), Z12
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMOVUPS.Z    (AX), K1, Z10
+	VMOVUPS.Z    (AX)(BP*1), K1, Z10
 	VADDPS       Z10, Z0, Z0
 	VMAXPS       Z0, Z11, Z0
 	VMINPS       Z0, Z12, Z0
 	VMOVUPS      Z0, K1, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMOVUPS.Z    (BX), K1, Z10
+	VMOVUPS.Z    (BX)(BP*1), K1, Z10
 	VADDPS       Z10, Z1, Z1
 	VMAXPS       Z1, Z11, Z1
 	VMINPS       Z1, Z12, Z1
 	VMOVUPS      Z1, K1, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMOVUPS.Z    (CX), K1, Z10
+	VMOVUPS.Z    (CX)(BP*1), K1, Z10
 	VADDPS       Z10, Z2, Z2
 	VMAXPS       Z2, Z11, Z2
 	VMINPS       Z2, Z12, Z2
 	VMOVUPS      Z2, K1, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMOVUPS.Z    (DX), K1, Z10
+	VMOVUPS.Z    (DX)(BP*1), K1, Z10
 	VADDPS       Z10, Z3, Z3
 	VMAXPS       Z3, Z11, Z3
 	VMINPS       Z3, Z12, Z3
 	VMOVUPS      Z3, K1, (DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VMOVUPS.Z    (SI), K1, Z10
+	VMOVUPS.Z    (SI)(BP*1), K1, Z10
 	VADDPS       Z10, Z4, Z4
 	VMAXPS       Z4, Z11, Z4
 	VMINPS       Z4, Z12, Z4
 	VMOVUPS      Z4, K1, (SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VMOVUPS.Z    (DI), K1, Z10
+	VMOVUPS.Z    (DI)(BP*1), K1, Z10
 	VADDPS       Z10, Z5, Z5
 	VMAXPS       Z5, Z11, Z5
 	VMINPS       Z5, Z12, Z5
 	VMOVUPS      Z5, K1, (DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VMOVUPS.Z    (R8), K1, Z10
+	VMOVUPS.Z    (R8)(BP*1), K1, Z10
 	VADDPS       Z10, Z6, Z6
 	VMAXPS       Z6, Z11, Z6
 	VMINPS       Z6, Z12, Z6
 	VMOVUPS      Z6, K1, (R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VMOVUPS.Z    (R9), K1, Z10
+	VMOVUPS.Z    (R9)(BP*1), K1, Z10
 	VADDPS       Z10, Z7, Z7
 	VMAXPS       Z7, Z11, Z7
 	VMINPS       Z7, Z12, Z7
 	VMOVUPS      Z7, K1, (R9)
 	MOVLQSX      32(R14), R10
 	LEAQ         (R15)(R10*4), R10
-	VMOVUPS.Z    (R10), K1, Z10
+	VMOVUPS.Z    (R10)(BP*1), K1, Z10
 	VADDPS       Z10, Z8, Z8
 	VMAXPS       Z8, Z11, Z8
 	VMINPS       Z8, Z12, Z8
 	VMOVUPS      Z8, K1, (R10)
 	MOVLQSX      36(R14), R11
 	LEAQ         (R15)(R11*4), R11
-	VMOVUPS.Z    (R11), K1, Z10
+	VMOVUPS.Z    (R11)(BP*1), K1, Z10
 	VADDPS       Z10, Z9, Z9
 	VMAXPS       Z9, Z11, Z9
 	VMINPS       Z9, Z12, Z9
 	VMOVUPS      Z9, K1, (R11)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -2171,8 +2286,6 @@ zero2:
 	VPXORD Z10, Z10, Z10
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -2209,6 +2322,22 @@ begun3:
 	MOVLQSX    40(R14), R12
 	LEAQ       (R15)(R12*4), R12
 	PREFETCHT0 (R12)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	PREFETCHT0 (R10)(BP*1)
+	PREFETCHT0 (R11)(BP*1)
+	PREFETCHT0 (R12)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -2334,83 +2463,86 @@ next9:
 	VBROADCASTSS 84(BP), Z13
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMOVUPS.Z    (AX), K1, Z11
+	VMOVUPS.Z    (AX)(BP*1), K1, Z11
 	VADDPS       Z11, Z0, Z0
 	VMAXPS       Z0, Z12, Z0
 	VMINPS       Z0, Z13, Z0
 	VMOVUPS      Z0, K1, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMOVUPS.Z    (BX), K1, Z11
+	VMOVUPS.Z    (BX)(BP*1), K1, Z11
 	VADDPS       Z11, Z1, Z1
 	VMAXPS       Z1, Z12, Z1
 	VMINPS       Z1, Z13, Z1
 	VMOVUPS      Z1, K1, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMOVUPS.Z    (CX), K1, Z11
+	VMOVUPS.Z    (CX)(BP*1), K1, Z11
 	VADDPS       Z11, Z2, Z2
 	VMAXPS       Z2, Z12, Z2
 	VMINPS       Z2, Z13, Z2
 	VMOVUPS      Z2, K1, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMOVUPS.Z    (DX), K1, Z11
+	VMOVUPS.Z    (DX)(BP*1), K1, Z11
 	VADDPS       Z11, Z3, Z3
 	VMAXPS       Z3, Z12, Z3
 	VMINPS       Z3, Z13, Z3
 	VMOVUPS      Z3, K1, (DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VMOVUPS.Z    (SI), K1, Z11
+	VMOVUPS.Z    (SI)(BP*1), K1, Z11
 	VADDPS       Z11, Z4, Z4
 	VMAXPS       Z4, Z12, Z4
 	VMINPS       Z4, Z13, Z4
 	VMOVUPS      Z4, K1, (SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VMOVUPS.Z    (DI), K1, Z11
+	VMOVUPS.Z    (DI)(BP*1), K1, Z11
 	VADDPS       Z11, Z5, Z5
 	VMAXPS       Z5, Z12, Z5
 	VMINPS       Z5, Z13, Z5
 	VMOVUPS      Z5, K1, (DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VMOVUPS.Z    (R8), K1, Z11
+	VMOVUPS.Z    (R8)(BP*1), K1, Z11
 	VADDPS       Z11, Z6, Z6
 	VMAXPS       Z6, Z12, Z6
 	VMINPS       Z6, Z13, Z6
 	VMOVUPS      Z6, K1, (R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VMOVUPS.Z    (R9), K1, Z11
+	VMOVUPS.Z    (R9)(BP*1), K1, Z11
 	VADDPS       Z11, Z7, Z7
 	VMAXPS       Z7, Z12, Z7
 	VMINPS       Z7, Z13, Z7
 	VMOVUPS      Z7, K1, (R9)
 	MOVLQSX      32(R14), R10
 	LEAQ         (R15)(R10*4), R10
-	VMOVUPS.Z    (R10), K1, Z11
+	VMOVUPS.Z    (R10)(BP*1), K1, Z11
 	VADDPS       Z11, Z8, Z8
 	VMAXPS       Z8, Z12, Z8
 	VMINPS       Z8, Z13, Z8
 	VMOVUPS      Z8, K1, (R10)
 	MOVLQSX      36(R14), R11
 	LEAQ         (R15)(R11*4), R11
-	VMOVUPS.Z    (R11), K1, Z11
+	VMOVUPS.Z    (R11)(BP*1), K1, Z11
 	VADDPS       Z11, Z9, Z9
 	VMAXPS       Z9, Z12, Z9
 	VMINPS       Z9, Z13, Z9
 	VMOVUPS      Z9, K1, (R11)
 	MOVLQSX      40(R14), R12
 	LEAQ         (R15)(R12*4), R12
-	VMOVUPS.Z    (R12), K1, Z11
+	VMOVUPS.Z    (R12)(BP*1), K1, Z11
 	VADDPS       Z11, Z10, Z10
 	VMAXPS       Z10, Z12, Z10
 	VMINPS       Z10, Z13, Z10
 	VMOVUPS      Z10, K1, (R12)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -2518,8 +2650,6 @@ zero2:
 	VPXORD Z11, Z11, Z11
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -2559,6 +2689,23 @@ begun3:
 	MOVLQSX    44(R14), R13
 	LEAQ       (R15)(R13*4), R13
 	PREFETCHT0 (R13)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	PREFETCHT0 (R10)(BP*1)
+	PREFETCHT0 (R11)(BP*1)
+	PREFETCHT0 (R12)(BP*1)
+	PREFETCHT0 (R13)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -2691,90 +2838,93 @@ next9:
 	VBROADCASTSS 84(BP), Z14
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMOVUPS.Z    (AX), K1, Z12
+	VMOVUPS.Z    (AX)(BP*1), K1, Z12
 	VADDPS       Z12, Z0, Z0
 	VMAXPS       Z0, Z13, Z0
 	VMINPS       Z0, Z14, Z0
 	VMOVUPS      Z0, K1, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMOVUPS.Z    (BX), K1, Z12
+	VMOVUPS.Z    (BX)(BP*1), K1, Z12
 	VADDPS       Z12, Z1, Z1
 	VMAXPS       Z1, Z13, Z1
 	VMINPS       Z1, Z14, Z1
 	VMOVUPS      Z1, K1, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMOVUPS.Z    (CX), K1, Z12
+	VMOVUPS.Z    (CX)(BP*1), K1, Z12
 	VADDPS       Z12, Z2, Z2
 	VMAXPS       Z2, Z13, Z2
 	VMINPS       Z2, Z14, Z2
 	VMOVUPS      Z2, K1, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMOVUPS.Z    (DX), K1, Z12
+	VMOVUPS.Z    (DX)(BP*1), K1, Z12
 	VADDPS       Z12, Z3, Z3
 	VMAXPS       Z3, Z13, Z3
 	VMINPS       Z3, Z14, Z3
 	VMOVUPS      Z3, K1, (DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VMOVUPS.Z    (SI), K1, Z12
+	VMOVUPS.Z    (SI)(BP*1), K1, Z12
 	VADDPS       Z12, Z4, Z4
 	VMAXPS       Z4, Z13, Z4
 	VMINPS       Z4, Z14, Z4
 	VMOVUPS      Z4, K1, (SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VMOVUPS.Z    (DI), K1, Z12
+	VMOVUPS.Z    (DI)(BP*1), K1, Z12
 	VADDPS       Z12, Z5, Z5
 	VMAXPS       Z5, Z13, Z5
 	VMINPS       Z5, Z14, Z5
 	VMOVUPS      Z5, K1, (DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VMOVUPS.Z    (R8), K1, Z12
+	VMOVUPS.Z    (R8)(BP*1), K1, Z12
 	VADDPS       Z12, Z6, Z6
 	VMAXPS       Z6, Z13, Z6
 	VMINPS       Z6, Z14, Z6
 	VMOVUPS      Z6, K1, (R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VMOVUPS.Z    (R9), K1, Z12
+	VMOVUPS.Z    (R9)(BP*1), K1, Z12
 	VADDPS       Z12, Z7, Z7
 	VMAXPS       Z7, Z13, Z7
 	VMINPS       Z7, Z14, Z7
 	VMOVUPS      Z7, K1, (R9)
 	MOVLQSX      32(R14), R10
 	LEAQ         (R15)(R10*4), R10
-	VMOVUPS.Z    (R10), K1, Z12
+	VMOVUPS.Z    (R10)(BP*1), K1, Z12
 	VADDPS       Z12, Z8, Z8
 	VMAXPS       Z8, Z13, Z8
 	VMINPS       Z8, Z14, Z8
 	VMOVUPS      Z8, K1, (R10)
 	MOVLQSX      36(R14), R11
 	LEAQ         (R15)(R11*4), R11
-	VMOVUPS.Z    (R11), K1, Z12
+	VMOVUPS.Z    (R11)(BP*1), K1, Z12
 	VADDPS       Z12, Z9, Z9
 	VMAXPS       Z9, Z13, Z9
 	VMINPS       Z9, Z14, Z9
 	VMOVUPS      Z9, K1, (R11)
 	MOVLQSX      40(R14), R12
 	LEAQ         (R15)(R12*4), R12
-	VMOVUPS.Z    (R12), K1, Z12
+	VMOVUPS.Z    (R12)(BP*1), K1, Z12
 	VADDPS       Z12, Z10, Z10
 	VMAXPS       Z10, Z13, Z10
 	VMINPS       Z10, Z14, Z10
 	VMOVUPS      Z10, K1, (R12)
 	MOVLQSX      44(R14), R13
 	LEAQ         (R15)(R13*4), R13
-	VMOVUPS.Z    (R13), K1, Z12
+	VMOVUPS.Z    (R13)(BP*1), K1, Z12
 	VADDPS       Z12, Z11, Z11
 	VMAXPS       Z11, Z13, Z11
 	VMINPS       Z11, Z14, Z11
 	VMOVUPS      Z11, K1, (R13)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -2871,8 +3021,6 @@ zero2:
 	VPXORD Z1, Z1, Z1
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -2880,6 +3028,13 @@ begun3:
 	LEAQ       (R15)(AX*4), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -2957,17 +3112,20 @@ next9:
 	VBROADCASTSS 84(BP), Z4
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z3, Z0
 	VMINPS       Z0, Z4, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS.Z    64(AX), K1, Z2
+	VMOVUPS.Z    64(AX)(BP*1), K1, Z2
 	VADDPS       Z2, Z1, Z1
 	VMAXPS       Z1, Z3, Z1
 	VMINPS       Z1, Z4, Z1
 	VMOVUPS      Z1, K1, 64(AX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -3016,8 +3174,6 @@ zero2:
 	VPXORD Z3, Z3, Z3
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -3029,6 +3185,15 @@ begun3:
 	LEAQ       (R15)(BX*4), BX
 	PREFETCHT0 (BX)
 	PREFETCHT0 64(BX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -3123,28 +3288,31 @@ next9:
 	VBROADCASTSS 84(BP), Z6
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z5, Z0
 	VMINPS       Z0, Z6, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS.Z    64(AX), K1, Z4
+	VMOVUPS.Z    64(AX)(BP*1), K1, Z4
 	VADDPS       Z4, Z1, Z1
 	VMAXPS       Z1, Z5, Z1
 	VMINPS       Z1, Z6, Z1
 	VMOVUPS      Z1, K1, 64(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z2, Z2
+	VADDPS       (BX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z5, Z2
 	VMINPS       Z2, Z6, Z2
 	VMOVUPS      Z2, (BX)
-	VMOVUPS.Z    64(BX), K1, Z4
+	VMOVUPS.Z    64(BX)(BP*1), K1, Z4
 	VADDPS       Z4, Z3, Z3
 	VMAXPS       Z3, Z5, Z3
 	VMINPS       Z3, Z6, Z3
 	VMOVUPS      Z3, K1, 64(BX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -3205,8 +3373,6 @@ zero2:
 	VPXORD Z5, Z5, Z5
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -3222,6 +3388,17 @@ begun3:
 	LEAQ       (R15)(CX*4), CX
 	PREFETCHT0 (CX)
 	PREFETCHT0 64(CX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -3333,39 +3510,42 @@ next9:
 	VBROADCASTSS 84(BP), Z8
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z7, Z0
 	VMINPS       Z0, Z8, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS.Z    64(AX), K1, Z6
+	VMOVUPS.Z    64(AX)(BP*1), K1, Z6
 	VADDPS       Z6, Z1, Z1
 	VMAXPS       Z1, Z7, Z1
 	VMINPS       Z1, Z8, Z1
 	VMOVUPS      Z1, K1, 64(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z2, Z2
+	VADDPS       (BX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z7, Z2
 	VMINPS       Z2, Z8, Z2
 	VMOVUPS      Z2, (BX)
-	VMOVUPS.Z    64(BX), K1, Z6
+	VMOVUPS.Z    64(BX)(BP*1), K1, Z6
 	VADDPS       Z6, Z3, Z3
 	VMAXPS       Z3, Z7, Z3
 	VMINPS       Z3, Z8, Z3
 	VMOVUPS      Z3, K1, 64(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z4, Z4
+	VADDPS       (CX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z7, Z4
 	VMINPS       Z4, Z8, Z4
 	VMOVUPS      Z4, (CX)
-	VMOVUPS.Z    64(CX), K1, Z6
+	VMOVUPS.Z    64(CX)(BP*1), K1, Z6
 	VADDPS       Z6, Z5, Z5
 	VMAXPS       Z5, Z7, Z5
 	VMINPS       Z5, Z8, Z5
 	VMOVUPS      Z5, K1, 64(CX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -3438,8 +3618,6 @@ zero2:
 	VPXORD Z7, Z7, Z7
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -3459,6 +3637,19 @@ begun3:
 	LEAQ       (R15)(DX*4), DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -3587,50 +3778,53 @@ next9:
 	VBROADCASTSS 84(BP), Z10
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z9, Z0
 	VMINPS       Z0, Z10, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS.Z    64(AX), K1, Z8
+	VMOVUPS.Z    64(AX)(BP*1), K1, Z8
 	VADDPS       Z8, Z1, Z1
 	VMAXPS       Z1, Z9, Z1
 	VMINPS       Z1, Z10, Z1
 	VMOVUPS      Z1, K1, 64(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z2, Z2
+	VADDPS       (BX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z9, Z2
 	VMINPS       Z2, Z10, Z2
 	VMOVUPS      Z2, (BX)
-	VMOVUPS.Z    64(BX), K1, Z8
+	VMOVUPS.Z    64(BX)(BP*1), K1, Z8
 	VADDPS       Z8, Z3, Z3
 	VMAXPS       Z3, Z9, Z3
 	VMINPS       Z3, Z10, Z3
 	VMOVUPS      Z3, K1, 64(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z4, Z4
+	VADDPS       (CX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z9, Z4
 	VMINPS       Z4, Z10, Z4
 	VMOVUPS      Z4, (CX)
-	VMOVUPS.Z    64(CX), K1, Z8
+	VMOVUPS.Z    64(CX)(BP*1), K1, Z8
 	VADDPS       Z8, Z5, Z5
 	VMAXPS       Z5, Z9, Z5
 	VMINPS       Z5, Z10, Z5
 	VMOVUPS      Z5, K1, 64(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z6, Z6
+	VADDPS       (DX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z9, Z6
 	VMINPS       Z6, Z10, Z6
 	VMOVUPS      Z6, (DX)
-	VMOVUPS.Z    64(DX), K1, Z8
+	VMOVUPS.Z    64(DX)(BP*1), K1, Z8
 	VADDPS       Z8, Z7, Z7
 	VMAXPS       Z7, Z9, Z7
 	VMINPS       Z7, Z10, Z7
 	VMOVUPS      Z7, K1, 64(DX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -3715,8 +3909,6 @@ zero2:
 	VPXORD Z9, Z9, Z9
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -3740,6 +3932,21 @@ begun3:
 	LEAQ       (R15)(SI*4), SI
 	PREFETCHT0 (SI)
 	PREFETCHT0 64(SI)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -3885,61 +4092,64 @@ next9:
 	VBROADCASTSS 84(BP), Z12
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z11, Z0
 	VMINPS       Z0, Z12, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS.Z    64(AX), K1, Z10
+	VMOVUPS.Z    64(AX)(BP*1), K1, Z10
 	VADDPS       Z10, Z1, Z1
 	VMAXPS       Z1, Z11, Z1
 	VMINPS       Z1, Z12, Z1
 	VMOVUPS      Z1, K1, 64(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z2, Z2
+	VADDPS       (BX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z11, Z2
 	VMINPS       Z2, Z12, Z2
 	VMOVUPS      Z2, (BX)
-	VMOVUPS.Z    64(BX), K1, Z10
+	VMOVUPS.Z    64(BX)(BP*1), K1, Z10
 	VADDPS       Z10, Z3, Z3
 	VMAXPS       Z3, Z11, Z3
 	VMINPS       Z3, Z12, Z3
 	VMOVUPS      Z3, K1, 64(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z4, Z4
+	VADDPS       (CX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z11, Z4
 	VMINPS       Z4, Z12, Z4
 	VMOVUPS      Z4, (CX)
-	VMOVUPS.Z    64(CX), K1, Z10
+	VMOVUPS.Z    64(CX)(BP*1), K1, Z10
 	VADDPS       Z10, Z5, Z5
 	VMAXPS       Z5, Z11, Z5
 	VMINPS       Z5, Z12, Z5
 	VMOVUPS      Z5, K1, 64(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z6, Z6
+	VADDPS       (DX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z11, Z6
 	VMINPS       Z6, Z12, Z6
 	VMOVUPS      Z6, (DX)
-	VMOVUPS.Z    64(DX), K1, Z10
+	VMOVUPS.Z    64(DX)(BP*1), K1, Z10
 	VADDPS       Z10, Z7, Z7
 	VMAXPS       Z7, Z11, Z7
 	VMINPS       Z7, Z12, Z7
 	VMOVUPS      Z7, K1, 64(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z8, Z8
+	VADDPS       (SI)(BP*1), Z8, Z8
 	VMAXPS       Z8, Z11, Z8
 	VMINPS       Z8, Z12, Z8
 	VMOVUPS      Z8, (SI)
-	VMOVUPS.Z    64(SI), K1, Z10
+	VMOVUPS.Z    64(SI)(BP*1), K1, Z10
 	VADDPS       Z10, Z9, Z9
 	VMAXPS       Z9, Z11, Z9
 	VMINPS       Z9, Z12, Z9
 	VMOVUPS      Z9, K1, 64(SI)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -4036,8 +4246,6 @@ zero2:
 	VPXORD Z11, Z11, Z11
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -4065,6 +4273,23 @@ begun3:
 	LEAQ       (R15)(DI*4), DI
 	PREFETCHT0 (DI)
 	PREFETCHT0 64(DI)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 64(DI)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -4227,72 +4452,75 @@ next9:
 	VBROADCASTSS 84(BP), Z14
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z13, Z0
 	VMINPS       Z0, Z14, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS.Z    64(AX), K1, Z12
+	VMOVUPS.Z    64(AX)(BP*1), K1, Z12
 	VADDPS       Z12, Z1, Z1
 	VMAXPS       Z1, Z13, Z1
 	VMINPS       Z1, Z14, Z1
 	VMOVUPS      Z1, K1, 64(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z2, Z2
+	VADDPS       (BX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z13, Z2
 	VMINPS       Z2, Z14, Z2
 	VMOVUPS      Z2, (BX)
-	VMOVUPS.Z    64(BX), K1, Z12
+	VMOVUPS.Z    64(BX)(BP*1), K1, Z12
 	VADDPS       Z12, Z3, Z3
 	VMAXPS       Z3, Z13, Z3
 	VMINPS       Z3, Z14, Z3
 	VMOVUPS      Z3, K1, 64(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z4, Z4
+	VADDPS       (CX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z13, Z4
 	VMINPS       Z4, Z14, Z4
 	VMOVUPS      Z4, (CX)
-	VMOVUPS.Z    64(CX), K1, Z12
+	VMOVUPS.Z    64(CX)(BP*1), K1, Z12
 	VADDPS       Z12, Z5, Z5
 	VMAXPS       Z5, Z13, Z5
 	VMINPS       Z5, Z14, Z5
 	VMOVUPS      Z5, K1, 64(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z6, Z6
+	VADDPS       (DX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z13, Z6
 	VMINPS       Z6, Z14, Z6
 	VMOVUPS      Z6, (DX)
-	VMOVUPS.Z    64(DX), K1, Z12
+	VMOVUPS.Z    64(DX)(BP*1), K1, Z12
 	VADDPS       Z12, Z7, Z7
 	VMAXPS       Z7, Z13, Z7
 	VMINPS       Z7, Z14, Z7
 	VMOVUPS      Z7, K1, 64(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z8, Z8
+	VADDPS       (SI)(BP*1), Z8, Z8
 	VMAXPS       Z8, Z13, Z8
 	VMINPS       Z8, Z14, Z8
 	VMOVUPS      Z8, (SI)
-	VMOVUPS.Z    64(SI), K1, Z12
+	VMOVUPS.Z    64(SI)(BP*1), K1, Z12
 	VADDPS       Z12, Z9, Z9
 	VMAXPS       Z9, Z13, Z9
 	VMINPS       Z9, Z14, Z9
 	VMOVUPS      Z9, K1, 64(SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VADDPS       (DI), Z10, Z10
+	VADDPS       (DI)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z13, Z10
 	VMINPS       Z10, Z14, Z10
 	VMOVUPS      Z10, (DI)
-	VMOVUPS.Z    64(DI), K1, Z12
+	VMOVUPS.Z    64(DI)(BP*1), K1, Z12
 	VADDPS       Z12, Z11, Z11
 	VMAXPS       Z11, Z13, Z11
 	VMINPS       Z11, Z14, Z11
 	VMOVUPS      Z11, K1, 64(DI)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -4401,8 +4629,6 @@ zero2:
 	VPXORD Z13, Z13, Z13
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -4434,6 +4660,25 @@ begun3:
 	LEAQ       (R15)(R8*4), R8
 	PREFETCHT0 (R8)
 	PREFETCHT0 64(R8)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 64(DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 64(R8)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -4613,83 +4858,86 @@ next9:
 	VBROADCASTSS 84(BP), Z16
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z15, Z0
 	VMINPS       Z0, Z16, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS.Z    64(AX), K1, Z14
+	VMOVUPS.Z    64(AX)(BP*1), K1, Z14
 	VADDPS       Z14, Z1, Z1
 	VMAXPS       Z1, Z15, Z1
 	VMINPS       Z1, Z16, Z1
 	VMOVUPS      Z1, K1, 64(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z2, Z2
+	VADDPS       (BX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z15, Z2
 	VMINPS       Z2, Z16, Z2
 	VMOVUPS      Z2, (BX)
-	VMOVUPS.Z    64(BX), K1, Z14
+	VMOVUPS.Z    64(BX)(BP*1), K1, Z14
 	VADDPS       Z14, Z3, Z3
 	VMAXPS       Z3, Z15, Z3
 	VMINPS       Z3, Z16, Z3
 	VMOVUPS      Z3, K1, 64(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z4, Z4
+	VADDPS       (CX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z15, Z4
 	VMINPS       Z4, Z16, Z4
 	VMOVUPS      Z4, (CX)
-	VMOVUPS.Z    64(CX), K1, Z14
+	VMOVUPS.Z    64(CX)(BP*1), K1, Z14
 	VADDPS       Z14, Z5, Z5
 	VMAXPS       Z5, Z15, Z5
 	VMINPS       Z5, Z16, Z5
 	VMOVUPS      Z5, K1, 64(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z6, Z6
+	VADDPS       (DX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z15, Z6
 	VMINPS       Z6, Z16, Z6
 	VMOVUPS      Z6, (DX)
-	VMOVUPS.Z    64(DX), K1, Z14
+	VMOVUPS.Z    64(DX)(BP*1), K1, Z14
 	VADDPS       Z14, Z7, Z7
 	VMAXPS       Z7, Z15, Z7
 	VMINPS       Z7, Z16, Z7
 	VMOVUPS      Z7, K1, 64(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z8, Z8
+	VADDPS       (SI)(BP*1), Z8, Z8
 	VMAXPS       Z8, Z15, Z8
 	VMINPS       Z8, Z16, Z8
 	VMOVUPS      Z8, (SI)
-	VMOVUPS.Z    64(SI), K1, Z14
+	VMOVUPS.Z    64(SI)(BP*1), K1, Z14
 	VADDPS       Z14, Z9, Z9
 	VMAXPS       Z9, Z15, Z9
 	VMINPS       Z9, Z16, Z9
 	VMOVUPS      Z9, K1, 64(SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VADDPS       (DI), Z10, Z10
+	VADDPS       (DI)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z15, Z10
 	VMINPS       Z10, Z16, Z10
 	VMOVUPS      Z10, (DI)
-	VMOVUPS.Z    64(DI), K1, Z14
+	VMOVUPS.Z    64(DI)(BP*1), K1, Z14
 	VADDPS       Z14, Z11, Z11
 	VMAXPS       Z11, Z15, Z11
 	VMINPS       Z11, Z16, Z11
 	VMOVUPS      Z11, K1, 64(DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VADDPS       (R8), Z12, Z12
+	VADDPS       (R8)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z15, Z12
 	VMINPS       Z12, Z16, Z12
 	VMOVUPS      Z12, (R8)
-	VMOVUPS.Z    64(R8), K1, Z14
+	VMOVUPS.Z    64(R8)(BP*1), K1, Z14
 	VADDPS       Z14, Z13, Z13
 	VMAXPS       Z13, Z15, Z13
 	VMINPS       Z13, Z16, Z13
 	VMOVUPS      Z13, K1, 64(R8)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -4810,8 +5058,6 @@ zero2:
 	VPXORD Z15, Z15, Z15
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -4847,6 +5093,27 @@ begun3:
 	LEAQ       (R15)(R9*4), R9
 	PREFETCHT0 (R9)
 	PREFETCHT0 64(R9)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 64(DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 64(R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	PREFETCHT0 64(R9)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -5043,94 +5310,97 @@ next9:
 	VBROADCASTSS 84(BP), Z18
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z17, Z0
 	VMINPS       Z0, Z18, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS.Z    64(AX), K1, Z16
+	VMOVUPS.Z    64(AX)(BP*1), K1, Z16
 	VADDPS       Z16, Z1, Z1
 	VMAXPS       Z1, Z17, Z1
 	VMINPS       Z1, Z18, Z1
 	VMOVUPS      Z1, K1, 64(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z2, Z2
+	VADDPS       (BX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z17, Z2
 	VMINPS       Z2, Z18, Z2
 	VMOVUPS      Z2, (BX)
-	VMOVUPS.Z    64(BX), K1, Z16
+	VMOVUPS.Z    64(BX)(BP*1), K1, Z16
 	VADDPS       Z16, Z3, Z3
 	VMAXPS       Z3, Z17, Z3
 	VMINPS       Z3, Z18, Z3
 	VMOVUPS      Z3, K1, 64(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z4, Z4
+	VADDPS       (CX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z17, Z4
 	VMINPS       Z4, Z18, Z4
 	VMOVUPS      Z4, (CX)
-	VMOVUPS.Z    64(CX), K1, Z16
+	VMOVUPS.Z    64(CX)(BP*1), K1, Z16
 	VADDPS       Z16, Z5, Z5
 	VMAXPS       Z5, Z17, Z5
 	VMINPS       Z5, Z18, Z5
 	VMOVUPS      Z5, K1, 64(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z6, Z6
+	VADDPS       (DX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z17, Z6
 	VMINPS       Z6, Z18, Z6
 	VMOVUPS      Z6, (DX)
-	VMOVUPS.Z    64(DX), K1, Z16
+	VMOVUPS.Z    64(DX)(BP*1), K1, Z16
 	VADDPS       Z16, Z7, Z7
 	VMAXPS       Z7, Z17, Z7
 	VMINPS       Z7, Z18, Z7
 	VMOVUPS      Z7, K1, 64(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z8, Z8
+	VADDPS       (SI)(BP*1), Z8, Z8
 	VMAXPS       Z8, Z17, Z8
 	VMINPS       Z8, Z18, Z8
 	VMOVUPS      Z8, (SI)
-	VMOVUPS.Z    64(SI), K1, Z16
+	VMOVUPS.Z    64(SI)(BP*1), K1, Z16
 	VADDPS       Z16, Z9, Z9
 	VMAXPS       Z9, Z17, Z9
 	VMINPS       Z9, Z18, Z9
 	VMOVUPS      Z9, K1, 64(SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VADDPS       (DI), Z10, Z10
+	VADDPS       (DI)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z17, Z10
 	VMINPS       Z10, Z18, Z10
 	VMOVUPS      Z10, (DI)
-	VMOVUPS.Z    64(DI), K1, Z16
+	VMOVUPS.Z    64(DI)(BP*1), K1, Z16
 	VADDPS       Z16, Z11, Z11
 	VMAXPS       Z11, Z17, Z11
 	VMINPS       Z11, Z18, Z11
 	VMOVUPS      Z11, K1, 64(DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VADDPS       (R8), Z12, Z12
+	VADDPS       (R8)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z17, Z12
 	VMINPS       Z12, Z18, Z12
 	VMOVUPS      Z12, (R8)
-	VMOVUPS.Z    64(R8), K1, Z16
+	VMOVUPS.Z    64(R8)(BP*1), K1, Z16
 	VADDPS       Z16, Z13, Z13
 	VMAXPS       Z13, Z17, Z13
 	VMINPS       Z13, Z18, Z13
 	VMOVUPS      Z13, K1, 64(R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VADDPS       (R9), Z14, Z14
+	VADDPS       (R9)(BP*1), Z14, Z14
 	VMAXPS       Z14, Z17, Z14
 	VMINPS       Z14, Z18, Z14
 	VMOVUPS      Z14, (R9)
-	VMOVUPS.Z    64(R9), K1, Z16
+	VMOVUPS.Z    64(R9)(BP*1), K1, Z16
 	VADDPS       Z16, Z15, Z15
 	VMAXPS       Z15, Z17, Z15
 	VMINPS       Z15, Z18, Z15
 	VMOVUPS      Z15, K1, 64(R9)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -5263,8 +5533,6 @@ zero2:
 	VPXORD Z17, Z17, Z17
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -5304,6 +5572,29 @@ begun3:
 	LEAQ       (R15)(R10*4), R10
 	PREFETCHT0 (R10)
 	PREFETCHT0 64(R10)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 64(DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 64(R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	PREFETCHT0 64(R9)(BP*1)
+	PREFETCHT0 (R10)(BP*1)
+	PREFETCHT0 64(R10)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -5517,105 +5808,108 @@ next9:
 	VBROADCASTSS 84(BP), Z20
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z19, Z0
 	VMINPS       Z0, Z20, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS.Z    64(AX), K1, Z18
+	VMOVUPS.Z    64(AX)(BP*1), K1, Z18
 	VADDPS       Z18, Z1, Z1
 	VMAXPS       Z1, Z19, Z1
 	VMINPS       Z1, Z20, Z1
 	VMOVUPS      Z1, K1, 64(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z2, Z2
+	VADDPS       (BX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z19, Z2
 	VMINPS       Z2, Z20, Z2
 	VMOVUPS      Z2, (BX)
-	VMOVUPS.Z    64(BX), K1, Z18
+	VMOVUPS.Z    64(BX)(BP*1), K1, Z18
 	VADDPS       Z18, Z3, Z3
 	VMAXPS       Z3, Z19, Z3
 	VMINPS       Z3, Z20, Z3
 	VMOVUPS      Z3, K1, 64(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z4, Z4
+	VADDPS       (CX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z19, Z4
 	VMINPS       Z4, Z20, Z4
 	VMOVUPS      Z4, (CX)
-	VMOVUPS.Z    64(CX), K1, Z18
+	VMOVUPS.Z    64(CX)(BP*1), K1, Z18
 	VADDPS       Z18, Z5, Z5
 	VMAXPS       Z5, Z19, Z5
 	VMINPS       Z5, Z20, Z5
 	VMOVUPS      Z5, K1, 64(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z6, Z6
+	VADDPS       (DX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z19, Z6
 	VMINPS       Z6, Z20, Z6
 	VMOVUPS      Z6, (DX)
-	VMOVUPS.Z    64(DX), K1, Z18
+	VMOVUPS.Z    64(DX)(BP*1), K1, Z18
 	VADDPS       Z18, Z7, Z7
 	VMAXPS       Z7, Z19, Z7
 	VMINPS       Z7, Z20, Z7
 	VMOVUPS      Z7, K1, 64(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z8, Z8
+	VADDPS       (SI)(BP*1), Z8, Z8
 	VMAXPS       Z8, Z19, Z8
 	VMINPS       Z8, Z20, Z8
 	VMOVUPS      Z8, (SI)
-	VMOVUPS.Z    64(SI), K1, Z18
+	VMOVUPS.Z    64(SI)(BP*1), K1, Z18
 	VADDPS       Z18, Z9, Z9
 	VMAXPS       Z9, Z19, Z9
 	VMINPS       Z9, Z20, Z9
 	VMOVUPS      Z9, K1, 64(SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VADDPS       (DI), Z10, Z10
+	VADDPS       (DI)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z19, Z10
 	VMINPS       Z10, Z20, Z10
 	VMOVUPS      Z10, (DI)
-	VMOVUPS.Z    64(DI), K1, Z18
+	VMOVUPS.Z    64(DI)(BP*1), K1, Z18
 	VADDPS       Z18, Z11, Z11
 	VMAXPS       Z11, Z19, Z11
 	VMINPS       Z11, Z20, Z11
 	VMOVUPS      Z11, K1, 64(DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VADDPS       (R8), Z12, Z12
+	VADDPS       (R8)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z19, Z12
 	VMINPS       Z12, Z20, Z12
 	VMOVUPS      Z12, (R8)
-	VMOVUPS.Z    64(R8), K1, Z18
+	VMOVUPS.Z    64(R8)(BP*1), K1, Z18
 	VADDPS       Z18, Z13, Z13
 	VMAXPS       Z13, Z19, Z13
 	VMINPS       Z13, Z20, Z13
 	VMOVUPS      Z13, K1, 64(R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VADDPS       (R9), Z14, Z14
+	VADDPS       (R9)(BP*1), Z14, Z14
 	VMAXPS       Z14, Z19, Z14
 	VMINPS       Z14, Z20, Z14
 	VMOVUPS      Z14, (R9)
-	VMOVUPS.Z    64(R9), K1, Z18
+	VMOVUPS.Z    64(R9)(BP*1), K1, Z18
 	VADDPS       Z18, Z15, Z15
 	VMAXPS       Z15, Z19, Z15
 	VMINPS       Z15, Z20, Z15
 	VMOVUPS      Z15, K1, 64(R9)
 	MOVLQSX      32(R14), R10
 	LEAQ         (R15)(R10*4), R10
-	VADDPS       (R10), Z16, Z16
+	VADDPS       (R10)(BP*1), Z16, Z16
 	VMAXPS       Z16, Z19, Z16
 	VMINPS       Z16, Z20, Z16
 	VMOVUPS      Z16, (R10)
-	VMOVUPS.Z    64(R10), K1, Z18
+	VMOVUPS.Z    64(R10)(BP*1), K1, Z18
 	VADDPS       Z18, Z17, Z17
 	VMAXPS       Z17, Z19, Z17
 	VMINPS       Z17, Z20, Z17
 	VMOVUPS      Z17, K1, 64(R10)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -5760,8 +6054,6 @@ zero2:
 	VPXORD Z19, Z19, Z19
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -5805,6 +6097,31 @@ begun3:
 	LEAQ       (R15)(R11*4), R11
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 64(DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 64(R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	PREFETCHT0 64(R9)(BP*1)
+	PREFETCHT0 (R10)(BP*1)
+	PREFETCHT0 64(R10)(BP*1)
+	PREFETCHT0 (R11)(BP*1)
+	PREFETCHT0 64(R11)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -6035,116 +6352,119 @@ next9:
 	VBROADCASTSS 84(BP), Z22
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z21, Z0
 	VMINPS       Z0, Z22, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS.Z    64(AX), K1, Z20
+	VMOVUPS.Z    64(AX)(BP*1), K1, Z20
 	VADDPS       Z20, Z1, Z1
 	VMAXPS       Z1, Z21, Z1
 	VMINPS       Z1, Z22, Z1
 	VMOVUPS      Z1, K1, 64(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z2, Z2
+	VADDPS       (BX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z21, Z2
 	VMINPS       Z2, Z22, Z2
 	VMOVUPS      Z2, (BX)
-	VMOVUPS.Z    64(BX), K1, Z20
+	VMOVUPS.Z    64(BX)(BP*1), K1, Z20
 	VADDPS       Z20, Z3, Z3
 	VMAXPS       Z3, Z21, Z3
 	VMINPS       Z3, Z22, Z3
 	VMOVUPS      Z3, K1, 64(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z4, Z4
+	VADDPS       (CX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z21, Z4
 	VMINPS       Z4, Z22, Z4
 	VMOVUPS      Z4, (CX)
-	VMOVUPS.Z    64(CX), K1, Z20
+	VMOVUPS.Z    64(CX)(BP*1), K1, Z20
 	VADDPS       Z20, Z5, Z5
 	VMAXPS       Z5, Z21, Z5
 	VMINPS       Z5, Z22, Z5
 	VMOVUPS      Z5, K1, 64(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z6, Z6
+	VADDPS       (DX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z21, Z6
 	VMINPS       Z6, Z22, Z6
 	VMOVUPS      Z6, (DX)
-	VMOVUPS.Z    64(DX), K1, Z20
+	VMOVUPS.Z    64(DX)(BP*1), K1, Z20
 	VADDPS       Z20, Z7, Z7
 	VMAXPS       Z7, Z21, Z7
 	VMINPS       Z7, Z22, Z7
 	VMOVUPS      Z7, K1, 64(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z8, Z8
+	VADDPS       (SI)(BP*1), Z8, Z8
 	VMAXPS       Z8, Z21, Z8
 	VMINPS       Z8, Z22, Z8
 	VMOVUPS      Z8, (SI)
-	VMOVUPS.Z    64(SI), K1, Z20
+	VMOVUPS.Z    64(SI)(BP*1), K1, Z20
 	VADDPS       Z20, Z9, Z9
 	VMAXPS       Z9, Z21, Z9
 	VMINPS       Z9, Z22, Z9
 	VMOVUPS      Z9, K1, 64(SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VADDPS       (DI), Z10, Z10
+	VADDPS       (DI)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z21, Z10
 	VMINPS       Z10, Z22, Z10
 	VMOVUPS      Z10, (DI)
-	VMOVUPS.Z    64(DI), K1, Z20
+	VMOVUPS.Z    64(DI)(BP*1), K1, Z20
 	VADDPS       Z20, Z11, Z11
 	VMAXPS       Z11, Z21, Z11
 	VMINPS       Z11, Z22, Z11
 	VMOVUPS      Z11, K1, 64(DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VADDPS       (R8), Z12, Z12
+	VADDPS       (R8)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z21, Z12
 	VMINPS       Z12, Z22, Z12
 	VMOVUPS      Z12, (R8)
-	VMOVUPS.Z    64(R8), K1, Z20
+	VMOVUPS.Z    64(R8)(BP*1), K1, Z20
 	VADDPS       Z20, Z13, Z13
 	VMAXPS       Z13, Z21, Z13
 	VMINPS       Z13, Z22, Z13
 	VMOVUPS      Z13, K1, 64(R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VADDPS       (R9), Z14, Z14
+	VADDPS       (R9)(BP*1), Z14, Z14
 	VMAXPS       Z14, Z21, Z14
 	VMINPS       Z14, Z22, Z14
 	VMOVUPS      Z14, (R9)
-	VMOVUPS.Z    64(R9), K1, Z20
+	VMOVUPS.Z    64(R9)(BP*1), K1, Z20
 	VADDPS       Z20, Z15, Z15
 	VMAXPS       Z15, Z21, Z15
 	VMINPS       Z15, Z22, Z15
 	VMOVUPS      Z15, K1, 64(R9)
 	MOVLQSX      32(R14), R10
 	LEAQ         (R15)(R10*4), R10
-	VADDPS       (R10), Z16, Z16
+	VADDPS       (R10)(BP*1), Z16, Z16
 	VMAXPS       Z16, Z21, Z16
 	VMINPS       Z16, Z22, Z16
 	VMOVUPS      Z16, (R10)
-	VMOVUPS.Z    64(R10), K1, Z20
+	VMOVUPS.Z    64(R10)(BP*1), K1, Z20
 	VADDPS       Z20, Z17, Z17
 	VMAXPS       Z17, Z21, Z17
 	VMINPS       Z17, Z22, Z17
 	VMOVUPS      Z17, K1, 64(R10)
 	MOVLQSX      36(R14), R11
 	LEAQ         (R15)(R11*4), R11
-	VADDPS       (R11), Z18, Z18
+	VADDPS       (R11)(BP*1), Z18, Z18
 	VMAXPS       Z18, Z21, Z18
 	VMINPS       Z18, Z22, Z18
 	VMOVUPS      Z18, (R11)
-	VMOVUPS.Z    64(R11), K1, Z20
+	VMOVUPS.Z    64(R11)(BP*1), K1, Z20
 	VADDPS       Z20, Z19, Z19
 	VMAXPS       Z19, Z21, Z19
 	VMINPS       Z19, Z22, Z19
 	VMOVUPS      Z19, K1, 64(R11)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -6301,8 +6621,6 @@ zero2:
 	VPXORD Z21, Z21, Z21
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -6350,6 +6668,33 @@ begun3:
 	LEAQ       (R15)(R12*4), R12
 	PREFETCHT0 (R12)
 	PREFETCHT0 64(R12)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 64(DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 64(R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	PREFETCHT0 64(R9)(BP*1)
+	PREFETCHT0 (R10)(BP*1)
+	PREFETCHT0 64(R10)(BP*1)
+	PREFETCHT0 (R11)(BP*1)
+	PREFETCHT0 64(R11)(BP*1)
+	PREFETCHT0 (R12)(BP*1)
+	PREFETCHT0 64(R12)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -6597,127 +6942,130 @@ next9:
 	VBROADCASTSS 84(BP), Z24
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z23, Z0
 	VMINPS       Z0, Z24, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS.Z    64(AX), K1, Z22
+	VMOVUPS.Z    64(AX)(BP*1), K1, Z22
 	VADDPS       Z22, Z1, Z1
 	VMAXPS       Z1, Z23, Z1
 	VMINPS       Z1, Z24, Z1
 	VMOVUPS      Z1, K1, 64(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z2, Z2
+	VADDPS       (BX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z23, Z2
 	VMINPS       Z2, Z24, Z2
 	VMOVUPS      Z2, (BX)
-	VMOVUPS.Z    64(BX), K1, Z22
+	VMOVUPS.Z    64(BX)(BP*1), K1, Z22
 	VADDPS       Z22, Z3, Z3
 	VMAXPS       Z3, Z23, Z3
 	VMINPS       Z3, Z24, Z3
 	VMOVUPS      Z3, K1, 64(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z4, Z4
+	VADDPS       (CX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z23, Z4
 	VMINPS       Z4, Z24, Z4
 	VMOVUPS      Z4, (CX)
-	VMOVUPS.Z    64(CX), K1, Z22
+	VMOVUPS.Z    64(CX)(BP*1), K1, Z22
 	VADDPS       Z22, Z5, Z5
 	VMAXPS       Z5, Z23, Z5
 	VMINPS       Z5, Z24, Z5
 	VMOVUPS      Z5, K1, 64(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z6, Z6
+	VADDPS       (DX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z23, Z6
 	VMINPS       Z6, Z24, Z6
 	VMOVUPS      Z6, (DX)
-	VMOVUPS.Z    64(DX), K1, Z22
+	VMOVUPS.Z    64(DX)(BP*1), K1, Z22
 	VADDPS       Z22, Z7, Z7
 	VMAXPS       Z7, Z23, Z7
 	VMINPS       Z7, Z24, Z7
 	VMOVUPS      Z7, K1, 64(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z8, Z8
+	VADDPS       (SI)(BP*1), Z8, Z8
 	VMAXPS       Z8, Z23, Z8
 	VMINPS       Z8, Z24, Z8
 	VMOVUPS      Z8, (SI)
-	VMOVUPS.Z    64(SI), K1, Z22
+	VMOVUPS.Z    64(SI)(BP*1), K1, Z22
 	VADDPS       Z22, Z9, Z9
 	VMAXPS       Z9, Z23, Z9
 	VMINPS       Z9, Z24, Z9
 	VMOVUPS      Z9, K1, 64(SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VADDPS       (DI), Z10, Z10
+	VADDPS       (DI)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z23, Z10
 	VMINPS       Z10, Z24, Z10
 	VMOVUPS      Z10, (DI)
-	VMOVUPS.Z    64(DI), K1, Z22
+	VMOVUPS.Z    64(DI)(BP*1), K1, Z22
 	VADDPS       Z22, Z11, Z11
 	VMAXPS       Z11, Z23, Z11
 	VMINPS       Z11, Z24, Z11
 	VMOVUPS      Z11, K1, 64(DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VADDPS       (R8), Z12, Z12
+	VADDPS       (R8)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z23, Z12
 	VMINPS       Z12, Z24, Z12
 	VMOVUPS      Z12, (R8)
-	VMOVUPS.Z    64(R8), K1, Z22
+	VMOVUPS.Z    64(R8)(BP*1), K1, Z22
 	VADDPS       Z22, Z13, Z13
 	VMAXPS       Z13, Z23, Z13
 	VMINPS       Z13, Z24, Z13
 	VMOVUPS      Z13, K1, 64(R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VADDPS       (R9), Z14, Z14
+	VADDPS       (R9)(BP*1), Z14, Z14
 	VMAXPS       Z14, Z23, Z14
 	VMINPS       Z14, Z24, Z14
 	VMOVUPS      Z14, (R9)
-	VMOVUPS.Z    64(R9), K1, Z22
+	VMOVUPS.Z    64(R9)(BP*1), K1, Z22
 	VADDPS       Z22, Z15, Z15
 	VMAXPS       Z15, Z23, Z15
 	VMINPS       Z15, Z24, Z15
 	VMOVUPS      Z15, K1, 64(R9)
 	MOVLQSX      32(R14), R10
 	LEAQ         (R15)(R10*4), R10
-	VADDPS       (R10), Z16, Z16
+	VADDPS       (R10)(BP*1), Z16, Z16
 	VMAXPS       Z16, Z23, Z16
 	VMINPS       Z16, Z24, Z16
 	VMOVUPS      Z16, (R10)
-	VMOVUPS.Z    64(R10), K1, Z22
+	VMOVUPS.Z    64(R10)(BP*1), K1, Z22
 	VADDPS       Z22, Z17, Z17
 	VMAXPS       Z17, Z23, Z17
 	VMINPS       Z17, Z24, Z17
 	VMOVUPS      Z17, K1, 64(R10)
 	MOVLQSX      36(R14), R11
 	LEAQ         (R15)(R11*4), R11
-	VADDPS       (R11), Z18, Z18
+	VADDPS       (R11)(BP*1), Z18, Z18
 	VMAXPS       Z18, Z23, Z18
 	VMINPS       Z18, Z24, Z18
 	VMOVUPS      Z18, (R11)
-	VMOVUPS.Z    64(R11), K1, Z22
+	VMOVUPS.Z    64(R11)(BP*1), K1, Z22
 	VADDPS       Z22, Z19, Z19
 	VMAXPS       Z19, Z23, Z19
 	VMINPS       Z19, Z24, Z19
 	VMOVUPS      Z19, K1, 64(R11)
 	MOVLQSX      40(R14), R12
 	LEAQ         (R15)(R12*4), R12
-	VADDPS       (R12), Z20, Z20
+	VADDPS       (R12)(BP*1), Z20, Z20
 	VMAXPS       Z20, Z23, Z20
 	VMINPS       Z20, Z24, Z20
 	VMOVUPS      Z20, (R12)
-	VMOVUPS.Z    64(R12), K1, Z22
+	VMOVUPS.Z    64(R12)(BP*1), K1, Z22
 	VADDPS       Z22, Z21, Z21
 	VMAXPS       Z21, Z23, Z21
 	VMINPS       Z21, Z24, Z21
 	VMOVUPS      Z21, K1, 64(R12)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -6886,8 +7234,6 @@ zero2:
 	VPXORD Z23, Z23, Z23
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -6939,6 +7285,35 @@ begun3:
 	LEAQ       (R15)(R13*4), R13
 	PREFETCHT0 (R13)
 	PREFETCHT0 64(R13)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 64(DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 64(R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	PREFETCHT0 64(R9)(BP*1)
+	PREFETCHT0 (R10)(BP*1)
+	PREFETCHT0 64(R10)(BP*1)
+	PREFETCHT0 (R11)(BP*1)
+	PREFETCHT0 64(R11)(BP*1)
+	PREFETCHT0 (R12)(BP*1)
+	PREFETCHT0 64(R12)(BP*1)
+	PREFETCHT0 (R13)(BP*1)
+	PREFETCHT0 64(R13)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -7203,138 +7578,141 @@ next9:
 	VBROADCASTSS 84(BP), Z26
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z25, Z0
 	VMINPS       Z0, Z26, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS.Z    64(AX), K1, Z24
+	VMOVUPS.Z    64(AX)(BP*1), K1, Z24
 	VADDPS       Z24, Z1, Z1
 	VMAXPS       Z1, Z25, Z1
 	VMINPS       Z1, Z26, Z1
 	VMOVUPS      Z1, K1, 64(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z2, Z2
+	VADDPS       (BX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z25, Z2
 	VMINPS       Z2, Z26, Z2
 	VMOVUPS      Z2, (BX)
-	VMOVUPS.Z    64(BX), K1, Z24
+	VMOVUPS.Z    64(BX)(BP*1), K1, Z24
 	VADDPS       Z24, Z3, Z3
 	VMAXPS       Z3, Z25, Z3
 	VMINPS       Z3, Z26, Z3
 	VMOVUPS      Z3, K1, 64(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z4, Z4
+	VADDPS       (CX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z25, Z4
 	VMINPS       Z4, Z26, Z4
 	VMOVUPS      Z4, (CX)
-	VMOVUPS.Z    64(CX), K1, Z24
+	VMOVUPS.Z    64(CX)(BP*1), K1, Z24
 	VADDPS       Z24, Z5, Z5
 	VMAXPS       Z5, Z25, Z5
 	VMINPS       Z5, Z26, Z5
 	VMOVUPS      Z5, K1, 64(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z6, Z6
+	VADDPS       (DX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z25, Z6
 	VMINPS       Z6, Z26, Z6
 	VMOVUPS      Z6, (DX)
-	VMOVUPS.Z    64(DX), K1, Z24
+	VMOVUPS.Z    64(DX)(BP*1), K1, Z24
 	VADDPS       Z24, Z7, Z7
 	VMAXPS       Z7, Z25, Z7
 	VMINPS       Z7, Z26, Z7
 	VMOVUPS      Z7, K1, 64(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z8, Z8
+	VADDPS       (SI)(BP*1), Z8, Z8
 	VMAXPS       Z8, Z25, Z8
 	VMINPS       Z8, Z26, Z8
 	VMOVUPS      Z8, (SI)
-	VMOVUPS.Z    64(SI), K1, Z24
+	VMOVUPS.Z    64(SI)(BP*1), K1, Z24
 	VADDPS       Z24, Z9, Z9
 	VMAXPS       Z9, Z25, Z9
 	VMINPS       Z9, Z26, Z9
 	VMOVUPS      Z9, K1, 64(SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VADDPS       (DI), Z10, Z10
+	VADDPS       (DI)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z25, Z10
 	VMINPS       Z10, Z26, Z10
 	VMOVUPS      Z10, (DI)
-	VMOVUPS.Z    64(DI), K1, Z24
+	VMOVUPS.Z    64(DI)(BP*1), K1, Z24
 	VADDPS       Z24, Z11, Z11
 	VMAXPS       Z11, Z25, Z11
 	VMINPS       Z11, Z26, Z11
 	VMOVUPS      Z11, K1, 64(DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VADDPS       (R8), Z12, Z12
+	VADDPS       (R8)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z25, Z12
 	VMINPS       Z12, Z26, Z12
 	VMOVUPS      Z12, (R8)
-	VMOVUPS.Z    64(R8), K1, Z24
+	VMOVUPS.Z    64(R8)(BP*1), K1, Z24
 	VADDPS       Z24, Z13, Z13
 	VMAXPS       Z13, Z25, Z13
 	VMINPS       Z13, Z26, Z13
 	VMOVUPS      Z13, K1, 64(R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VADDPS       (R9), Z14, Z14
+	VADDPS       (R9)(BP*1), Z14, Z14
 	VMAXPS       Z14, Z25, Z14
 	VMINPS       Z14, Z26, Z14
 	VMOVUPS      Z14, (R9)
-	VMOVUPS.Z    64(R9), K1, Z24
+	VMOVUPS.Z    64(R9)(BP*1), K1, Z24
 	VADDPS       Z24, Z15, Z15
 	VMAXPS       Z15, Z25, Z15
 	VMINPS       Z15, Z26, Z15
 	VMOVUPS      Z15, K1, 64(R9)
 	MOVLQSX      32(R14), R10
 	LEAQ         (R15)(R10*4), R10
-	VADDPS       (R10), Z16, Z16
+	VADDPS       (R10)(BP*1), Z16, Z16
 	VMAXPS       Z16, Z25, Z16
 	VMINPS       Z16, Z26, Z16
 	VMOVUPS      Z16, (R10)
-	VMOVUPS.Z    64(R10), K1, Z24
+	VMOVUPS.Z    64(R10)(BP*1), K1, Z24
 	VADDPS       Z24, Z17, Z17
 	VMAXPS       Z17, Z25, Z17
 	VMINPS       Z17, Z26, Z17
 	VMOVUPS      Z17, K1, 64(R10)
 	MOVLQSX      36(R14), R11
 	LEAQ         (R15)(R11*4), R11
-	VADDPS       (R11), Z18, Z18
+	VADDPS       (R11)(BP*1), Z18, Z18
 	VMAXPS       Z18, Z25, Z18
 	VMINPS       Z18, Z26, Z18
 	VMOVUPS      Z18, (R11)
-	VMOVUPS.Z    64(R11), K1, Z24
+	VMOVUPS.Z    64(R11)(BP*1), K1, Z24
 	VADDPS       Z24, Z19, Z19
 	VMAXPS       Z19, Z25, Z19
 	VMINPS       Z19, Z26, Z19
 	VMOVUPS      Z19, K1, 64(R11)
 	MOVLQSX      40(R14), R12
 	LEAQ         (R15)(R12*4), R12
-	VADDPS       (R12), Z20, Z20
+	VADDPS       (R12)(BP*1), Z20, Z20
 	VMAXPS       Z20, Z25, Z20
 	VMINPS       Z20, Z26, Z20
 	VMOVUPS      Z20, (R12)
-	VMOVUPS.Z    64(R12), K1, Z24
+	VMOVUPS.Z    64(R12)(BP*1), K1, Z24
 	VADDPS       Z24, Z21, Z21
 	VMAXPS       Z21, Z25, Z21
 	VMINPS       Z21, Z26, Z21
 	VMOVUPS      Z21, K1, 64(R12)
 	MOVLQSX      44(R14), R13
 	LEAQ         (R15)(R13*4), R13
-	VADDPS       (R13), Z22, Z22
+	VADDPS       (R13)(BP*1), Z22, Z22
 	VMAXPS       Z22, Z25, Z22
 	VMINPS       Z22, Z26, Z22
 	VMOVUPS      Z22, (R13)
-	VMOVUPS.Z    64(R13), K1, Z24
+	VMOVUPS.Z    64(R13)(BP*1), K1, Z24
 	VADDPS       Z24, Z23, Z23
 	VMAXPS       Z23, Z25, Z23
 	VMINPS       Z23, Z26, Z23
 	VMOVUPS      Z23, K1, 64(R13)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -7469,8 +7847,6 @@ zero2:
 	VPXORD Z2, Z2, Z2
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -7479,6 +7855,14 @@ begun3:
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	PREFETCHT0 128(AX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -7566,21 +7950,24 @@ next9:
 	VBROADCASTSS 84(BP), Z5
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z4, Z0
 	VMINPS       Z0, Z5, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z4, Z1
 	VMINPS       Z1, Z5, Z1
 	VMOVUPS      Z1, 64(AX)
-	VMOVUPS.Z    128(AX), K1, Z3
+	VMOVUPS.Z    128(AX)(BP*1), K1, Z3
 	VADDPS       Z3, Z2, Z2
 	VMAXPS       Z2, Z4, Z2
 	VMINPS       Z2, Z5, Z2
 	VMOVUPS      Z2, K1, 128(AX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -7636,8 +8023,6 @@ zero2:
 	VPXORD Z5, Z5, Z5
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -7651,6 +8036,17 @@ begun3:
 	PREFETCHT0 (BX)
 	PREFETCHT0 64(BX)
 	PREFETCHT0 128(BX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 128(BX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -7760,36 +8156,39 @@ next9:
 	VBROADCASTSS 84(BP), Z8
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z7, Z0
 	VMINPS       Z0, Z8, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z7, Z1
 	VMINPS       Z1, Z8, Z1
 	VMOVUPS      Z1, 64(AX)
-	VMOVUPS.Z    128(AX), K1, Z6
+	VMOVUPS.Z    128(AX)(BP*1), K1, Z6
 	VADDPS       Z6, Z2, Z2
 	VMAXPS       Z2, Z7, Z2
 	VMINPS       Z2, Z8, Z2
 	VMOVUPS      Z2, K1, 128(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z3, Z3
+	VADDPS       (BX)(BP*1), Z3, Z3
 	VMAXPS       Z3, Z7, Z3
 	VMINPS       Z3, Z8, Z3
 	VMOVUPS      Z3, (BX)
-	VADDPS       64(BX), Z4, Z4
+	VADDPS       64(BX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z7, Z4
 	VMINPS       Z4, Z8, Z4
 	VMOVUPS      Z4, 64(BX)
-	VMOVUPS.Z    128(BX), K1, Z6
+	VMOVUPS.Z    128(BX)(BP*1), K1, Z6
 	VADDPS       Z6, Z5, Z5
 	VMAXPS       Z5, Z7, Z5
 	VMINPS       Z5, Z8, Z5
 	VMOVUPS      Z5, K1, 128(BX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -7862,8 +8261,6 @@ zero2:
 	VPXORD Z8, Z8, Z8
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -7882,6 +8279,20 @@ begun3:
 	PREFETCHT0 (CX)
 	PREFETCHT0 64(CX)
 	PREFETCHT0 128(CX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 128(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 128(CX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -8013,51 +8424,54 @@ next9:
 	VBROADCASTSS 84(BP), Z11
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z10, Z0
 	VMINPS       Z0, Z11, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z10, Z1
 	VMINPS       Z1, Z11, Z1
 	VMOVUPS      Z1, 64(AX)
-	VMOVUPS.Z    128(AX), K1, Z9
+	VMOVUPS.Z    128(AX)(BP*1), K1, Z9
 	VADDPS       Z9, Z2, Z2
 	VMAXPS       Z2, Z10, Z2
 	VMINPS       Z2, Z11, Z2
 	VMOVUPS      Z2, K1, 128(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z3, Z3
+	VADDPS       (BX)(BP*1), Z3, Z3
 	VMAXPS       Z3, Z10, Z3
 	VMINPS       Z3, Z11, Z3
 	VMOVUPS      Z3, (BX)
-	VADDPS       64(BX), Z4, Z4
+	VADDPS       64(BX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z10, Z4
 	VMINPS       Z4, Z11, Z4
 	VMOVUPS      Z4, 64(BX)
-	VMOVUPS.Z    128(BX), K1, Z9
+	VMOVUPS.Z    128(BX)(BP*1), K1, Z9
 	VADDPS       Z9, Z5, Z5
 	VMAXPS       Z5, Z10, Z5
 	VMINPS       Z5, Z11, Z5
 	VMOVUPS      Z5, K1, 128(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z6, Z6
+	VADDPS       (CX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z10, Z6
 	VMINPS       Z6, Z11, Z6
 	VMOVUPS      Z6, (CX)
-	VADDPS       64(CX), Z7, Z7
+	VADDPS       64(CX)(BP*1), Z7, Z7
 	VMAXPS       Z7, Z10, Z7
 	VMINPS       Z7, Z11, Z7
 	VMOVUPS      Z7, 64(CX)
-	VMOVUPS.Z    128(CX), K1, Z9
+	VMOVUPS.Z    128(CX)(BP*1), K1, Z9
 	VADDPS       Z9, Z8, Z8
 	VMAXPS       Z8, Z10, Z8
 	VMINPS       Z8, Z11, Z8
 	VMOVUPS      Z8, K1, 128(CX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -8147,8 +8561,6 @@ zero2:
 	VPXORD Z11, Z11, Z11
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -8172,6 +8584,23 @@ begun3:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 128(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 128(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 128(DX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -8325,66 +8754,69 @@ next9:
 	VBROADCASTSS 84(BP), Z14
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z13, Z0
 	VMINPS       Z0, Z14, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z13, Z1
 	VMINPS       Z1, Z14, Z1
 	VMOVUPS      Z1, 64(AX)
-	VMOVUPS.Z    128(AX), K1, Z12
+	VMOVUPS.Z    128(AX)(BP*1), K1, Z12
 	VADDPS       Z12, Z2, Z2
 	VMAXPS       Z2, Z13, Z2
 	VMINPS       Z2, Z14, Z2
 	VMOVUPS      Z2, K1, 128(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z3, Z3
+	VADDPS       (BX)(BP*1), Z3, Z3
 	VMAXPS       Z3, Z13, Z3
 	VMINPS       Z3, Z14, Z3
 	VMOVUPS      Z3, (BX)
-	VADDPS       64(BX), Z4, Z4
+	VADDPS       64(BX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z13, Z4
 	VMINPS       Z4, Z14, Z4
 	VMOVUPS      Z4, 64(BX)
-	VMOVUPS.Z    128(BX), K1, Z12
+	VMOVUPS.Z    128(BX)(BP*1), K1, Z12
 	VADDPS       Z12, Z5, Z5
 	VMAXPS       Z5, Z13, Z5
 	VMINPS       Z5, Z14, Z5
 	VMOVUPS      Z5, K1, 128(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z6, Z6
+	VADDPS       (CX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z13, Z6
 	VMINPS       Z6, Z14, Z6
 	VMOVUPS      Z6, (CX)
-	VADDPS       64(CX), Z7, Z7
+	VADDPS       64(CX)(BP*1), Z7, Z7
 	VMAXPS       Z7, Z13, Z7
 	VMINPS       Z7, Z14, Z7
 	VMOVUPS      Z7, 64(CX)
-	VMOVUPS.Z    128(CX), K1, Z12
+	VMOVUPS.Z    128(CX)(BP*1), K1, Z12
 	VADDPS       Z12, Z8, Z8
 	VMAXPS       Z8, Z13, Z8
 	VMINPS       Z8, Z14, Z8
 	VMOVUPS      Z8, K1, 128(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z9, Z9
+	VADDPS       (DX)(BP*1), Z9, Z9
 	VMAXPS       Z9, Z13, Z9
 	VMINPS       Z9, Z14, Z9
 	VMOVUPS      Z9, (DX)
-	VADDPS       64(DX), Z10, Z10
+	VADDPS       64(DX)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z13, Z10
 	VMINPS       Z10, Z14, Z10
 	VMOVUPS      Z10, 64(DX)
-	VMOVUPS.Z    128(DX), K1, Z12
+	VMOVUPS.Z    128(DX)(BP*1), K1, Z12
 	VADDPS       Z12, Z11, Z11
 	VMAXPS       Z11, Z13, Z11
 	VMINPS       Z11, Z14, Z11
 	VMOVUPS      Z11, K1, 128(DX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -8491,8 +8923,6 @@ zero2:
 	VPXORD Z14, Z14, Z14
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -8521,6 +8951,26 @@ begun3:
 	PREFETCHT0 (SI)
 	PREFETCHT0 64(SI)
 	PREFETCHT0 128(SI)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 128(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 128(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 128(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 128(SI)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -8696,81 +9146,84 @@ next9:
 	VBROADCASTSS 84(BP), Z17
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z16, Z0
 	VMINPS       Z0, Z17, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z16, Z1
 	VMINPS       Z1, Z17, Z1
 	VMOVUPS      Z1, 64(AX)
-	VMOVUPS.Z    128(AX), K1, Z15
+	VMOVUPS.Z    128(AX)(BP*1), K1, Z15
 	VADDPS       Z15, Z2, Z2
 	VMAXPS       Z2, Z16, Z2
 	VMINPS       Z2, Z17, Z2
 	VMOVUPS      Z2, K1, 128(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z3, Z3
+	VADDPS       (BX)(BP*1), Z3, Z3
 	VMAXPS       Z3, Z16, Z3
 	VMINPS       Z3, Z17, Z3
 	VMOVUPS      Z3, (BX)
-	VADDPS       64(BX), Z4, Z4
+	VADDPS       64(BX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z16, Z4
 	VMINPS       Z4, Z17, Z4
 	VMOVUPS      Z4, 64(BX)
-	VMOVUPS.Z    128(BX), K1, Z15
+	VMOVUPS.Z    128(BX)(BP*1), K1, Z15
 	VADDPS       Z15, Z5, Z5
 	VMAXPS       Z5, Z16, Z5
 	VMINPS       Z5, Z17, Z5
 	VMOVUPS      Z5, K1, 128(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z6, Z6
+	VADDPS       (CX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z16, Z6
 	VMINPS       Z6, Z17, Z6
 	VMOVUPS      Z6, (CX)
-	VADDPS       64(CX), Z7, Z7
+	VADDPS       64(CX)(BP*1), Z7, Z7
 	VMAXPS       Z7, Z16, Z7
 	VMINPS       Z7, Z17, Z7
 	VMOVUPS      Z7, 64(CX)
-	VMOVUPS.Z    128(CX), K1, Z15
+	VMOVUPS.Z    128(CX)(BP*1), K1, Z15
 	VADDPS       Z15, Z8, Z8
 	VMAXPS       Z8, Z16, Z8
 	VMINPS       Z8, Z17, Z8
 	VMOVUPS      Z8, K1, 128(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z9, Z9
+	VADDPS       (DX)(BP*1), Z9, Z9
 	VMAXPS       Z9, Z16, Z9
 	VMINPS       Z9, Z17, Z9
 	VMOVUPS      Z9, (DX)
-	VADDPS       64(DX), Z10, Z10
+	VADDPS       64(DX)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z16, Z10
 	VMINPS       Z10, Z17, Z10
 	VMOVUPS      Z10, 64(DX)
-	VMOVUPS.Z    128(DX), K1, Z15
+	VMOVUPS.Z    128(DX)(BP*1), K1, Z15
 	VADDPS       Z15, Z11, Z11
 	VMAXPS       Z11, Z16, Z11
 	VMINPS       Z11, Z17, Z11
 	VMOVUPS      Z11, K1, 128(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z12, Z12
+	VADDPS       (SI)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z16, Z12
 	VMINPS       Z12, Z17, Z12
 	VMOVUPS      Z12, (SI)
-	VADDPS       64(SI), Z13, Z13
+	VADDPS       64(SI)(BP*1), Z13, Z13
 	VMAXPS       Z13, Z16, Z13
 	VMINPS       Z13, Z17, Z13
 	VMOVUPS      Z13, 64(SI)
-	VMOVUPS.Z    128(SI), K1, Z15
+	VMOVUPS.Z    128(SI)(BP*1), K1, Z15
 	VADDPS       Z15, Z14, Z14
 	VMAXPS       Z14, Z16, Z14
 	VMINPS       Z14, Z17, Z14
 	VMOVUPS      Z14, K1, 128(SI)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -8894,8 +9347,6 @@ zero2:
 	VPXORD Z17, Z17, Z17
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -8929,6 +9380,29 @@ begun3:
 	PREFETCHT0 (DI)
 	PREFETCHT0 64(DI)
 	PREFETCHT0 128(DI)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 128(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 128(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 128(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 128(SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 64(DI)(BP*1)
+	PREFETCHT0 128(DI)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -9126,96 +9600,99 @@ next9:
 	VBROADCASTSS 84(BP), Z20
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z19, Z0
 	VMINPS       Z0, Z20, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z19, Z1
 	VMINPS       Z1, Z20, Z1
 	VMOVUPS      Z1, 64(AX)
-	VMOVUPS.Z    128(AX), K1, Z18
+	VMOVUPS.Z    128(AX)(BP*1), K1, Z18
 	VADDPS       Z18, Z2, Z2
 	VMAXPS       Z2, Z19, Z2
 	VMINPS       Z2, Z20, Z2
 	VMOVUPS      Z2, K1, 128(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z3, Z3
+	VADDPS       (BX)(BP*1), Z3, Z3
 	VMAXPS       Z3, Z19, Z3
 	VMINPS       Z3, Z20, Z3
 	VMOVUPS      Z3, (BX)
-	VADDPS       64(BX), Z4, Z4
+	VADDPS       64(BX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z19, Z4
 	VMINPS       Z4, Z20, Z4
 	VMOVUPS      Z4, 64(BX)
-	VMOVUPS.Z    128(BX), K1, Z18
+	VMOVUPS.Z    128(BX)(BP*1), K1, Z18
 	VADDPS       Z18, Z5, Z5
 	VMAXPS       Z5, Z19, Z5
 	VMINPS       Z5, Z20, Z5
 	VMOVUPS      Z5, K1, 128(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z6, Z6
+	VADDPS       (CX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z19, Z6
 	VMINPS       Z6, Z20, Z6
 	VMOVUPS      Z6, (CX)
-	VADDPS       64(CX), Z7, Z7
+	VADDPS       64(CX)(BP*1), Z7, Z7
 	VMAXPS       Z7, Z19, Z7
 	VMINPS       Z7, Z20, Z7
 	VMOVUPS      Z7, 64(CX)
-	VMOVUPS.Z    128(CX), K1, Z18
+	VMOVUPS.Z    128(CX)(BP*1), K1, Z18
 	VADDPS       Z18, Z8, Z8
 	VMAXPS       Z8, Z19, Z8
 	VMINPS       Z8, Z20, Z8
 	VMOVUPS      Z8, K1, 128(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z9, Z9
+	VADDPS       (DX)(BP*1), Z9, Z9
 	VMAXPS       Z9, Z19, Z9
 	VMINPS       Z9, Z20, Z9
 	VMOVUPS      Z9, (DX)
-	VADDPS       64(DX), Z10, Z10
+	VADDPS       64(DX)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z19, Z10
 	VMINPS       Z10, Z20, Z10
 	VMOVUPS      Z10, 64(DX)
-	VMOVUPS.Z    128(DX), K1, Z18
+	VMOVUPS.Z    128(DX)(BP*1), K1, Z18
 	VADDPS       Z18, Z11, Z11
 	VMAXPS       Z11, Z19, Z11
 	VMINPS       Z11, Z20, Z11
 	VMOVUPS      Z11, K1, 128(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z12, Z12
+	VADDPS       (SI)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z19, Z12
 	VMINPS       Z12, Z20, Z12
 	VMOVUPS      Z12, (SI)
-	VADDPS       64(SI), Z13, Z13
+	VADDPS       64(SI)(BP*1), Z13, Z13
 	VMAXPS       Z13, Z19, Z13
 	VMINPS       Z13, Z20, Z13
 	VMOVUPS      Z13, 64(SI)
-	VMOVUPS.Z    128(SI), K1, Z18
+	VMOVUPS.Z    128(SI)(BP*1), K1, Z18
 	VADDPS       Z18, Z14, Z14
 	VMAXPS       Z14, Z19, Z14
 	VMINPS       Z14, Z20, Z14
 	VMOVUPS      Z14, K1, 128(SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VADDPS       (DI), Z15, Z15
+	VADDPS       (DI)(BP*1), Z15, Z15
 	VMAXPS       Z15, Z19, Z15
 	VMINPS       Z15, Z20, Z15
 	VMOVUPS      Z15, (DI)
-	VADDPS       64(DI), Z16, Z16
+	VADDPS       64(DI)(BP*1), Z16, Z16
 	VMAXPS       Z16, Z19, Z16
 	VMINPS       Z16, Z20, Z16
 	VMOVUPS      Z16, 64(DI)
-	VMOVUPS.Z    128(DI), K1, Z18
+	VMOVUPS.Z    128(DI)(BP*1), K1, Z18
 	VADDPS       Z18, Z17, Z17
 	VMAXPS       Z17, Z19, Z17
 	VMINPS       Z17, Z20, Z17
 	VMOVUPS      Z17, K1, 128(DI)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -9356,8 +9833,6 @@ zero2:
 	VPXORD Z20, Z20, Z20
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -9396,6 +9871,32 @@ begun3:
 	PREFETCHT0 (R8)
 	PREFETCHT0 64(R8)
 	PREFETCHT0 128(R8)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 128(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 128(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 128(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 128(SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 64(DI)(BP*1)
+	PREFETCHT0 128(DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 64(R8)(BP*1)
+	PREFETCHT0 128(R8)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -9615,111 +10116,114 @@ next9:
 	VBROADCASTSS 84(BP), Z23
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z22, Z0
 	VMINPS       Z0, Z23, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z22, Z1
 	VMINPS       Z1, Z23, Z1
 	VMOVUPS      Z1, 64(AX)
-	VMOVUPS.Z    128(AX), K1, Z21
+	VMOVUPS.Z    128(AX)(BP*1), K1, Z21
 	VADDPS       Z21, Z2, Z2
 	VMAXPS       Z2, Z22, Z2
 	VMINPS       Z2, Z23, Z2
 	VMOVUPS      Z2, K1, 128(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z3, Z3
+	VADDPS       (BX)(BP*1), Z3, Z3
 	VMAXPS       Z3, Z22, Z3
 	VMINPS       Z3, Z23, Z3
 	VMOVUPS      Z3, (BX)
-	VADDPS       64(BX), Z4, Z4
+	VADDPS       64(BX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z22, Z4
 	VMINPS       Z4, Z23, Z4
 	VMOVUPS      Z4, 64(BX)
-	VMOVUPS.Z    128(BX), K1, Z21
+	VMOVUPS.Z    128(BX)(BP*1), K1, Z21
 	VADDPS       Z21, Z5, Z5
 	VMAXPS       Z5, Z22, Z5
 	VMINPS       Z5, Z23, Z5
 	VMOVUPS      Z5, K1, 128(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z6, Z6
+	VADDPS       (CX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z22, Z6
 	VMINPS       Z6, Z23, Z6
 	VMOVUPS      Z6, (CX)
-	VADDPS       64(CX), Z7, Z7
+	VADDPS       64(CX)(BP*1), Z7, Z7
 	VMAXPS       Z7, Z22, Z7
 	VMINPS       Z7, Z23, Z7
 	VMOVUPS      Z7, 64(CX)
-	VMOVUPS.Z    128(CX), K1, Z21
+	VMOVUPS.Z    128(CX)(BP*1), K1, Z21
 	VADDPS       Z21, Z8, Z8
 	VMAXPS       Z8, Z22, Z8
 	VMINPS       Z8, Z23, Z8
 	VMOVUPS      Z8, K1, 128(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z9, Z9
+	VADDPS       (DX)(BP*1), Z9, Z9
 	VMAXPS       Z9, Z22, Z9
 	VMINPS       Z9, Z23, Z9
 	VMOVUPS      Z9, (DX)
-	VADDPS       64(DX), Z10, Z10
+	VADDPS       64(DX)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z22, Z10
 	VMINPS       Z10, Z23, Z10
 	VMOVUPS      Z10, 64(DX)
-	VMOVUPS.Z    128(DX), K1, Z21
+	VMOVUPS.Z    128(DX)(BP*1), K1, Z21
 	VADDPS       Z21, Z11, Z11
 	VMAXPS       Z11, Z22, Z11
 	VMINPS       Z11, Z23, Z11
 	VMOVUPS      Z11, K1, 128(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z12, Z12
+	VADDPS       (SI)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z22, Z12
 	VMINPS       Z12, Z23, Z12
 	VMOVUPS      Z12, (SI)
-	VADDPS       64(SI), Z13, Z13
+	VADDPS       64(SI)(BP*1), Z13, Z13
 	VMAXPS       Z13, Z22, Z13
 	VMINPS       Z13, Z23, Z13
 	VMOVUPS      Z13, 64(SI)
-	VMOVUPS.Z    128(SI), K1, Z21
+	VMOVUPS.Z    128(SI)(BP*1), K1, Z21
 	VADDPS       Z21, Z14, Z14
 	VMAXPS       Z14, Z22, Z14
 	VMINPS       Z14, Z23, Z14
 	VMOVUPS      Z14, K1, 128(SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VADDPS       (DI), Z15, Z15
+	VADDPS       (DI)(BP*1), Z15, Z15
 	VMAXPS       Z15, Z22, Z15
 	VMINPS       Z15, Z23, Z15
 	VMOVUPS      Z15, (DI)
-	VADDPS       64(DI), Z16, Z16
+	VADDPS       64(DI)(BP*1), Z16, Z16
 	VMAXPS       Z16, Z22, Z16
 	VMINPS       Z16, Z23, Z16
 	VMOVUPS      Z16, 64(DI)
-	VMOVUPS.Z    128(DI), K1, Z21
+	VMOVUPS.Z    128(DI)(BP*1), K1, Z21
 	VADDPS       Z21, Z17, Z17
 	VMAXPS       Z17, Z22, Z17
 	VMINPS       Z17, Z23, Z17
 	VMOVUPS      Z17, K1, 128(DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VADDPS       (R8), Z18, Z18
+	VADDPS       (R8)(BP*1), Z18, Z18
 	VMAXPS       Z18, Z22, Z18
 	VMINPS       Z18, Z23, Z18
 	VMOVUPS      Z18, (R8)
-	VADDPS       64(R8), Z19, Z19
+	VADDPS       64(R8)(BP*1), Z19, Z19
 	VMAXPS       Z19, Z22, Z19
 	VMINPS       Z19, Z23, Z19
 	VMOVUPS      Z19, 64(R8)
-	VMOVUPS.Z    128(R8), K1, Z21
+	VMOVUPS.Z    128(R8)(BP*1), K1, Z21
 	VADDPS       Z21, Z20, Z20
 	VMAXPS       Z20, Z22, Z20
 	VMINPS       Z20, Z23, Z20
 	VMOVUPS      Z20, K1, 128(R8)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -9877,8 +10381,6 @@ zero2:
 	VPXORD Z23, Z23, Z23
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -9922,6 +10424,35 @@ begun3:
 	PREFETCHT0 (R9)
 	PREFETCHT0 64(R9)
 	PREFETCHT0 128(R9)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 128(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 128(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 128(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 128(SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 64(DI)(BP*1)
+	PREFETCHT0 128(DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 64(R8)(BP*1)
+	PREFETCHT0 128(R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	PREFETCHT0 64(R9)(BP*1)
+	PREFETCHT0 128(R9)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -10163,126 +10694,129 @@ next9:
 	VBROADCASTSS 84(BP), Z26
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z25, Z0
 	VMINPS       Z0, Z26, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z25, Z1
 	VMINPS       Z1, Z26, Z1
 	VMOVUPS      Z1, 64(AX)
-	VMOVUPS.Z    128(AX), K1, Z24
+	VMOVUPS.Z    128(AX)(BP*1), K1, Z24
 	VADDPS       Z24, Z2, Z2
 	VMAXPS       Z2, Z25, Z2
 	VMINPS       Z2, Z26, Z2
 	VMOVUPS      Z2, K1, 128(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z3, Z3
+	VADDPS       (BX)(BP*1), Z3, Z3
 	VMAXPS       Z3, Z25, Z3
 	VMINPS       Z3, Z26, Z3
 	VMOVUPS      Z3, (BX)
-	VADDPS       64(BX), Z4, Z4
+	VADDPS       64(BX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z25, Z4
 	VMINPS       Z4, Z26, Z4
 	VMOVUPS      Z4, 64(BX)
-	VMOVUPS.Z    128(BX), K1, Z24
+	VMOVUPS.Z    128(BX)(BP*1), K1, Z24
 	VADDPS       Z24, Z5, Z5
 	VMAXPS       Z5, Z25, Z5
 	VMINPS       Z5, Z26, Z5
 	VMOVUPS      Z5, K1, 128(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z6, Z6
+	VADDPS       (CX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z25, Z6
 	VMINPS       Z6, Z26, Z6
 	VMOVUPS      Z6, (CX)
-	VADDPS       64(CX), Z7, Z7
+	VADDPS       64(CX)(BP*1), Z7, Z7
 	VMAXPS       Z7, Z25, Z7
 	VMINPS       Z7, Z26, Z7
 	VMOVUPS      Z7, 64(CX)
-	VMOVUPS.Z    128(CX), K1, Z24
+	VMOVUPS.Z    128(CX)(BP*1), K1, Z24
 	VADDPS       Z24, Z8, Z8
 	VMAXPS       Z8, Z25, Z8
 	VMINPS       Z8, Z26, Z8
 	VMOVUPS      Z8, K1, 128(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z9, Z9
+	VADDPS       (DX)(BP*1), Z9, Z9
 	VMAXPS       Z9, Z25, Z9
 	VMINPS       Z9, Z26, Z9
 	VMOVUPS      Z9, (DX)
-	VADDPS       64(DX), Z10, Z10
+	VADDPS       64(DX)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z25, Z10
 	VMINPS       Z10, Z26, Z10
 	VMOVUPS      Z10, 64(DX)
-	VMOVUPS.Z    128(DX), K1, Z24
+	VMOVUPS.Z    128(DX)(BP*1), K1, Z24
 	VADDPS       Z24, Z11, Z11
 	VMAXPS       Z11, Z25, Z11
 	VMINPS       Z11, Z26, Z11
 	VMOVUPS      Z11, K1, 128(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z12, Z12
+	VADDPS       (SI)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z25, Z12
 	VMINPS       Z12, Z26, Z12
 	VMOVUPS      Z12, (SI)
-	VADDPS       64(SI), Z13, Z13
+	VADDPS       64(SI)(BP*1), Z13, Z13
 	VMAXPS       Z13, Z25, Z13
 	VMINPS       Z13, Z26, Z13
 	VMOVUPS      Z13, 64(SI)
-	VMOVUPS.Z    128(SI), K1, Z24
+	VMOVUPS.Z    128(SI)(BP*1), K1, Z24
 	VADDPS       Z24, Z14, Z14
 	VMAXPS       Z14, Z25, Z14
 	VMINPS       Z14, Z26, Z14
 	VMOVUPS      Z14, K1, 128(SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VADDPS       (DI), Z15, Z15
+	VADDPS       (DI)(BP*1), Z15, Z15
 	VMAXPS       Z15, Z25, Z15
 	VMINPS       Z15, Z26, Z15
 	VMOVUPS      Z15, (DI)
-	VADDPS       64(DI), Z16, Z16
+	VADDPS       64(DI)(BP*1), Z16, Z16
 	VMAXPS       Z16, Z25, Z16
 	VMINPS       Z16, Z26, Z16
 	VMOVUPS      Z16, 64(DI)
-	VMOVUPS.Z    128(DI), K1, Z24
+	VMOVUPS.Z    128(DI)(BP*1), K1, Z24
 	VADDPS       Z24, Z17, Z17
 	VMAXPS       Z17, Z25, Z17
 	VMINPS       Z17, Z26, Z17
 	VMOVUPS      Z17, K1, 128(DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VADDPS       (R8), Z18, Z18
+	VADDPS       (R8)(BP*1), Z18, Z18
 	VMAXPS       Z18, Z25, Z18
 	VMINPS       Z18, Z26, Z18
 	VMOVUPS      Z18, (R8)
-	VADDPS       64(R8), Z19, Z19
+	VADDPS       64(R8)(BP*1), Z19, Z19
 	VMAXPS       Z19, Z25, Z19
 	VMINPS       Z19, Z26, Z19
 	VMOVUPS      Z19, 64(R8)
-	VMOVUPS.Z    128(R8), K1, Z24
+	VMOVUPS.Z    128(R8)(BP*1), K1, Z24
 	VADDPS       Z24, Z20, Z20
 	VMAXPS       Z20, Z25, Z20
 	VMINPS       Z20, Z26, Z20
 	VMOVUPS      Z20, K1, 128(R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VADDPS       (R9), Z21, Z21
+	VADDPS       (R9)(BP*1), Z21, Z21
 	VMAXPS       Z21, Z25, Z21
 	VMINPS       Z21, Z26, Z21
 	VMOVUPS      Z21, (R9)
-	VADDPS       64(R9), Z22, Z22
+	VADDPS       64(R9)(BP*1), Z22, Z22
 	VMAXPS       Z22, Z25, Z22
 	VMINPS       Z22, Z26, Z22
 	VMOVUPS      Z22, 64(R9)
-	VMOVUPS.Z    128(R9), K1, Z24
+	VMOVUPS.Z    128(R9)(BP*1), K1, Z24
 	VADDPS       Z24, Z23, Z23
 	VMAXPS       Z23, Z25, Z23
 	VMINPS       Z23, Z26, Z23
 	VMOVUPS      Z23, K1, 128(R9)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -10411,8 +10945,6 @@ zero2:
 	VPXORD Z3, Z3, Z3
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -10422,6 +10954,15 @@ begun3:
 	PREFETCHT0 64(AX)
 	PREFETCHT0 128(AX)
 	PREFETCHT0 192(AX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 192(AX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -10519,25 +11060,28 @@ next9:
 	VBROADCASTSS 84(BP), Z6
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z5, Z0
 	VMINPS       Z0, Z6, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z5, Z1
 	VMINPS       Z1, Z6, Z1
 	VMOVUPS      Z1, 64(AX)
-	VADDPS       128(AX), Z2, Z2
+	VADDPS       128(AX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z5, Z2
 	VMINPS       Z2, Z6, Z2
 	VMOVUPS      Z2, 128(AX)
-	VMOVUPS.Z    192(AX), K1, Z4
+	VMOVUPS.Z    192(AX)(BP*1), K1, Z4
 	VADDPS       Z4, Z3, Z3
 	VMAXPS       Z3, Z5, Z3
 	VMINPS       Z3, Z6, Z3
 	VMOVUPS      Z3, K1, 192(AX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -10600,8 +11144,6 @@ zero2:
 	VPXORD Z7, Z7, Z7
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -10617,6 +11159,19 @@ begun3:
 	PREFETCHT0 64(BX)
 	PREFETCHT0 128(BX)
 	PREFETCHT0 192(BX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 192(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 128(BX)(BP*1)
+	PREFETCHT0 192(BX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -10741,44 +11296,47 @@ next9:
 	VBROADCASTSS 84(BP), Z10
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z9, Z0
 	VMINPS       Z0, Z10, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z9, Z1
 	VMINPS       Z1, Z10, Z1
 	VMOVUPS      Z1, 64(AX)
-	VADDPS       128(AX), Z2, Z2
+	VADDPS       128(AX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z9, Z2
 	VMINPS       Z2, Z10, Z2
 	VMOVUPS      Z2, 128(AX)
-	VMOVUPS.Z    192(AX), K1, Z8
+	VMOVUPS.Z    192(AX)(BP*1), K1, Z8
 	VADDPS       Z8, Z3, Z3
 	VMAXPS       Z3, Z9, Z3
 	VMINPS       Z3, Z10, Z3
 	VMOVUPS      Z3, K1, 192(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z4, Z4
+	VADDPS       (BX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z9, Z4
 	VMINPS       Z4, Z10, Z4
 	VMOVUPS      Z4, (BX)
-	VADDPS       64(BX), Z5, Z5
+	VADDPS       64(BX)(BP*1), Z5, Z5
 	VMAXPS       Z5, Z9, Z5
 	VMINPS       Z5, Z10, Z5
 	VMOVUPS      Z5, 64(BX)
-	VADDPS       128(BX), Z6, Z6
+	VADDPS       128(BX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z9, Z6
 	VMINPS       Z6, Z10, Z6
 	VMOVUPS      Z6, 128(BX)
-	VMOVUPS.Z    192(BX), K1, Z8
+	VMOVUPS.Z    192(BX)(BP*1), K1, Z8
 	VADDPS       Z8, Z7, Z7
 	VMAXPS       Z7, Z9, Z7
 	VMINPS       Z7, Z10, Z7
 	VMOVUPS      Z7, K1, 192(BX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -10863,8 +11421,6 @@ zero2:
 	VPXORD Z11, Z11, Z11
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -10886,6 +11442,23 @@ begun3:
 	PREFETCHT0 64(CX)
 	PREFETCHT0 128(CX)
 	PREFETCHT0 192(CX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 192(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 128(BX)(BP*1)
+	PREFETCHT0 192(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 128(CX)(BP*1)
+	PREFETCHT0 192(CX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -11037,63 +11610,66 @@ next9:
 	VBROADCASTSS 84(BP), Z14
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z13, Z0
 	VMINPS       Z0, Z14, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z13, Z1
 	VMINPS       Z1, Z14, Z1
 	VMOVUPS      Z1, 64(AX)
-	VADDPS       128(AX), Z2, Z2
+	VADDPS       128(AX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z13, Z2
 	VMINPS       Z2, Z14, Z2
 	VMOVUPS      Z2, 128(AX)
-	VMOVUPS.Z    192(AX), K1, Z12
+	VMOVUPS.Z    192(AX)(BP*1), K1, Z12
 	VADDPS       Z12, Z3, Z3
 	VMAXPS       Z3, Z13, Z3
 	VMINPS       Z3, Z14, Z3
 	VMOVUPS      Z3, K1, 192(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z4, Z4
+	VADDPS       (BX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z13, Z4
 	VMINPS       Z4, Z14, Z4
 	VMOVUPS      Z4, (BX)
-	VADDPS       64(BX), Z5, Z5
+	VADDPS       64(BX)(BP*1), Z5, Z5
 	VMAXPS       Z5, Z13, Z5
 	VMINPS       Z5, Z14, Z5
 	VMOVUPS      Z5, 64(BX)
-	VADDPS       128(BX), Z6, Z6
+	VADDPS       128(BX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z13, Z6
 	VMINPS       Z6, Z14, Z6
 	VMOVUPS      Z6, 128(BX)
-	VMOVUPS.Z    192(BX), K1, Z12
+	VMOVUPS.Z    192(BX)(BP*1), K1, Z12
 	VADDPS       Z12, Z7, Z7
 	VMAXPS       Z7, Z13, Z7
 	VMINPS       Z7, Z14, Z7
 	VMOVUPS      Z7, K1, 192(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z8, Z8
+	VADDPS       (CX)(BP*1), Z8, Z8
 	VMAXPS       Z8, Z13, Z8
 	VMINPS       Z8, Z14, Z8
 	VMOVUPS      Z8, (CX)
-	VADDPS       64(CX), Z9, Z9
+	VADDPS       64(CX)(BP*1), Z9, Z9
 	VMAXPS       Z9, Z13, Z9
 	VMINPS       Z9, Z14, Z9
 	VMOVUPS      Z9, 64(CX)
-	VADDPS       128(CX), Z10, Z10
+	VADDPS       128(CX)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z13, Z10
 	VMINPS       Z10, Z14, Z10
 	VMOVUPS      Z10, 128(CX)
-	VMOVUPS.Z    192(CX), K1, Z12
+	VMOVUPS.Z    192(CX)(BP*1), K1, Z12
 	VADDPS       Z12, Z11, Z11
 	VMAXPS       Z11, Z13, Z11
 	VMINPS       Z11, Z14, Z11
 	VMOVUPS      Z11, K1, 192(CX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -11200,8 +11776,6 @@ zero2:
 	VPXORD Z15, Z15, Z15
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -11229,6 +11803,27 @@ begun3:
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 192(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 128(BX)(BP*1)
+	PREFETCHT0 192(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 128(CX)(BP*1)
+	PREFETCHT0 192(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 128(DX)(BP*1)
+	PREFETCHT0 192(DX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -11407,82 +12002,85 @@ next9:
 	VBROADCASTSS 84(BP), Z18
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z17, Z0
 	VMINPS       Z0, Z18, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z17, Z1
 	VMINPS       Z1, Z18, Z1
 	VMOVUPS      Z1, 64(AX)
-	VADDPS       128(AX), Z2, Z2
+	VADDPS       128(AX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z17, Z2
 	VMINPS       Z2, Z18, Z2
 	VMOVUPS      Z2, 128(AX)
-	VMOVUPS.Z    192(AX), K1, Z16
+	VMOVUPS.Z    192(AX)(BP*1), K1, Z16
 	VADDPS       Z16, Z3, Z3
 	VMAXPS       Z3, Z17, Z3
 	VMINPS       Z3, Z18, Z3
 	VMOVUPS      Z3, K1, 192(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z4, Z4
+	VADDPS       (BX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z17, Z4
 	VMINPS       Z4, Z18, Z4
 	VMOVUPS      Z4, (BX)
-	VADDPS       64(BX), Z5, Z5
+	VADDPS       64(BX)(BP*1), Z5, Z5
 	VMAXPS       Z5, Z17, Z5
 	VMINPS       Z5, Z18, Z5
 	VMOVUPS      Z5, 64(BX)
-	VADDPS       128(BX), Z6, Z6
+	VADDPS       128(BX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z17, Z6
 	VMINPS       Z6, Z18, Z6
 	VMOVUPS      Z6, 128(BX)
-	VMOVUPS.Z    192(BX), K1, Z16
+	VMOVUPS.Z    192(BX)(BP*1), K1, Z16
 	VADDPS       Z16, Z7, Z7
 	VMAXPS       Z7, Z17, Z7
 	VMINPS       Z7, Z18, Z7
 	VMOVUPS      Z7, K1, 192(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z8, Z8
+	VADDPS       (CX)(BP*1), Z8, Z8
 	VMAXPS       Z8, Z17, Z8
 	VMINPS       Z8, Z18, Z8
 	VMOVUPS      Z8, (CX)
-	VADDPS       64(CX), Z9, Z9
+	VADDPS       64(CX)(BP*1), Z9, Z9
 	VMAXPS       Z9, Z17, Z9
 	VMINPS       Z9, Z18, Z9
 	VMOVUPS      Z9, 64(CX)
-	VADDPS       128(CX), Z10, Z10
+	VADDPS       128(CX)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z17, Z10
 	VMINPS       Z10, Z18, Z10
 	VMOVUPS      Z10, 128(CX)
-	VMOVUPS.Z    192(CX), K1, Z16
+	VMOVUPS.Z    192(CX)(BP*1), K1, Z16
 	VADDPS       Z16, Z11, Z11
 	VMAXPS       Z11, Z17, Z11
 	VMINPS       Z11, Z18, Z11
 	VMOVUPS      Z11, K1, 192(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z12, Z12
+	VADDPS       (DX)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z17, Z12
 	VMINPS       Z12, Z18, Z12
 	VMOVUPS      Z12, (DX)
-	VADDPS       64(DX), Z13, Z13
+	VADDPS       64(DX)(BP*1), Z13, Z13
 	VMAXPS       Z13, Z17, Z13
 	VMINPS       Z13, Z18, Z13
 	VMOVUPS      Z13, 64(DX)
-	VADDPS       128(DX), Z14, Z14
+	VADDPS       128(DX)(BP*1), Z14, Z14
 	VMAXPS       Z14, Z17, Z14
 	VMINPS       Z14, Z18, Z14
 	VMOVUPS      Z14, 128(DX)
-	VMOVUPS.Z    192(DX), K1, Z16
+	VMOVUPS.Z    192(DX)(BP*1), K1, Z16
 	VADDPS       Z16, Z15, Z15
 	VMAXPS       Z15, Z17, Z15
 	VMINPS       Z15, Z18, Z15
 	VMOVUPS      Z15, K1, 192(DX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -11611,8 +12209,6 @@ zero2:
 	VPXORD Z19, Z19, Z19
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -11646,6 +12242,31 @@ begun3:
 	PREFETCHT0 64(SI)
 	PREFETCHT0 128(SI)
 	PREFETCHT0 192(SI)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 192(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 128(BX)(BP*1)
+	PREFETCHT0 192(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 128(CX)(BP*1)
+	PREFETCHT0 192(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 128(DX)(BP*1)
+	PREFETCHT0 192(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 128(SI)(BP*1)
+	PREFETCHT0 192(SI)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -11851,101 +12472,104 @@ next9:
 	VBROADCASTSS 84(BP), Z22
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z21, Z0
 	VMINPS       Z0, Z22, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z21, Z1
 	VMINPS       Z1, Z22, Z1
 	VMOVUPS      Z1, 64(AX)
-	VADDPS       128(AX), Z2, Z2
+	VADDPS       128(AX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z21, Z2
 	VMINPS       Z2, Z22, Z2
 	VMOVUPS      Z2, 128(AX)
-	VMOVUPS.Z    192(AX), K1, Z20
+	VMOVUPS.Z    192(AX)(BP*1), K1, Z20
 	VADDPS       Z20, Z3, Z3
 	VMAXPS       Z3, Z21, Z3
 	VMINPS       Z3, Z22, Z3
 	VMOVUPS      Z3, K1, 192(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z4, Z4
+	VADDPS       (BX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z21, Z4
 	VMINPS       Z4, Z22, Z4
 	VMOVUPS      Z4, (BX)
-	VADDPS       64(BX), Z5, Z5
+	VADDPS       64(BX)(BP*1), Z5, Z5
 	VMAXPS       Z5, Z21, Z5
 	VMINPS       Z5, Z22, Z5
 	VMOVUPS      Z5, 64(BX)
-	VADDPS       128(BX), Z6, Z6
+	VADDPS       128(BX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z21, Z6
 	VMINPS       Z6, Z22, Z6
 	VMOVUPS      Z6, 128(BX)
-	VMOVUPS.Z    192(BX), K1, Z20
+	VMOVUPS.Z    192(BX)(BP*1), K1, Z20
 	VADDPS       Z20, Z7, Z7
 	VMAXPS       Z7, Z21, Z7
 	VMINPS       Z7, Z22, Z7
 	VMOVUPS      Z7, K1, 192(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z8, Z8
+	VADDPS       (CX)(BP*1), Z8, Z8
 	VMAXPS       Z8, Z21, Z8
 	VMINPS       Z8, Z22, Z8
 	VMOVUPS      Z8, (CX)
-	VADDPS       64(CX), Z9, Z9
+	VADDPS       64(CX)(BP*1), Z9, Z9
 	VMAXPS       Z9, Z21, Z9
 	VMINPS       Z9, Z22, Z9
 	VMOVUPS      Z9, 64(CX)
-	VADDPS       128(CX), Z10, Z10
+	VADDPS       128(CX)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z21, Z10
 	VMINPS       Z10, Z22, Z10
 	VMOVUPS      Z10, 128(CX)
-	VMOVUPS.Z    192(CX), K1, Z20
+	VMOVUPS.Z    192(CX)(BP*1), K1, Z20
 	VADDPS       Z20, Z11, Z11
 	VMAXPS       Z11, Z21, Z11
 	VMINPS       Z11, Z22, Z11
 	VMOVUPS      Z11, K1, 192(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z12, Z12
+	VADDPS       (DX)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z21, Z12
 	VMINPS       Z12, Z22, Z12
 	VMOVUPS      Z12, (DX)
-	VADDPS       64(DX), Z13, Z13
+	VADDPS       64(DX)(BP*1), Z13, Z13
 	VMAXPS       Z13, Z21, Z13
 	VMINPS       Z13, Z22, Z13
 	VMOVUPS      Z13, 64(DX)
-	VADDPS       128(DX), Z14, Z14
+	VADDPS       128(DX)(BP*1), Z14, Z14
 	VMAXPS       Z14, Z21, Z14
 	VMINPS       Z14, Z22, Z14
 	VMOVUPS      Z14, 128(DX)
-	VMOVUPS.Z    192(DX), K1, Z20
+	VMOVUPS.Z    192(DX)(BP*1), K1, Z20
 	VADDPS       Z20, Z15, Z15
 	VMAXPS       Z15, Z21, Z15
 	VMINPS       Z15, Z22, Z15
 	VMOVUPS      Z15, K1, 192(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z16, Z16
+	VADDPS       (SI)(BP*1), Z16, Z16
 	VMAXPS       Z16, Z21, Z16
 	VMINPS       Z16, Z22, Z16
 	VMOVUPS      Z16, (SI)
-	VADDPS       64(SI), Z17, Z17
+	VADDPS       64(SI)(BP*1), Z17, Z17
 	VMAXPS       Z17, Z21, Z17
 	VMINPS       Z17, Z22, Z17
 	VMOVUPS      Z17, 64(SI)
-	VADDPS       128(SI), Z18, Z18
+	VADDPS       128(SI)(BP*1), Z18, Z18
 	VMAXPS       Z18, Z21, Z18
 	VMINPS       Z18, Z22, Z18
 	VMOVUPS      Z18, 128(SI)
-	VMOVUPS.Z    192(SI), K1, Z20
+	VMOVUPS.Z    192(SI)(BP*1), K1, Z20
 	VADDPS       Z20, Z19, Z19
 	VMAXPS       Z19, Z21, Z19
 	VMINPS       Z19, Z22, Z19
 	VMOVUPS      Z19, K1, 192(SI)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -12096,8 +12720,6 @@ zero2:
 	VPXORD Z23, Z23, Z23
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -12137,6 +12759,35 @@ begun3:
 	PREFETCHT0 64(DI)
 	PREFETCHT0 128(DI)
 	PREFETCHT0 192(DI)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 192(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 128(BX)(BP*1)
+	PREFETCHT0 192(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 128(CX)(BP*1)
+	PREFETCHT0 192(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 128(DX)(BP*1)
+	PREFETCHT0 192(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 128(SI)(BP*1)
+	PREFETCHT0 192(SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 64(DI)(BP*1)
+	PREFETCHT0 128(DI)(BP*1)
+	PREFETCHT0 192(DI)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -12369,120 +13020,123 @@ next9:
 	VBROADCASTSS 84(BP), Z26
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z25, Z0
 	VMINPS       Z0, Z26, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z25, Z1
 	VMINPS       Z1, Z26, Z1
 	VMOVUPS      Z1, 64(AX)
-	VADDPS       128(AX), Z2, Z2
+	VADDPS       128(AX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z25, Z2
 	VMINPS       Z2, Z26, Z2
 	VMOVUPS      Z2, 128(AX)
-	VMOVUPS.Z    192(AX), K1, Z24
+	VMOVUPS.Z    192(AX)(BP*1), K1, Z24
 	VADDPS       Z24, Z3, Z3
 	VMAXPS       Z3, Z25, Z3
 	VMINPS       Z3, Z26, Z3
 	VMOVUPS      Z3, K1, 192(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z4, Z4
+	VADDPS       (BX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z25, Z4
 	VMINPS       Z4, Z26, Z4
 	VMOVUPS      Z4, (BX)
-	VADDPS       64(BX), Z5, Z5
+	VADDPS       64(BX)(BP*1), Z5, Z5
 	VMAXPS       Z5, Z25, Z5
 	VMINPS       Z5, Z26, Z5
 	VMOVUPS      Z5, 64(BX)
-	VADDPS       128(BX), Z6, Z6
+	VADDPS       128(BX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z25, Z6
 	VMINPS       Z6, Z26, Z6
 	VMOVUPS      Z6, 128(BX)
-	VMOVUPS.Z    192(BX), K1, Z24
+	VMOVUPS.Z    192(BX)(BP*1), K1, Z24
 	VADDPS       Z24, Z7, Z7
 	VMAXPS       Z7, Z25, Z7
 	VMINPS       Z7, Z26, Z7
 	VMOVUPS      Z7, K1, 192(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z8, Z8
+	VADDPS       (CX)(BP*1), Z8, Z8
 	VMAXPS       Z8, Z25, Z8
 	VMINPS       Z8, Z26, Z8
 	VMOVUPS      Z8, (CX)
-	VADDPS       64(CX), Z9, Z9
+	VADDPS       64(CX)(BP*1), Z9, Z9
 	VMAXPS       Z9, Z25, Z9
 	VMINPS       Z9, Z26, Z9
 	VMOVUPS      Z9, 64(CX)
-	VADDPS       128(CX), Z10, Z10
+	VADDPS       128(CX)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z25, Z10
 	VMINPS       Z10, Z26, Z10
 	VMOVUPS      Z10, 128(CX)
-	VMOVUPS.Z    192(CX), K1, Z24
+	VMOVUPS.Z    192(CX)(BP*1), K1, Z24
 	VADDPS       Z24, Z11, Z11
 	VMAXPS       Z11, Z25, Z11
 	VMINPS       Z11, Z26, Z11
 	VMOVUPS      Z11, K1, 192(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z12, Z12
+	VADDPS       (DX)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z25, Z12
 	VMINPS       Z12, Z26, Z12
 	VMOVUPS      Z12, (DX)
-	VADDPS       64(DX), Z13, Z13
+	VADDPS       64(DX)(BP*1), Z13, Z13
 	VMAXPS       Z13, Z25, Z13
 	VMINPS       Z13, Z26, Z13
 	VMOVUPS      Z13, 64(DX)
-	VADDPS       128(DX), Z14, Z14
+	VADDPS       128(DX)(BP*1), Z14, Z14
 	VMAXPS       Z14, Z25, Z14
 	VMINPS       Z14, Z26, Z14
 	VMOVUPS      Z14, 128(DX)
-	VMOVUPS.Z    192(DX), K1, Z24
+	VMOVUPS.Z    192(DX)(BP*1), K1, Z24
 	VADDPS       Z24, Z15, Z15
 	VMAXPS       Z15, Z25, Z15
 	VMINPS       Z15, Z26, Z15
 	VMOVUPS      Z15, K1, 192(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z16, Z16
+	VADDPS       (SI)(BP*1), Z16, Z16
 	VMAXPS       Z16, Z25, Z16
 	VMINPS       Z16, Z26, Z16
 	VMOVUPS      Z16, (SI)
-	VADDPS       64(SI), Z17, Z17
+	VADDPS       64(SI)(BP*1), Z17, Z17
 	VMAXPS       Z17, Z25, Z17
 	VMINPS       Z17, Z26, Z17
 	VMOVUPS      Z17, 64(SI)
-	VADDPS       128(SI), Z18, Z18
+	VADDPS       128(SI)(BP*1), Z18, Z18
 	VMAXPS       Z18, Z25, Z18
 	VMINPS       Z18, Z26, Z18
 	VMOVUPS      Z18, 128(SI)
-	VMOVUPS.Z    192(SI), K1, Z24
+	VMOVUPS.Z    192(SI)(BP*1), K1, Z24
 	VADDPS       Z24, Z19, Z19
 	VMAXPS       Z19, Z25, Z19
 	VMINPS       Z19, Z26, Z19
 	VMOVUPS      Z19, K1, 192(SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VADDPS       (DI), Z20, Z20
+	VADDPS       (DI)(BP*1), Z20, Z20
 	VMAXPS       Z20, Z25, Z20
 	VMINPS       Z20, Z26, Z20
 	VMOVUPS      Z20, (DI)
-	VADDPS       64(DI), Z21, Z21
+	VADDPS       64(DI)(BP*1), Z21, Z21
 	VMAXPS       Z21, Z25, Z21
 	VMINPS       Z21, Z26, Z21
 	VMOVUPS      Z21, 64(DI)
-	VADDPS       128(DI), Z22, Z22
+	VADDPS       128(DI)(BP*1), Z22, Z22
 	VMAXPS       Z22, Z25, Z22
 	VMINPS       Z22, Z26, Z22
 	VMOVUPS      Z22, 128(DI)
-	VMOVUPS.Z    192(DI), K1, Z24
+	VMOVUPS.Z    192(DI)(BP*1), K1, Z24
 	VADDPS       Z24, Z23, Z23
 	VMAXPS       Z23, Z25, Z23
 	VMINPS       Z23, Z26, Z23
 	VMOVUPS      Z23, K1, 192(DI)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:

@@ -21,14 +21,18 @@ zero2:
 	VPXORD Z0, Z0, Z0
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
 	MOVLQSX    (R14), AX
 	LEAQ       (R15)(AX*4), AX
 	PREFETCHT0 (AX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -94,13 +98,16 @@ next9:
 	VBROADCASTSS 84(BP), Z3
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMOVUPS.Z    (AX), K1, Z1
+	VMOVUPS.Z    (AX)(BP*1), K1, Z1
 	VADDPS       Z1, Z0, Z0
 	VMAXPS       Z0, Z2, Z0
 	VMINPS       Z0, Z3, Z0
 	VMOVUPS      Z0, K1, (AX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -138,8 +145,6 @@ zero2:
 	VPXORD Z1, Z1, Z1
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -149,6 +154,13 @@ begun3:
 	MOVLQSX    4(R14), BX
 	LEAQ       (R15)(BX*4), BX
 	PREFETCHT0 (BX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -231,20 +243,23 @@ next9:
 	VBROADCASTSS 84(BP), Z4
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMOVUPS.Z    (AX), K1, Z2
+	VMOVUPS.Z    (AX)(BP*1), K1, Z2
 	VADDPS       Z2, Z0, Z0
 	VMAXPS       Z0, Z3, Z0
 	VMINPS       Z0, Z4, Z0
 	VMOVUPS      Z0, K1, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMOVUPS.Z    (BX), K1, Z2
+	VMOVUPS.Z    (BX)(BP*1), K1, Z2
 	VADDPS       Z2, Z1, Z1
 	VMAXPS       Z1, Z3, Z1
 	VMINPS       Z1, Z4, Z1
 	VMOVUPS      Z1, K1, (BX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -289,8 +304,6 @@ zero2:
 	VPXORD Z2, Z2, Z2
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -303,6 +316,14 @@ begun3:
 	MOVLQSX    8(R14), CX
 	LEAQ       (R15)(CX*4), CX
 	PREFETCHT0 (CX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -402,27 +423,30 @@ next9:
 	VBROADCASTSS 84(BP), Z5
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMOVUPS.Z    (AX), K1, Z3
+	VMOVUPS.Z    (AX)(BP*1), K1, Z3
 	VADDPS       Z3, Z0, Z0
 	VMAXPS       Z0, Z4, Z0
 	VMINPS       Z0, Z5, Z0
 	VMOVUPS      Z0, K1, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMOVUPS.Z    (BX), K1, Z3
+	VMOVUPS.Z    (BX)(BP*1), K1, Z3
 	VADDPS       Z3, Z1, Z1
 	VMAXPS       Z1, Z4, Z1
 	VMINPS       Z1, Z5, Z1
 	VMOVUPS      Z1, K1, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMOVUPS.Z    (CX), K1, Z3
+	VMOVUPS.Z    (CX)(BP*1), K1, Z3
 	VADDPS       Z3, Z2, Z2
 	VMAXPS       Z2, Z4, Z2
 	VMINPS       Z2, Z5, Z2
 	VMOVUPS      Z2, K1, (CX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -474,8 +498,6 @@ zero2:
 	VPXORD Z3, Z3, Z3
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -491,6 +513,15 @@ begun3:
 	MOVLQSX    12(R14), DX
 	LEAQ       (R15)(DX*4), DX
 	PREFETCHT0 (DX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -607,34 +638,37 @@ next9:
 	VBROADCASTSS 84(BP), Z6
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMOVUPS.Z    (AX), K1, Z4
+	VMOVUPS.Z    (AX)(BP*1), K1, Z4
 	VADDPS       Z4, Z0, Z0
 	VMAXPS       Z0, Z5, Z0
 	VMINPS       Z0, Z6, Z0
 	VMOVUPS      Z0, K1, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMOVUPS.Z    (BX), K1, Z4
+	VMOVUPS.Z    (BX)(BP*1), K1, Z4
 	VADDPS       Z4, Z1, Z1
 	VMAXPS       Z1, Z5, Z1
 	VMINPS       Z1, Z6, Z1
 	VMOVUPS      Z1, K1, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMOVUPS.Z    (CX), K1, Z4
+	VMOVUPS.Z    (CX)(BP*1), K1, Z4
 	VADDPS       Z4, Z2, Z2
 	VMAXPS       Z2, Z5, Z2
 	VMINPS       Z2, Z6, Z2
 	VMOVUPS      Z2, K1, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMOVUPS.Z    (DX), K1, Z4
+	VMOVUPS.Z    (DX)(BP*1), K1, Z4
 	VADDPS       Z4, Z3, Z3
 	VMAXPS       Z3, Z5, Z3
 	VMINPS       Z3, Z6, Z3
 	VMOVUPS      Z3, K1, (DX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -693,8 +727,6 @@ zero2:
 	VPXORD Z4, Z4, Z4
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -713,6 +745,16 @@ begun3:
 	MOVLQSX    16(R14), SI
 	LEAQ       (R15)(SI*4), SI
 	PREFETCHT0 (SI)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -846,41 +888,44 @@ next9:
 	VBROADCASTSS 84(BP), Z7
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMOVUPS.Z    (AX), K1, Z5
+	VMOVUPS.Z    (AX)(BP*1), K1, Z5
 	VADDPS       Z5, Z0, Z0
 	VMAXPS       Z0, Z6, Z0
 	VMINPS       Z0, Z7, Z0
 	VMOVUPS      Z0, K1, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMOVUPS.Z    (BX), K1, Z5
+	VMOVUPS.Z    (BX)(BP*1), K1, Z5
 	VADDPS       Z5, Z1, Z1
 	VMAXPS       Z1, Z6, Z1
 	VMINPS       Z1, Z7, Z1
 	VMOVUPS      Z1, K1, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMOVUPS.Z    (CX), K1, Z5
+	VMOVUPS.Z    (CX)(BP*1), K1, Z5
 	VADDPS       Z5, Z2, Z2
 	VMAXPS       Z2, Z6, Z2
 	VMINPS       Z2, Z7, Z2
 	VMOVUPS      Z2, K1, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMOVUPS.Z    (DX), K1, Z5
+	VMOVUPS.Z    (DX)(BP*1), K1, Z5
 	VADDPS       Z5, Z3, Z3
 	VMAXPS       Z3, Z6, Z3
 	VMINPS       Z3, Z7, Z3
 	VMOVUPS      Z3, K1, (DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VMOVUPS.Z    (SI), K1, Z5
+	VMOVUPS.Z    (SI)(BP*1), K1, Z5
 	VADDPS       Z5, Z4, Z4
 	VMAXPS       Z4, Z6, Z4
 	VMINPS       Z4, Z7, Z4
 	VMOVUPS      Z4, K1, (SI)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -946,8 +991,6 @@ zero2:
 	VPXORD Z5, Z5, Z5
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -969,6 +1012,17 @@ begun3:
 	MOVLQSX    20(R14), DI
 	LEAQ       (R15)(DI*4), DI
 	PREFETCHT0 (DI)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -1119,48 +1173,51 @@ next9:
 	VBROADCASTSS 84(BP), Z8
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMOVUPS.Z    (AX), K1, Z6
+	VMOVUPS.Z    (AX)(BP*1), K1, Z6
 	VADDPS       Z6, Z0, Z0
 	VMAXPS       Z0, Z7, Z0
 	VMINPS       Z0, Z8, Z0
 	VMOVUPS      Z0, K1, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMOVUPS.Z    (BX), K1, Z6
+	VMOVUPS.Z    (BX)(BP*1), K1, Z6
 	VADDPS       Z6, Z1, Z1
 	VMAXPS       Z1, Z7, Z1
 	VMINPS       Z1, Z8, Z1
 	VMOVUPS      Z1, K1, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMOVUPS.Z    (CX), K1, Z6
+	VMOVUPS.Z    (CX)(BP*1), K1, Z6
 	VADDPS       Z6, Z2, Z2
 	VMAXPS       Z2, Z7, Z2
 	VMINPS       Z2, Z8, Z2
 	VMOVUPS      Z2, K1, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMOVUPS.Z    (DX), K1, Z6
+	VMOVUPS.Z    (DX)(BP*1), K1, Z6
 	VADDPS       Z6, Z3, Z3
 	VMAXPS       Z3, Z7, Z3
 	VMINPS       Z3, Z8, Z3
 	VMOVUPS      Z3, K1, (DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VMOVUPS.Z    (SI), K1, Z6
+	VMOVUPS.Z    (SI)(BP*1), K1, Z6
 	VADDPS       Z6, Z4, Z4
 	VMAXPS       Z4, Z7, Z4
 	VMINPS       Z4, Z8, Z4
 	VMOVUPS      Z4, K1, (SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VMOVUPS.Z    (DI), K1, Z6
+	VMOVUPS.Z    (DI)(BP*1), K1, Z6
 	VADDPS       Z6, Z5, Z5
 	VMAXPS       Z5, Z7, Z5
 	VMINPS       Z5, Z8, Z5
 	VMOVUPS      Z5, K1, (DI)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -1233,8 +1290,6 @@ zero2:
 	VPXORD Z6, Z6, Z6
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -1259,6 +1314,18 @@ begun3:
 	MOVLQSX    24(R14), R8
 	LEAQ       (R15)(R8*4), R8
 	PREFETCHT0 (R8)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -1426,55 +1493,58 @@ next9:
 	VBROADCASTSS 84(BP), Z9
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMOVUPS.Z    (AX), K1, Z7
+	VMOVUPS.Z    (AX)(BP*1), K1, Z7
 	VADDPS       Z7, Z0, Z0
 	VMAXPS       Z0, Z8, Z0
 	VMINPS       Z0, Z9, Z0
 	VMOVUPS      Z0, K1, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMOVUPS.Z    (BX), K1, Z7
+	VMOVUPS.Z    (BX)(BP*1), K1, Z7
 	VADDPS       Z7, Z1, Z1
 	VMAXPS       Z1, Z8, Z1
 	VMINPS       Z1, Z9, Z1
 	VMOVUPS      Z1, K1, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMOVUPS.Z    (CX), K1, Z7
+	VMOVUPS.Z    (CX)(BP*1), K1, Z7
 	VADDPS       Z7, Z2, Z2
 	VMAXPS       Z2, Z8, Z2
 	VMINPS       Z2, Z9, Z2
 	VMOVUPS      Z2, K1, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMOVUPS.Z    (DX), K1, Z7
+	VMOVUPS.Z    (DX)(BP*1), K1, Z7
 	VADDPS       Z7, Z3, Z3
 	VMAXPS       Z3, Z8, Z3
 	VMINPS       Z3, Z9, Z3
 	VMOVUPS      Z3, K1, (DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VMOVUPS.Z    (SI), K1, Z7
+	VMOVUPS.Z    (SI)(BP*1), K1, Z7
 	VADDPS       Z7, Z4, Z4
 	VMAXPS       Z4, Z8, Z4
 	VMINPS       Z4, Z9, Z4
 	VMOVUPS      Z4, K1, (SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VMOVUPS.Z    (DI), K1, Z7
+	VMOVUPS.Z    (DI)(BP*1), K1, Z7
 	VADDPS       Z7, Z5, Z5
 	VMAXPS       Z5, Z8, Z5
 	VMINPS       Z5, Z9, Z5
 	VMOVUPS      Z5, K1, (DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VMOVUPS.Z    (R8), K1, Z7
+	VMOVUPS.Z    (R8)(BP*1), K1, Z7
 	VADDPS       Z7, Z6, Z6
 	VMAXPS       Z6, Z8, Z6
 	VMINPS       Z6, Z9, Z6
 	VMOVUPS      Z6, K1, (R8)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -1554,8 +1624,6 @@ zero2:
 	VPXORD Z7, Z7, Z7
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -1583,6 +1651,19 @@ begun3:
 	MOVLQSX    28(R14), R9
 	LEAQ       (R15)(R9*4), R9
 	PREFETCHT0 (R9)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -1767,62 +1848,65 @@ next9:
 	VBROADCASTSS 84(BP), Z10
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMOVUPS.Z    (AX), K1, Z8
+	VMOVUPS.Z    (AX)(BP*1), K1, Z8
 	VADDPS       Z8, Z0, Z0
 	VMAXPS       Z0, Z9, Z0
 	VMINPS       Z0, Z10, Z0
 	VMOVUPS      Z0, K1, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMOVUPS.Z    (BX), K1, Z8
+	VMOVUPS.Z    (BX)(BP*1), K1, Z8
 	VADDPS       Z8, Z1, Z1
 	VMAXPS       Z1, Z9, Z1
 	VMINPS       Z1, Z10, Z1
 	VMOVUPS      Z1, K1, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMOVUPS.Z    (CX), K1, Z8
+	VMOVUPS.Z    (CX)(BP*1), K1, Z8
 	VADDPS       Z8, Z2, Z2
 	VMAXPS       Z2, Z9, Z2
 	VMINPS       Z2, Z10, Z2
 	VMOVUPS      Z2, K1, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMOVUPS.Z    (DX), K1, Z8
+	VMOVUPS.Z    (DX)(BP*1), K1, Z8
 	VADDPS       Z8, Z3, Z3
 	VMAXPS       Z3, Z9, Z3
 	VMINPS       Z3, Z10, Z3
 	VMOVUPS      Z3, K1, (DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VMOVUPS.Z    (SI), K1, Z8
+	VMOVUPS.Z    (SI)(BP*1), K1, Z8
 	VADDPS       Z8, Z4, Z4
 	VMAXPS       Z4, Z9, Z4
 	VMINPS       Z4, Z10, Z4
 	VMOVUPS      Z4, K1, (SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VMOVUPS.Z    (DI), K1, Z8
+	VMOVUPS.Z    (DI)(BP*1), K1, Z8
 	VADDPS       Z8, Z5, Z5
 	VMAXPS       Z5, Z9, Z5
 	VMINPS       Z5, Z10, Z5
 	VMOVUPS      Z5, K1, (DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VMOVUPS.Z    (R8), K1, Z8
+	VMOVUPS.Z    (R8)(BP*1), K1, Z8
 	VADDPS       Z8, Z6, Z6
 	VMAXPS       Z6, Z9, Z6
 	VMINPS       Z6, Z10, Z6
 	VMOVUPS      Z6, K1, (R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VMOVUPS.Z    (R9), K1, Z8
+	VMOVUPS.Z    (R9)(BP*1), K1, Z8
 	VADDPS       Z8, Z7, Z7
 	VMAXPS       Z7, Z9, Z7
 	VMINPS       Z7, Z10, Z7
 	VMOVUPS      Z7, K1, (R9)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -1909,8 +1993,6 @@ zero2:
 	VPXORD Z8, Z8, Z8
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -1941,6 +2023,20 @@ begun3:
 	MOVLQSX    32(R14), R10
 	LEAQ       (R15)(R10*4), R10
 	PREFETCHT0 (R10)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	PREFETCHT0 (R10)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -2142,69 +2238,72 @@ next9:
 	VBROADCASTSS 84(BP), Z11
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMOVUPS.Z    (AX), K1, Z9
+	VMOVUPS.Z    (AX)(BP*1), K1, Z9
 	VADDPS       Z9, Z0, Z0
 	VMAXPS       Z0, Z10, Z0
 	VMINPS       Z0, Z11, Z0
 	VMOVUPS      Z0, K1, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMOVUPS.Z    (BX), K1, Z9
+	VMOVUPS.Z    (BX)(BP*1), K1, Z9
 	VADDPS       Z9, Z1, Z1
 	VMAXPS       Z1, Z10, Z1
 	VMINPS       Z1, Z11, Z1
 	VMOVUPS      Z1, K1, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMOVUPS.Z    (CX), K1, Z9
+	VMOVUPS.Z    (CX)(BP*1), K1, Z9
 	VADDPS       Z9, Z2, Z2
 	VMAXPS       Z2, Z10, Z2
 	VMINPS       Z2, Z11, Z2
 	VMOVUPS      Z2, K1, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMOVUPS.Z    (DX), K1, Z9
+	VMOVUPS.Z    (DX)(BP*1), K1, Z9
 	VADDPS       Z9, Z3, Z3
 	VMAXPS       Z3, Z10, Z3
 	VMINPS       Z3, Z11, Z3
 	VMOVUPS      Z3, K1, (DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VMOVUPS.Z    (SI), K1, Z9
+	VMOVUPS.Z    (SI)(BP*1), K1, Z9
 	VADDPS       Z9, Z4, Z4
 	VMAXPS       Z4, Z10, Z4
 	VMINPS       Z4, Z11, Z4
 	VMOVUPS      Z4, K1, (SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VMOVUPS.Z    (DI), K1, Z9
+	VMOVUPS.Z    (DI)(BP*1), K1, Z9
 	VADDPS       Z9, Z5, Z5
 	VMAXPS       Z5, Z10, Z5
 	VMINPS       Z5, Z11, Z5
 	VMOVUPS      Z5, K1, (DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VMOVUPS.Z    (R8), K1, Z9
+	VMOVUPS.Z    (R8)(BP*1), K1, Z9
 	VADDPS       Z9, Z6, Z6
 	VMAXPS       Z6, Z10, Z6
 	VMINPS       Z6, Z11, Z6
 	VMOVUPS      Z6, K1, (R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VMOVUPS.Z    (R9), K1, Z9
+	VMOVUPS.Z    (R9)(BP*1), K1, Z9
 	VADDPS       Z9, Z7, Z7
 	VMAXPS       Z7, Z10, Z7
 	VMINPS       Z7, Z11, Z7
 	VMOVUPS      Z7, K1, (R9)
 	MOVLQSX      32(R14), R10
 	LEAQ         (R15)(R10*4), R10
-	VMOVUPS.Z    (R10), K1, Z9
+	VMOVUPS.Z    (R10)(BP*1), K1, Z9
 	VADDPS       Z9, Z8, Z8
 	VMAXPS       Z8, Z10, Z8
 	VMINPS       Z8, Z11, Z8
 	VMOVUPS      Z8, K1, (R10)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -2298,8 +2397,6 @@ zero2:
 	VPXORD Z9, Z9, Z9
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -2333,6 +2430,21 @@ begun3:
 	MOVLQSX    36(R14), R11
 	LEAQ       (R15)(R11*4), R11
 	PREFETCHT0 (R11)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	PREFETCHT0 (R10)(BP*1)
+	PREFETCHT0 (R11)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -2551,76 +2663,79 @@ next9:
 	VBROADCASTSS 84(BP), Z12
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMOVUPS.Z    (AX), K1, Z10
+	VMOVUPS.Z    (AX)(BP*1), K1, Z10
 	VADDPS       Z10, Z0, Z0
 	VMAXPS       Z0, Z11, Z0
 	VMINPS       Z0, Z12, Z0
 	VMOVUPS      Z0, K1, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMOVUPS.Z    (BX), K1, Z10
+	VMOVUPS.Z    (BX)(BP*1), K1, Z10
 	VADDPS       Z10, Z1, Z1
 	VMAXPS       Z1, Z11, Z1
 	VMINPS       Z1, Z12, Z1
 	VMOVUPS      Z1, K1, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMOVUPS.Z    (CX), K1, Z10
+	VMOVUPS.Z    (CX)(BP*1), K1, Z10
 	VADDPS       Z10, Z2, Z2
 	VMAXPS       Z2, Z11, Z2
 	VMINPS       Z2, Z12, Z2
 	VMOVUPS      Z2, K1, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMOVUPS.Z    (DX), K1, Z10
+	VMOVUPS.Z    (DX)(BP*1), K1, Z10
 	VADDPS       Z10, Z3, Z3
 	VMAXPS       Z3, Z11, Z3
 	VMINPS       Z3, Z12, Z3
 	VMOVUPS      Z3, K1, (DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VMOVUPS.Z    (SI), K1, Z10
+	VMOVUPS.Z    (SI)(BP*1), K1, Z10
 	VADDPS       Z10, Z4, Z4
 	VMAXPS       Z4, Z11, Z4
 	VMINPS       Z4, Z12, Z4
 	VMOVUPS      Z4, K1, (SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VMOVUPS.Z    (DI), K1, Z10
+	VMOVUPS.Z    (DI)(BP*1), K1, Z10
 	VADDPS       Z10, Z5, Z5
 	VMAXPS       Z5, Z11, Z5
 	VMINPS       Z5, Z12, Z5
 	VMOVUPS      Z5, K1, (DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VMOVUPS.Z    (R8), K1, Z10
+	VMOVUPS.Z    (R8)(BP*1), K1, Z10
 	VADDPS       Z10, Z6, Z6
 	VMAXPS       Z6, Z11, Z6
 	VMINPS       Z6, Z12, Z6
 	VMOVUPS      Z6, K1, (R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VMOVUPS.Z    (R9), K1, Z10
+	VMOVUPS.Z    (R9)(BP*1), K1, Z10
 	VADDPS       Z10, Z7, Z7
 	VMAXPS       Z7, Z11, Z7
 	VMINPS       Z7, Z12, Z7
 	VMOVUPS      Z7, K1, (R9)
 	MOVLQSX      32(R14), R10
 	LEAQ         (R15)(R10*4), R10
-	VMOVUPS.Z    (R10), K1, Z10
+	VMOVUPS.Z    (R10)(BP*1), K1, Z10
 	VADDPS       Z10, Z8, Z8
 	VMAXPS       Z8, Z11, Z8
 	VMINPS       Z8, Z12, Z8
 	VMOVUPS      Z8, K1, (R10)
 	MOVLQSX      36(R14), R11
 	LEAQ         (R15)(R11*4), R11
-	VMOVUPS.Z    (R11), K1, Z10
+	VMOVUPS.Z    (R11)(BP*1), K1, Z10
 	VADDPS       Z10, Z9, Z9
 	VMAXPS       Z9, Z11, Z9
 	VMINPS       Z9, Z12, Z9
 	VMOVUPS      Z9, K1, (R11)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -2721,8 +2836,6 @@ zero2:
 	VPXORD Z10, Z10, Z10
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -2759,6 +2872,22 @@ begun3:
 	MOVLQSX    40(R14), R12
 	LEAQ       (R15)(R12*4), R12
 	PREFETCHT0 (R12)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	PREFETCHT0 (R10)(BP*1)
+	PREFETCHT0 (R11)(BP*1)
+	PREFETCHT0 (R12)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -2994,83 +3123,86 @@ next9:
 	VBROADCASTSS 84(BP), Z13
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMOVUPS.Z    (AX), K1, Z11
+	VMOVUPS.Z    (AX)(BP*1), K1, Z11
 	VADDPS       Z11, Z0, Z0
 	VMAXPS       Z0, Z12, Z0
 	VMINPS       Z0, Z13, Z0
 	VMOVUPS      Z0, K1, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMOVUPS.Z    (BX), K1, Z11
+	VMOVUPS.Z    (BX)(BP*1), K1, Z11
 	VADDPS       Z11, Z1, Z1
 	VMAXPS       Z1, Z12, Z1
 	VMINPS       Z1, Z13, Z1
 	VMOVUPS      Z1, K1, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMOVUPS.Z    (CX), K1, Z11
+	VMOVUPS.Z    (CX)(BP*1), K1, Z11
 	VADDPS       Z11, Z2, Z2
 	VMAXPS       Z2, Z12, Z2
 	VMINPS       Z2, Z13, Z2
 	VMOVUPS      Z2, K1, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMOVUPS.Z    (DX), K1, Z11
+	VMOVUPS.Z    (DX)(BP*1), K1, Z11
 	VADDPS       Z11, Z3, Z3
 	VMAXPS       Z3, Z12, Z3
 	VMINPS       Z3, Z13, Z3
 	VMOVUPS      Z3, K1, (DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VMOVUPS.Z    (SI), K1, Z11
+	VMOVUPS.Z    (SI)(BP*1), K1, Z11
 	VADDPS       Z11, Z4, Z4
 	VMAXPS       Z4, Z12, Z4
 	VMINPS       Z4, Z13, Z4
 	VMOVUPS      Z4, K1, (SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VMOVUPS.Z    (DI), K1, Z11
+	VMOVUPS.Z    (DI)(BP*1), K1, Z11
 	VADDPS       Z11, Z5, Z5
 	VMAXPS       Z5, Z12, Z5
 	VMINPS       Z5, Z13, Z5
 	VMOVUPS      Z5, K1, (DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VMOVUPS.Z    (R8), K1, Z11
+	VMOVUPS.Z    (R8)(BP*1), K1, Z11
 	VADDPS       Z11, Z6, Z6
 	VMAXPS       Z6, Z12, Z6
 	VMINPS       Z6, Z13, Z6
 	VMOVUPS      Z6, K1, (R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VMOVUPS.Z    (R9), K1, Z11
+	VMOVUPS.Z    (R9)(BP*1), K1, Z11
 	VADDPS       Z11, Z7, Z7
 	VMAXPS       Z7, Z12, Z7
 	VMINPS       Z7, Z13, Z7
 	VMOVUPS      Z7, K1, (R9)
 	MOVLQSX      32(R14), R10
 	LEAQ         (R15)(R10*4), R10
-	VMOVUPS.Z    (R10), K1, Z11
+	VMOVUPS.Z    (R10)(BP*1), K1, Z11
 	VADDPS       Z11, Z8, Z8
 	VMAXPS       Z8, Z12, Z8
 	VMINPS       Z8, Z13, Z8
 	VMOVUPS      Z8, K1, (R10)
 	MOVLQSX      36(R14), R11
 	LEAQ         (R15)(R11*4), R11
-	VMOVUPS.Z    (R11), K1, Z11
+	VMOVUPS.Z    (R11)(BP*1), K1, Z11
 	VADDPS       Z11, Z9, Z9
 	VMAXPS       Z9, Z12, Z9
 	VMINPS       Z9, Z13, Z9
 	VMOVUPS      Z9, K1, (R11)
 	MOVLQSX      40(R14), R12
 	LEAQ         (R15)(R12*4), R12
-	VMOVUPS.Z    (R12), K1, Z11
+	VMOVUPS.Z    (R12)(BP*1), K1, Z11
 	VADDPS       Z11, Z10, Z10
 	VMAXPS       Z10, Z12, Z10
 	VMINPS       Z10, Z13, Z10
 	VMOVUPS      Z10, K1, (R12)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -3178,8 +3310,6 @@ zero2:
 	VPXORD Z11, Z11, Z11
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -3219,6 +3349,23 @@ begun3:
 	MOVLQSX    44(R14), R13
 	LEAQ       (R15)(R13*4), R13
 	PREFETCHT0 (R13)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	PREFETCHT0 (R10)(BP*1)
+	PREFETCHT0 (R11)(BP*1)
+	PREFETCHT0 (R12)(BP*1)
+	PREFETCHT0 (R13)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -3471,90 +3618,93 @@ next9:
 	VBROADCASTSS 84(BP), Z14
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VMOVUPS.Z    (AX), K1, Z12
+	VMOVUPS.Z    (AX)(BP*1), K1, Z12
 	VADDPS       Z12, Z0, Z0
 	VMAXPS       Z0, Z13, Z0
 	VMINPS       Z0, Z14, Z0
 	VMOVUPS      Z0, K1, (AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VMOVUPS.Z    (BX), K1, Z12
+	VMOVUPS.Z    (BX)(BP*1), K1, Z12
 	VADDPS       Z12, Z1, Z1
 	VMAXPS       Z1, Z13, Z1
 	VMINPS       Z1, Z14, Z1
 	VMOVUPS      Z1, K1, (BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VMOVUPS.Z    (CX), K1, Z12
+	VMOVUPS.Z    (CX)(BP*1), K1, Z12
 	VADDPS       Z12, Z2, Z2
 	VMAXPS       Z2, Z13, Z2
 	VMINPS       Z2, Z14, Z2
 	VMOVUPS      Z2, K1, (CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VMOVUPS.Z    (DX), K1, Z12
+	VMOVUPS.Z    (DX)(BP*1), K1, Z12
 	VADDPS       Z12, Z3, Z3
 	VMAXPS       Z3, Z13, Z3
 	VMINPS       Z3, Z14, Z3
 	VMOVUPS      Z3, K1, (DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VMOVUPS.Z    (SI), K1, Z12
+	VMOVUPS.Z    (SI)(BP*1), K1, Z12
 	VADDPS       Z12, Z4, Z4
 	VMAXPS       Z4, Z13, Z4
 	VMINPS       Z4, Z14, Z4
 	VMOVUPS      Z4, K1, (SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VMOVUPS.Z    (DI), K1, Z12
+	VMOVUPS.Z    (DI)(BP*1), K1, Z12
 	VADDPS       Z12, Z5, Z5
 	VMAXPS       Z5, Z13, Z5
 	VMINPS       Z5, Z14, Z5
 	VMOVUPS      Z5, K1, (DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VMOVUPS.Z    (R8), K1, Z12
+	VMOVUPS.Z    (R8)(BP*1), K1, Z12
 	VADDPS       Z12, Z6, Z6
 	VMAXPS       Z6, Z13, Z6
 	VMINPS       Z6, Z14, Z6
 	VMOVUPS      Z6, K1, (R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VMOVUPS.Z    (R9), K1, Z12
+	VMOVUPS.Z    (R9)(BP*1), K1, Z12
 	VADDPS       Z12, Z7, Z7
 	VMAXPS       Z7, Z13, Z7
 	VMINPS       Z7, Z14, Z7
 	VMOVUPS      Z7, K1, (R9)
 	MOVLQSX      32(R14), R10
 	LEAQ         (R15)(R10*4), R10
-	VMOVUPS.Z    (R10), K1, Z12
+	VMOVUPS.Z    (R10)(BP*1), K1, Z12
 	VADDPS       Z12, Z8, Z8
 	VMAXPS       Z8, Z13, Z8
 	VMINPS       Z8, Z14, Z8
 	VMOVUPS      Z8, K1, (R10)
 	MOVLQSX      36(R14), R11
 	LEAQ         (R15)(R11*4), R11
-	VMOVUPS.Z    (R11), K1, Z12
+	VMOVUPS.Z    (R11)(BP*1), K1, Z12
 	VADDPS       Z12, Z9, Z9
 	VMAXPS       Z9, Z13, Z9
 	VMINPS       Z9, Z14, Z9
 	VMOVUPS      Z9, K1, (R11)
 	MOVLQSX      40(R14), R12
 	LEAQ         (R15)(R12*4), R12
-	VMOVUPS.Z    (R12), K1, Z12
+	VMOVUPS.Z    (R12)(BP*1), K1, Z12
 	VADDPS       Z12, Z10, Z10
 	VMAXPS       Z10, Z13, Z10
 	VMINPS       Z10, Z14, Z10
 	VMOVUPS      Z10, K1, (R12)
 	MOVLQSX      44(R14), R13
 	LEAQ         (R15)(R13*4), R13
-	VMOVUPS.Z    (R13), K1, Z12
+	VMOVUPS.Z    (R13)(BP*1), K1, Z12
 	VADDPS       Z12, Z11, Z11
 	VMAXPS       Z11, Z13, Z11
 	VMINPS       Z11, Z14, Z11
 	VMOVUPS      Z11, K1, (R13)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -3651,8 +3801,6 @@ zero2:
 	VPXORD Z1, Z1, Z1
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -3660,6 +3808,13 @@ begun3:
 	LEAQ       (R15)(AX*4), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -3747,17 +3902,20 @@ next9:
 	VBROADCASTSS 84(BP), Z4
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z3, Z0
 	VMINPS       Z0, Z4, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS.Z    64(AX), K1, Z2
+	VMOVUPS.Z    64(AX)(BP*1), K1, Z2
 	VADDPS       Z2, Z1, Z1
 	VMAXPS       Z1, Z3, Z1
 	VMINPS       Z1, Z4, Z1
 	VMOVUPS      Z1, K1, 64(AX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -3806,8 +3964,6 @@ zero2:
 	VPXORD Z3, Z3, Z3
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -3819,6 +3975,15 @@ begun3:
 	LEAQ       (R15)(BX*4), BX
 	PREFETCHT0 (BX)
 	PREFETCHT0 64(BX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -3933,28 +4098,31 @@ next9:
 	VBROADCASTSS 84(BP), Z6
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z5, Z0
 	VMINPS       Z0, Z6, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS.Z    64(AX), K1, Z4
+	VMOVUPS.Z    64(AX)(BP*1), K1, Z4
 	VADDPS       Z4, Z1, Z1
 	VMAXPS       Z1, Z5, Z1
 	VMINPS       Z1, Z6, Z1
 	VMOVUPS      Z1, K1, 64(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z2, Z2
+	VADDPS       (BX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z5, Z2
 	VMINPS       Z2, Z6, Z2
 	VMOVUPS      Z2, (BX)
-	VMOVUPS.Z    64(BX), K1, Z4
+	VMOVUPS.Z    64(BX)(BP*1), K1, Z4
 	VADDPS       Z4, Z3, Z3
 	VMAXPS       Z3, Z5, Z3
 	VMINPS       Z3, Z6, Z3
 	VMOVUPS      Z3, K1, 64(BX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -4015,8 +4183,6 @@ zero2:
 	VPXORD Z5, Z5, Z5
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -4032,6 +4198,17 @@ begun3:
 	LEAQ       (R15)(CX*4), CX
 	PREFETCHT0 (CX)
 	PREFETCHT0 64(CX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -4173,39 +4350,42 @@ next9:
 	VBROADCASTSS 84(BP), Z8
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z7, Z0
 	VMINPS       Z0, Z8, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS.Z    64(AX), K1, Z6
+	VMOVUPS.Z    64(AX)(BP*1), K1, Z6
 	VADDPS       Z6, Z1, Z1
 	VMAXPS       Z1, Z7, Z1
 	VMINPS       Z1, Z8, Z1
 	VMOVUPS      Z1, K1, 64(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z2, Z2
+	VADDPS       (BX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z7, Z2
 	VMINPS       Z2, Z8, Z2
 	VMOVUPS      Z2, (BX)
-	VMOVUPS.Z    64(BX), K1, Z6
+	VMOVUPS.Z    64(BX)(BP*1), K1, Z6
 	VADDPS       Z6, Z3, Z3
 	VMAXPS       Z3, Z7, Z3
 	VMINPS       Z3, Z8, Z3
 	VMOVUPS      Z3, K1, 64(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z4, Z4
+	VADDPS       (CX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z7, Z4
 	VMINPS       Z4, Z8, Z4
 	VMOVUPS      Z4, (CX)
-	VMOVUPS.Z    64(CX), K1, Z6
+	VMOVUPS.Z    64(CX)(BP*1), K1, Z6
 	VADDPS       Z6, Z5, Z5
 	VMAXPS       Z5, Z7, Z5
 	VMINPS       Z5, Z8, Z5
 	VMOVUPS      Z5, K1, 64(CX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -4278,8 +4458,6 @@ zero2:
 	VPXORD Z7, Z7, Z7
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -4299,6 +4477,19 @@ begun3:
 	LEAQ       (R15)(DX*4), DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -4467,50 +4658,53 @@ next9:
 	VBROADCASTSS 84(BP), Z10
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z9, Z0
 	VMINPS       Z0, Z10, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS.Z    64(AX), K1, Z8
+	VMOVUPS.Z    64(AX)(BP*1), K1, Z8
 	VADDPS       Z8, Z1, Z1
 	VMAXPS       Z1, Z9, Z1
 	VMINPS       Z1, Z10, Z1
 	VMOVUPS      Z1, K1, 64(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z2, Z2
+	VADDPS       (BX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z9, Z2
 	VMINPS       Z2, Z10, Z2
 	VMOVUPS      Z2, (BX)
-	VMOVUPS.Z    64(BX), K1, Z8
+	VMOVUPS.Z    64(BX)(BP*1), K1, Z8
 	VADDPS       Z8, Z3, Z3
 	VMAXPS       Z3, Z9, Z3
 	VMINPS       Z3, Z10, Z3
 	VMOVUPS      Z3, K1, 64(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z4, Z4
+	VADDPS       (CX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z9, Z4
 	VMINPS       Z4, Z10, Z4
 	VMOVUPS      Z4, (CX)
-	VMOVUPS.Z    64(CX), K1, Z8
+	VMOVUPS.Z    64(CX)(BP*1), K1, Z8
 	VADDPS       Z8, Z5, Z5
 	VMAXPS       Z5, Z9, Z5
 	VMINPS       Z5, Z10, Z5
 	VMOVUPS      Z5, K1, 64(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z6, Z6
+	VADDPS       (DX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z9, Z6
 	VMINPS       Z6, Z10, Z6
 	VMOVUPS      Z6, (DX)
-	VMOVUPS.Z    64(DX), K1, Z8
+	VMOVUPS.Z    64(DX)(BP*1), K1, Z8
 	VADDPS       Z8, Z7, Z7
 	VMAXPS       Z7, Z9, Z7
 	VMINPS       Z7, Z10, Z7
 	VMOVUPS      Z7, K1, 64(DX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -4595,8 +4789,6 @@ zero2:
 	VPXORD Z9, Z9, Z9
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -4620,6 +4812,21 @@ begun3:
 	LEAQ       (R15)(SI*4), SI
 	PREFETCHT0 (SI)
 	PREFETCHT0 64(SI)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -4815,61 +5022,64 @@ next9:
 	VBROADCASTSS 84(BP), Z12
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z11, Z0
 	VMINPS       Z0, Z12, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS.Z    64(AX), K1, Z10
+	VMOVUPS.Z    64(AX)(BP*1), K1, Z10
 	VADDPS       Z10, Z1, Z1
 	VMAXPS       Z1, Z11, Z1
 	VMINPS       Z1, Z12, Z1
 	VMOVUPS      Z1, K1, 64(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z2, Z2
+	VADDPS       (BX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z11, Z2
 	VMINPS       Z2, Z12, Z2
 	VMOVUPS      Z2, (BX)
-	VMOVUPS.Z    64(BX), K1, Z10
+	VMOVUPS.Z    64(BX)(BP*1), K1, Z10
 	VADDPS       Z10, Z3, Z3
 	VMAXPS       Z3, Z11, Z3
 	VMINPS       Z3, Z12, Z3
 	VMOVUPS      Z3, K1, 64(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z4, Z4
+	VADDPS       (CX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z11, Z4
 	VMINPS       Z4, Z12, Z4
 	VMOVUPS      Z4, (CX)
-	VMOVUPS.Z    64(CX), K1, Z10
+	VMOVUPS.Z    64(CX)(BP*1), K1, Z10
 	VADDPS       Z10, Z5, Z5
 	VMAXPS       Z5, Z11, Z5
 	VMINPS       Z5, Z12, Z5
 	VMOVUPS      Z5, K1, 64(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z6, Z6
+	VADDPS       (DX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z11, Z6
 	VMINPS       Z6, Z12, Z6
 	VMOVUPS      Z6, (DX)
-	VMOVUPS.Z    64(DX), K1, Z10
+	VMOVUPS.Z    64(DX)(BP*1), K1, Z10
 	VADDPS       Z10, Z7, Z7
 	VMAXPS       Z7, Z11, Z7
 	VMINPS       Z7, Z12, Z7
 	VMOVUPS      Z7, K1, 64(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z8, Z8
+	VADDPS       (SI)(BP*1), Z8, Z8
 	VMAXPS       Z8, Z11, Z8
 	VMINPS       Z8, Z12, Z8
 	VMOVUPS      Z8, (SI)
-	VMOVUPS.Z    64(SI), K1, Z10
+	VMOVUPS.Z    64(SI)(BP*1), K1, Z10
 	VADDPS       Z10, Z9, Z9
 	VMAXPS       Z9, Z11, Z9
 	VMINPS       Z9, Z12, Z9
 	VMOVUPS      Z9, K1, 64(SI)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -4966,8 +5176,6 @@ zero2:
 	VPXORD Z11, Z11, Z11
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -4995,6 +5203,23 @@ begun3:
 	LEAQ       (R15)(DI*4), DI
 	PREFETCHT0 (DI)
 	PREFETCHT0 64(DI)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 64(DI)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -5217,72 +5442,75 @@ next9:
 	VBROADCASTSS 84(BP), Z14
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z13, Z0
 	VMINPS       Z0, Z14, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS.Z    64(AX), K1, Z12
+	VMOVUPS.Z    64(AX)(BP*1), K1, Z12
 	VADDPS       Z12, Z1, Z1
 	VMAXPS       Z1, Z13, Z1
 	VMINPS       Z1, Z14, Z1
 	VMOVUPS      Z1, K1, 64(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z2, Z2
+	VADDPS       (BX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z13, Z2
 	VMINPS       Z2, Z14, Z2
 	VMOVUPS      Z2, (BX)
-	VMOVUPS.Z    64(BX), K1, Z12
+	VMOVUPS.Z    64(BX)(BP*1), K1, Z12
 	VADDPS       Z12, Z3, Z3
 	VMAXPS       Z3, Z13, Z3
 	VMINPS       Z3, Z14, Z3
 	VMOVUPS      Z3, K1, 64(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z4, Z4
+	VADDPS       (CX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z13, Z4
 	VMINPS       Z4, Z14, Z4
 	VMOVUPS      Z4, (CX)
-	VMOVUPS.Z    64(CX), K1, Z12
+	VMOVUPS.Z    64(CX)(BP*1), K1, Z12
 	VADDPS       Z12, Z5, Z5
 	VMAXPS       Z5, Z13, Z5
 	VMINPS       Z5, Z14, Z5
 	VMOVUPS      Z5, K1, 64(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z6, Z6
+	VADDPS       (DX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z13, Z6
 	VMINPS       Z6, Z14, Z6
 	VMOVUPS      Z6, (DX)
-	VMOVUPS.Z    64(DX), K1, Z12
+	VMOVUPS.Z    64(DX)(BP*1), K1, Z12
 	VADDPS       Z12, Z7, Z7
 	VMAXPS       Z7, Z13, Z7
 	VMINPS       Z7, Z14, Z7
 	VMOVUPS      Z7, K1, 64(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z8, Z8
+	VADDPS       (SI)(BP*1), Z8, Z8
 	VMAXPS       Z8, Z13, Z8
 	VMINPS       Z8, Z14, Z8
 	VMOVUPS      Z8, (SI)
-	VMOVUPS.Z    64(SI), K1, Z12
+	VMOVUPS.Z    64(SI)(BP*1), K1, Z12
 	VADDPS       Z12, Z9, Z9
 	VMAXPS       Z9, Z13, Z9
 	VMINPS       Z9, Z14, Z9
 	VMOVUPS      Z9, K1, 64(SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VADDPS       (DI), Z10, Z10
+	VADDPS       (DI)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z13, Z10
 	VMINPS       Z10, Z14, Z10
 	VMOVUPS      Z10, (DI)
-	VMOVUPS.Z    64(DI), K1, Z12
+	VMOVUPS.Z    64(DI)(BP*1), K1, Z12
 	VADDPS       Z12, Z11, Z11
 	VMAXPS       Z11, Z13, Z11
 	VMINPS       Z11, Z14, Z11
 	VMOVUPS      Z11, K1, 64(DI)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -5391,8 +5619,6 @@ zero2:
 	VPXORD Z13, Z13, Z13
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -5424,6 +5650,25 @@ begun3:
 	LEAQ       (R15)(R8*4), R8
 	PREFETCHT0 (R8)
 	PREFETCHT0 64(R8)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 64(DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 64(R8)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -5673,83 +5918,86 @@ next9:
 	VBROADCASTSS 84(BP), Z16
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z15, Z0
 	VMINPS       Z0, Z16, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS.Z    64(AX), K1, Z14
+	VMOVUPS.Z    64(AX)(BP*1), K1, Z14
 	VADDPS       Z14, Z1, Z1
 	VMAXPS       Z1, Z15, Z1
 	VMINPS       Z1, Z16, Z1
 	VMOVUPS      Z1, K1, 64(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z2, Z2
+	VADDPS       (BX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z15, Z2
 	VMINPS       Z2, Z16, Z2
 	VMOVUPS      Z2, (BX)
-	VMOVUPS.Z    64(BX), K1, Z14
+	VMOVUPS.Z    64(BX)(BP*1), K1, Z14
 	VADDPS       Z14, Z3, Z3
 	VMAXPS       Z3, Z15, Z3
 	VMINPS       Z3, Z16, Z3
 	VMOVUPS      Z3, K1, 64(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z4, Z4
+	VADDPS       (CX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z15, Z4
 	VMINPS       Z4, Z16, Z4
 	VMOVUPS      Z4, (CX)
-	VMOVUPS.Z    64(CX), K1, Z14
+	VMOVUPS.Z    64(CX)(BP*1), K1, Z14
 	VADDPS       Z14, Z5, Z5
 	VMAXPS       Z5, Z15, Z5
 	VMINPS       Z5, Z16, Z5
 	VMOVUPS      Z5, K1, 64(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z6, Z6
+	VADDPS       (DX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z15, Z6
 	VMINPS       Z6, Z16, Z6
 	VMOVUPS      Z6, (DX)
-	VMOVUPS.Z    64(DX), K1, Z14
+	VMOVUPS.Z    64(DX)(BP*1), K1, Z14
 	VADDPS       Z14, Z7, Z7
 	VMAXPS       Z7, Z15, Z7
 	VMINPS       Z7, Z16, Z7
 	VMOVUPS      Z7, K1, 64(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z8, Z8
+	VADDPS       (SI)(BP*1), Z8, Z8
 	VMAXPS       Z8, Z15, Z8
 	VMINPS       Z8, Z16, Z8
 	VMOVUPS      Z8, (SI)
-	VMOVUPS.Z    64(SI), K1, Z14
+	VMOVUPS.Z    64(SI)(BP*1), K1, Z14
 	VADDPS       Z14, Z9, Z9
 	VMAXPS       Z9, Z15, Z9
 	VMINPS       Z9, Z16, Z9
 	VMOVUPS      Z9, K1, 64(SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VADDPS       (DI), Z10, Z10
+	VADDPS       (DI)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z15, Z10
 	VMINPS       Z10, Z16, Z10
 	VMOVUPS      Z10, (DI)
-	VMOVUPS.Z    64(DI), K1, Z14
+	VMOVUPS.Z    64(DI)(BP*1), K1, Z14
 	VADDPS       Z14, Z11, Z11
 	VMAXPS       Z11, Z15, Z11
 	VMINPS       Z11, Z16, Z11
 	VMOVUPS      Z11, K1, 64(DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VADDPS       (R8), Z12, Z12
+	VADDPS       (R8)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z15, Z12
 	VMINPS       Z12, Z16, Z12
 	VMOVUPS      Z12, (R8)
-	VMOVUPS.Z    64(R8), K1, Z14
+	VMOVUPS.Z    64(R8)(BP*1), K1, Z14
 	VADDPS       Z14, Z13, Z13
 	VMAXPS       Z13, Z15, Z13
 	VMINPS       Z13, Z16, Z13
 	VMOVUPS      Z13, K1, 64(R8)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -5870,8 +6118,6 @@ zero2:
 	VPXORD Z15, Z15, Z15
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -5907,6 +6153,27 @@ begun3:
 	LEAQ       (R15)(R9*4), R9
 	PREFETCHT0 (R9)
 	PREFETCHT0 64(R9)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 64(DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 64(R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	PREFETCHT0 64(R9)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -6183,94 +6450,97 @@ next9:
 	VBROADCASTSS 84(BP), Z18
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z17, Z0
 	VMINPS       Z0, Z18, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS.Z    64(AX), K1, Z16
+	VMOVUPS.Z    64(AX)(BP*1), K1, Z16
 	VADDPS       Z16, Z1, Z1
 	VMAXPS       Z1, Z17, Z1
 	VMINPS       Z1, Z18, Z1
 	VMOVUPS      Z1, K1, 64(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z2, Z2
+	VADDPS       (BX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z17, Z2
 	VMINPS       Z2, Z18, Z2
 	VMOVUPS      Z2, (BX)
-	VMOVUPS.Z    64(BX), K1, Z16
+	VMOVUPS.Z    64(BX)(BP*1), K1, Z16
 	VADDPS       Z16, Z3, Z3
 	VMAXPS       Z3, Z17, Z3
 	VMINPS       Z3, Z18, Z3
 	VMOVUPS      Z3, K1, 64(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z4, Z4
+	VADDPS       (CX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z17, Z4
 	VMINPS       Z4, Z18, Z4
 	VMOVUPS      Z4, (CX)
-	VMOVUPS.Z    64(CX), K1, Z16
+	VMOVUPS.Z    64(CX)(BP*1), K1, Z16
 	VADDPS       Z16, Z5, Z5
 	VMAXPS       Z5, Z17, Z5
 	VMINPS       Z5, Z18, Z5
 	VMOVUPS      Z5, K1, 64(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z6, Z6
+	VADDPS       (DX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z17, Z6
 	VMINPS       Z6, Z18, Z6
 	VMOVUPS      Z6, (DX)
-	VMOVUPS.Z    64(DX), K1, Z16
+	VMOVUPS.Z    64(DX)(BP*1), K1, Z16
 	VADDPS       Z16, Z7, Z7
 	VMAXPS       Z7, Z17, Z7
 	VMINPS       Z7, Z18, Z7
 	VMOVUPS      Z7, K1, 64(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z8, Z8
+	VADDPS       (SI)(BP*1), Z8, Z8
 	VMAXPS       Z8, Z17, Z8
 	VMINPS       Z8, Z18, Z8
 	VMOVUPS      Z8, (SI)
-	VMOVUPS.Z    64(SI), K1, Z16
+	VMOVUPS.Z    64(SI)(BP*1), K1, Z16
 	VADDPS       Z16, Z9, Z9
 	VMAXPS       Z9, Z17, Z9
 	VMINPS       Z9, Z18, Z9
 	VMOVUPS      Z9, K1, 64(SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VADDPS       (DI), Z10, Z10
+	VADDPS       (DI)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z17, Z10
 	VMINPS       Z10, Z18, Z10
 	VMOVUPS      Z10, (DI)
-	VMOVUPS.Z    64(DI), K1, Z16
+	VMOVUPS.Z    64(DI)(BP*1), K1, Z16
 	VADDPS       Z16, Z11, Z11
 	VMAXPS       Z11, Z17, Z11
 	VMINPS       Z11, Z18, Z11
 	VMOVUPS      Z11, K1, 64(DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VADDPS       (R8), Z12, Z12
+	VADDPS       (R8)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z17, Z12
 	VMINPS       Z12, Z18, Z12
 	VMOVUPS      Z12, (R8)
-	VMOVUPS.Z    64(R8), K1, Z16
+	VMOVUPS.Z    64(R8)(BP*1), K1, Z16
 	VADDPS       Z16, Z13, Z13
 	VMAXPS       Z13, Z17, Z13
 	VMINPS       Z13, Z18, Z13
 	VMOVUPS      Z13, K1, 64(R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VADDPS       (R9), Z14, Z14
+	VADDPS       (R9)(BP*1), Z14, Z14
 	VMAXPS       Z14, Z17, Z14
 	VMINPS       Z14, Z18, Z14
 	VMOVUPS      Z14, (R9)
-	VMOVUPS.Z    64(R9), K1, Z16
+	VMOVUPS.Z    64(R9)(BP*1), K1, Z16
 	VADDPS       Z16, Z15, Z15
 	VMAXPS       Z15, Z17, Z15
 	VMINPS       Z15, Z18, Z15
 	VMOVUPS      Z15, K1, 64(R9)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -6403,8 +6673,6 @@ zero2:
 	VPXORD Z17, Z17, Z17
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -6444,6 +6712,29 @@ begun3:
 	LEAQ       (R15)(R10*4), R10
 	PREFETCHT0 (R10)
 	PREFETCHT0 64(R10)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 64(DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 64(R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	PREFETCHT0 64(R9)(BP*1)
+	PREFETCHT0 (R10)(BP*1)
+	PREFETCHT0 64(R10)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -6747,105 +7038,108 @@ next9:
 	VBROADCASTSS 84(BP), Z20
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z19, Z0
 	VMINPS       Z0, Z20, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS.Z    64(AX), K1, Z18
+	VMOVUPS.Z    64(AX)(BP*1), K1, Z18
 	VADDPS       Z18, Z1, Z1
 	VMAXPS       Z1, Z19, Z1
 	VMINPS       Z1, Z20, Z1
 	VMOVUPS      Z1, K1, 64(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z2, Z2
+	VADDPS       (BX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z19, Z2
 	VMINPS       Z2, Z20, Z2
 	VMOVUPS      Z2, (BX)
-	VMOVUPS.Z    64(BX), K1, Z18
+	VMOVUPS.Z    64(BX)(BP*1), K1, Z18
 	VADDPS       Z18, Z3, Z3
 	VMAXPS       Z3, Z19, Z3
 	VMINPS       Z3, Z20, Z3
 	VMOVUPS      Z3, K1, 64(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z4, Z4
+	VADDPS       (CX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z19, Z4
 	VMINPS       Z4, Z20, Z4
 	VMOVUPS      Z4, (CX)
-	VMOVUPS.Z    64(CX), K1, Z18
+	VMOVUPS.Z    64(CX)(BP*1), K1, Z18
 	VADDPS       Z18, Z5, Z5
 	VMAXPS       Z5, Z19, Z5
 	VMINPS       Z5, Z20, Z5
 	VMOVUPS      Z5, K1, 64(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z6, Z6
+	VADDPS       (DX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z19, Z6
 	VMINPS       Z6, Z20, Z6
 	VMOVUPS      Z6, (DX)
-	VMOVUPS.Z    64(DX), K1, Z18
+	VMOVUPS.Z    64(DX)(BP*1), K1, Z18
 	VADDPS       Z18, Z7, Z7
 	VMAXPS       Z7, Z19, Z7
 	VMINPS       Z7, Z20, Z7
 	VMOVUPS      Z7, K1, 64(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z8, Z8
+	VADDPS       (SI)(BP*1), Z8, Z8
 	VMAXPS       Z8, Z19, Z8
 	VMINPS       Z8, Z20, Z8
 	VMOVUPS      Z8, (SI)
-	VMOVUPS.Z    64(SI), K1, Z18
+	VMOVUPS.Z    64(SI)(BP*1), K1, Z18
 	VADDPS       Z18, Z9, Z9
 	VMAXPS       Z9, Z19, Z9
 	VMINPS       Z9, Z20, Z9
 	VMOVUPS      Z9, K1, 64(SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VADDPS       (DI), Z10, Z10
+	VADDPS       (DI)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z19, Z10
 	VMINPS       Z10, Z20, Z10
 	VMOVUPS      Z10, (DI)
-	VMOVUPS.Z    64(DI), K1, Z18
+	VMOVUPS.Z    64(DI)(BP*1), K1, Z18
 	VADDPS       Z18, Z11, Z11
 	VMAXPS       Z11, Z19, Z11
 	VMINPS       Z11, Z20, Z11
 	VMOVUPS      Z11, K1, 64(DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VADDPS       (R8), Z12, Z12
+	VADDPS       (R8)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z19, Z12
 	VMINPS       Z12, Z20, Z12
 	VMOVUPS      Z12, (R8)
-	VMOVUPS.Z    64(R8), K1, Z18
+	VMOVUPS.Z    64(R8)(BP*1), K1, Z18
 	VADDPS       Z18, Z13, Z13
 	VMAXPS       Z13, Z19, Z13
 	VMINPS       Z13, Z20, Z13
 	VMOVUPS      Z13, K1, 64(R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VADDPS       (R9), Z14, Z14
+	VADDPS       (R9)(BP*1), Z14, Z14
 	VMAXPS       Z14, Z19, Z14
 	VMINPS       Z14, Z20, Z14
 	VMOVUPS      Z14, (R9)
-	VMOVUPS.Z    64(R9), K1, Z18
+	VMOVUPS.Z    64(R9)(BP*1), K1, Z18
 	VADDPS       Z18, Z15, Z15
 	VMAXPS       Z15, Z19, Z15
 	VMINPS       Z15, Z20, Z15
 	VMOVUPS      Z15, K1, 64(R9)
 	MOVLQSX      32(R14), R10
 	LEAQ         (R15)(R10*4), R10
-	VADDPS       (R10), Z16, Z16
+	VADDPS       (R10)(BP*1), Z16, Z16
 	VMAXPS       Z16, Z19, Z16
 	VMINPS       Z16, Z20, Z16
 	VMOVUPS      Z16, (R10)
-	VMOVUPS.Z    64(R10), K1, Z18
+	VMOVUPS.Z    64(R10)(BP*1), K1, Z18
 	VADDPS       Z18, Z17, Z17
 	VMAXPS       Z17, Z19, Z17
 	VMINPS       Z17, Z20, Z17
 	VMOVUPS      Z17, K1, 64(R10)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -6990,8 +7284,6 @@ zero2:
 	VPXORD Z19, Z19, Z19
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -7035,6 +7327,31 @@ begun3:
 	LEAQ       (R15)(R11*4), R11
 	PREFETCHT0 (R11)
 	PREFETCHT0 64(R11)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 64(DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 64(R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	PREFETCHT0 64(R9)(BP*1)
+	PREFETCHT0 (R10)(BP*1)
+	PREFETCHT0 64(R10)(BP*1)
+	PREFETCHT0 (R11)(BP*1)
+	PREFETCHT0 64(R11)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -7365,116 +7682,119 @@ next9:
 	VBROADCASTSS 84(BP), Z22
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z21, Z0
 	VMINPS       Z0, Z22, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS.Z    64(AX), K1, Z20
+	VMOVUPS.Z    64(AX)(BP*1), K1, Z20
 	VADDPS       Z20, Z1, Z1
 	VMAXPS       Z1, Z21, Z1
 	VMINPS       Z1, Z22, Z1
 	VMOVUPS      Z1, K1, 64(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z2, Z2
+	VADDPS       (BX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z21, Z2
 	VMINPS       Z2, Z22, Z2
 	VMOVUPS      Z2, (BX)
-	VMOVUPS.Z    64(BX), K1, Z20
+	VMOVUPS.Z    64(BX)(BP*1), K1, Z20
 	VADDPS       Z20, Z3, Z3
 	VMAXPS       Z3, Z21, Z3
 	VMINPS       Z3, Z22, Z3
 	VMOVUPS      Z3, K1, 64(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z4, Z4
+	VADDPS       (CX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z21, Z4
 	VMINPS       Z4, Z22, Z4
 	VMOVUPS      Z4, (CX)
-	VMOVUPS.Z    64(CX), K1, Z20
+	VMOVUPS.Z    64(CX)(BP*1), K1, Z20
 	VADDPS       Z20, Z5, Z5
 	VMAXPS       Z5, Z21, Z5
 	VMINPS       Z5, Z22, Z5
 	VMOVUPS      Z5, K1, 64(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z6, Z6
+	VADDPS       (DX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z21, Z6
 	VMINPS       Z6, Z22, Z6
 	VMOVUPS      Z6, (DX)
-	VMOVUPS.Z    64(DX), K1, Z20
+	VMOVUPS.Z    64(DX)(BP*1), K1, Z20
 	VADDPS       Z20, Z7, Z7
 	VMAXPS       Z7, Z21, Z7
 	VMINPS       Z7, Z22, Z7
 	VMOVUPS      Z7, K1, 64(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z8, Z8
+	VADDPS       (SI)(BP*1), Z8, Z8
 	VMAXPS       Z8, Z21, Z8
 	VMINPS       Z8, Z22, Z8
 	VMOVUPS      Z8, (SI)
-	VMOVUPS.Z    64(SI), K1, Z20
+	VMOVUPS.Z    64(SI)(BP*1), K1, Z20
 	VADDPS       Z20, Z9, Z9
 	VMAXPS       Z9, Z21, Z9
 	VMINPS       Z9, Z22, Z9
 	VMOVUPS      Z9, K1, 64(SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VADDPS       (DI), Z10, Z10
+	VADDPS       (DI)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z21, Z10
 	VMINPS       Z10, Z22, Z10
 	VMOVUPS      Z10, (DI)
-	VMOVUPS.Z    64(DI), K1, Z20
+	VMOVUPS.Z    64(DI)(BP*1), K1, Z20
 	VADDPS       Z20, Z11, Z11
 	VMAXPS       Z11, Z21, Z11
 	VMINPS       Z11, Z22, Z11
 	VMOVUPS      Z11, K1, 64(DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VADDPS       (R8), Z12, Z12
+	VADDPS       (R8)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z21, Z12
 	VMINPS       Z12, Z22, Z12
 	VMOVUPS      Z12, (R8)
-	VMOVUPS.Z    64(R8), K1, Z20
+	VMOVUPS.Z    64(R8)(BP*1), K1, Z20
 	VADDPS       Z20, Z13, Z13
 	VMAXPS       Z13, Z21, Z13
 	VMINPS       Z13, Z22, Z13
 	VMOVUPS      Z13, K1, 64(R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VADDPS       (R9), Z14, Z14
+	VADDPS       (R9)(BP*1), Z14, Z14
 	VMAXPS       Z14, Z21, Z14
 	VMINPS       Z14, Z22, Z14
 	VMOVUPS      Z14, (R9)
-	VMOVUPS.Z    64(R9), K1, Z20
+	VMOVUPS.Z    64(R9)(BP*1), K1, Z20
 	VADDPS       Z20, Z15, Z15
 	VMAXPS       Z15, Z21, Z15
 	VMINPS       Z15, Z22, Z15
 	VMOVUPS      Z15, K1, 64(R9)
 	MOVLQSX      32(R14), R10
 	LEAQ         (R15)(R10*4), R10
-	VADDPS       (R10), Z16, Z16
+	VADDPS       (R10)(BP*1), Z16, Z16
 	VMAXPS       Z16, Z21, Z16
 	VMINPS       Z16, Z22, Z16
 	VMOVUPS      Z16, (R10)
-	VMOVUPS.Z    64(R10), K1, Z20
+	VMOVUPS.Z    64(R10)(BP*1), K1, Z20
 	VADDPS       Z20, Z17, Z17
 	VMAXPS       Z17, Z21, Z17
 	VMINPS       Z17, Z22, Z17
 	VMOVUPS      Z17, K1, 64(R10)
 	MOVLQSX      36(R14), R11
 	LEAQ         (R15)(R11*4), R11
-	VADDPS       (R11), Z18, Z18
+	VADDPS       (R11)(BP*1), Z18, Z18
 	VMAXPS       Z18, Z21, Z18
 	VMINPS       Z18, Z22, Z18
 	VMOVUPS      Z18, (R11)
-	VMOVUPS.Z    64(R11), K1, Z20
+	VMOVUPS.Z    64(R11)(BP*1), K1, Z20
 	VADDPS       Z20, Z19, Z19
 	VMAXPS       Z19, Z21, Z19
 	VMINPS       Z19, Z22, Z19
 	VMOVUPS      Z19, K1, 64(R11)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -7631,8 +7951,6 @@ zero2:
 	VPXORD Z21, Z21, Z21
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -7680,6 +7998,33 @@ begun3:
 	LEAQ       (R15)(R12*4), R12
 	PREFETCHT0 (R12)
 	PREFETCHT0 64(R12)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 64(DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 64(R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	PREFETCHT0 64(R9)(BP*1)
+	PREFETCHT0 (R10)(BP*1)
+	PREFETCHT0 64(R10)(BP*1)
+	PREFETCHT0 (R11)(BP*1)
+	PREFETCHT0 64(R11)(BP*1)
+	PREFETCHT0 (R12)(BP*1)
+	PREFETCHT0 64(R12)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -8037,127 +8382,130 @@ next9:
 	VBROADCASTSS 84(BP), Z24
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z23, Z0
 	VMINPS       Z0, Z24, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS.Z    64(AX), K1, Z22
+	VMOVUPS.Z    64(AX)(BP*1), K1, Z22
 	VADDPS       Z22, Z1, Z1
 	VMAXPS       Z1, Z23, Z1
 	VMINPS       Z1, Z24, Z1
 	VMOVUPS      Z1, K1, 64(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z2, Z2
+	VADDPS       (BX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z23, Z2
 	VMINPS       Z2, Z24, Z2
 	VMOVUPS      Z2, (BX)
-	VMOVUPS.Z    64(BX), K1, Z22
+	VMOVUPS.Z    64(BX)(BP*1), K1, Z22
 	VADDPS       Z22, Z3, Z3
 	VMAXPS       Z3, Z23, Z3
 	VMINPS       Z3, Z24, Z3
 	VMOVUPS      Z3, K1, 64(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z4, Z4
+	VADDPS       (CX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z23, Z4
 	VMINPS       Z4, Z24, Z4
 	VMOVUPS      Z4, (CX)
-	VMOVUPS.Z    64(CX), K1, Z22
+	VMOVUPS.Z    64(CX)(BP*1), K1, Z22
 	VADDPS       Z22, Z5, Z5
 	VMAXPS       Z5, Z23, Z5
 	VMINPS       Z5, Z24, Z5
 	VMOVUPS      Z5, K1, 64(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z6, Z6
+	VADDPS       (DX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z23, Z6
 	VMINPS       Z6, Z24, Z6
 	VMOVUPS      Z6, (DX)
-	VMOVUPS.Z    64(DX), K1, Z22
+	VMOVUPS.Z    64(DX)(BP*1), K1, Z22
 	VADDPS       Z22, Z7, Z7
 	VMAXPS       Z7, Z23, Z7
 	VMINPS       Z7, Z24, Z7
 	VMOVUPS      Z7, K1, 64(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z8, Z8
+	VADDPS       (SI)(BP*1), Z8, Z8
 	VMAXPS       Z8, Z23, Z8
 	VMINPS       Z8, Z24, Z8
 	VMOVUPS      Z8, (SI)
-	VMOVUPS.Z    64(SI), K1, Z22
+	VMOVUPS.Z    64(SI)(BP*1), K1, Z22
 	VADDPS       Z22, Z9, Z9
 	VMAXPS       Z9, Z23, Z9
 	VMINPS       Z9, Z24, Z9
 	VMOVUPS      Z9, K1, 64(SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VADDPS       (DI), Z10, Z10
+	VADDPS       (DI)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z23, Z10
 	VMINPS       Z10, Z24, Z10
 	VMOVUPS      Z10, (DI)
-	VMOVUPS.Z    64(DI), K1, Z22
+	VMOVUPS.Z    64(DI)(BP*1), K1, Z22
 	VADDPS       Z22, Z11, Z11
 	VMAXPS       Z11, Z23, Z11
 	VMINPS       Z11, Z24, Z11
 	VMOVUPS      Z11, K1, 64(DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VADDPS       (R8), Z12, Z12
+	VADDPS       (R8)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z23, Z12
 	VMINPS       Z12, Z24, Z12
 	VMOVUPS      Z12, (R8)
-	VMOVUPS.Z    64(R8), K1, Z22
+	VMOVUPS.Z    64(R8)(BP*1), K1, Z22
 	VADDPS       Z22, Z13, Z13
 	VMAXPS       Z13, Z23, Z13
 	VMINPS       Z13, Z24, Z13
 	VMOVUPS      Z13, K1, 64(R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VADDPS       (R9), Z14, Z14
+	VADDPS       (R9)(BP*1), Z14, Z14
 	VMAXPS       Z14, Z23, Z14
 	VMINPS       Z14, Z24, Z14
 	VMOVUPS      Z14, (R9)
-	VMOVUPS.Z    64(R9), K1, Z22
+	VMOVUPS.Z    64(R9)(BP*1), K1, Z22
 	VADDPS       Z22, Z15, Z15
 	VMAXPS       Z15, Z23, Z15
 	VMINPS       Z15, Z24, Z15
 	VMOVUPS      Z15, K1, 64(R9)
 	MOVLQSX      32(R14), R10
 	LEAQ         (R15)(R10*4), R10
-	VADDPS       (R10), Z16, Z16
+	VADDPS       (R10)(BP*1), Z16, Z16
 	VMAXPS       Z16, Z23, Z16
 	VMINPS       Z16, Z24, Z16
 	VMOVUPS      Z16, (R10)
-	VMOVUPS.Z    64(R10), K1, Z22
+	VMOVUPS.Z    64(R10)(BP*1), K1, Z22
 	VADDPS       Z22, Z17, Z17
 	VMAXPS       Z17, Z23, Z17
 	VMINPS       Z17, Z24, Z17
 	VMOVUPS      Z17, K1, 64(R10)
 	MOVLQSX      36(R14), R11
 	LEAQ         (R15)(R11*4), R11
-	VADDPS       (R11), Z18, Z18
+	VADDPS       (R11)(BP*1), Z18, Z18
 	VMAXPS       Z18, Z23, Z18
 	VMINPS       Z18, Z24, Z18
 	VMOVUPS      Z18, (R11)
-	VMOVUPS.Z    64(R11), K1, Z22
+	VMOVUPS.Z    64(R11)(BP*1), K1, Z22
 	VADDPS       Z22, Z19, Z19
 	VMAXPS       Z19, Z23, Z19
 	VMINPS       Z19, Z24, Z19
 	VMOVUPS      Z19, K1, 64(R11)
 	MOVLQSX      40(R14), R12
 	LEAQ         (R15)(R12*4), R12
-	VADDPS       (R12), Z20, Z20
+	VADDPS       (R12)(BP*1), Z20, Z20
 	VMAXPS       Z20, Z23, Z20
 	VMINPS       Z20, Z24, Z20
 	VMOVUPS      Z20, (R12)
-	VMOVUPS.Z    64(R12), K1, Z22
+	VMOVUPS.Z    64(R12)(BP*1), K1, Z22
 	VADDPS       Z22, Z21, Z21
 	VMAXPS       Z21, Z23, Z21
 	VMINPS       Z21, Z24, Z21
 	VMOVUPS      Z21, K1, 64(R12)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -8326,8 +8674,6 @@ zero2:
 	VPXORD Z23, Z23, Z23
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -8379,6 +8725,35 @@ begun3:
 	LEAQ       (R15)(R13*4), R13
 	PREFETCHT0 (R13)
 	PREFETCHT0 64(R13)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 64(DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 64(R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	PREFETCHT0 64(R9)(BP*1)
+	PREFETCHT0 (R10)(BP*1)
+	PREFETCHT0 64(R10)(BP*1)
+	PREFETCHT0 (R11)(BP*1)
+	PREFETCHT0 64(R11)(BP*1)
+	PREFETCHT0 (R12)(BP*1)
+	PREFETCHT0 64(R12)(BP*1)
+	PREFETCHT0 (R13)(BP*1)
+	PREFETCHT0 64(R13)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -8763,138 +9138,141 @@ next9:
 	VBROADCASTSS 84(BP), Z26
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z25, Z0
 	VMINPS       Z0, Z26, Z0
 	VMOVUPS      Z0, (AX)
-	VMOVUPS.Z    64(AX), K1, Z24
+	VMOVUPS.Z    64(AX)(BP*1), K1, Z24
 	VADDPS       Z24, Z1, Z1
 	VMAXPS       Z1, Z25, Z1
 	VMINPS       Z1, Z26, Z1
 	VMOVUPS      Z1, K1, 64(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z2, Z2
+	VADDPS       (BX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z25, Z2
 	VMINPS       Z2, Z26, Z2
 	VMOVUPS      Z2, (BX)
-	VMOVUPS.Z    64(BX), K1, Z24
+	VMOVUPS.Z    64(BX)(BP*1), K1, Z24
 	VADDPS       Z24, Z3, Z3
 	VMAXPS       Z3, Z25, Z3
 	VMINPS       Z3, Z26, Z3
 	VMOVUPS      Z3, K1, 64(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z4, Z4
+	VADDPS       (CX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z25, Z4
 	VMINPS       Z4, Z26, Z4
 	VMOVUPS      Z4, (CX)
-	VMOVUPS.Z    64(CX), K1, Z24
+	VMOVUPS.Z    64(CX)(BP*1), K1, Z24
 	VADDPS       Z24, Z5, Z5
 	VMAXPS       Z5, Z25, Z5
 	VMINPS       Z5, Z26, Z5
 	VMOVUPS      Z5, K1, 64(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z6, Z6
+	VADDPS       (DX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z25, Z6
 	VMINPS       Z6, Z26, Z6
 	VMOVUPS      Z6, (DX)
-	VMOVUPS.Z    64(DX), K1, Z24
+	VMOVUPS.Z    64(DX)(BP*1), K1, Z24
 	VADDPS       Z24, Z7, Z7
 	VMAXPS       Z7, Z25, Z7
 	VMINPS       Z7, Z26, Z7
 	VMOVUPS      Z7, K1, 64(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z8, Z8
+	VADDPS       (SI)(BP*1), Z8, Z8
 	VMAXPS       Z8, Z25, Z8
 	VMINPS       Z8, Z26, Z8
 	VMOVUPS      Z8, (SI)
-	VMOVUPS.Z    64(SI), K1, Z24
+	VMOVUPS.Z    64(SI)(BP*1), K1, Z24
 	VADDPS       Z24, Z9, Z9
 	VMAXPS       Z9, Z25, Z9
 	VMINPS       Z9, Z26, Z9
 	VMOVUPS      Z9, K1, 64(SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VADDPS       (DI), Z10, Z10
+	VADDPS       (DI)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z25, Z10
 	VMINPS       Z10, Z26, Z10
 	VMOVUPS      Z10, (DI)
-	VMOVUPS.Z    64(DI), K1, Z24
+	VMOVUPS.Z    64(DI)(BP*1), K1, Z24
 	VADDPS       Z24, Z11, Z11
 	VMAXPS       Z11, Z25, Z11
 	VMINPS       Z11, Z26, Z11
 	VMOVUPS      Z11, K1, 64(DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VADDPS       (R8), Z12, Z12
+	VADDPS       (R8)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z25, Z12
 	VMINPS       Z12, Z26, Z12
 	VMOVUPS      Z12, (R8)
-	VMOVUPS.Z    64(R8), K1, Z24
+	VMOVUPS.Z    64(R8)(BP*1), K1, Z24
 	VADDPS       Z24, Z13, Z13
 	VMAXPS       Z13, Z25, Z13
 	VMINPS       Z13, Z26, Z13
 	VMOVUPS      Z13, K1, 64(R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VADDPS       (R9), Z14, Z14
+	VADDPS       (R9)(BP*1), Z14, Z14
 	VMAXPS       Z14, Z25, Z14
 	VMINPS       Z14, Z26, Z14
 	VMOVUPS      Z14, (R9)
-	VMOVUPS.Z    64(R9), K1, Z24
+	VMOVUPS.Z    64(R9)(BP*1), K1, Z24
 	VADDPS       Z24, Z15, Z15
 	VMAXPS       Z15, Z25, Z15
 	VMINPS       Z15, Z26, Z15
 	VMOVUPS      Z15, K1, 64(R9)
 	MOVLQSX      32(R14), R10
 	LEAQ         (R15)(R10*4), R10
-	VADDPS       (R10), Z16, Z16
+	VADDPS       (R10)(BP*1), Z16, Z16
 	VMAXPS       Z16, Z25, Z16
 	VMINPS       Z16, Z26, Z16
 	VMOVUPS      Z16, (R10)
-	VMOVUPS.Z    64(R10), K1, Z24
+	VMOVUPS.Z    64(R10)(BP*1), K1, Z24
 	VADDPS       Z24, Z17, Z17
 	VMAXPS       Z17, Z25, Z17
 	VMINPS       Z17, Z26, Z17
 	VMOVUPS      Z17, K1, 64(R10)
 	MOVLQSX      36(R14), R11
 	LEAQ         (R15)(R11*4), R11
-	VADDPS       (R11), Z18, Z18
+	VADDPS       (R11)(BP*1), Z18, Z18
 	VMAXPS       Z18, Z25, Z18
 	VMINPS       Z18, Z26, Z18
 	VMOVUPS      Z18, (R11)
-	VMOVUPS.Z    64(R11), K1, Z24
+	VMOVUPS.Z    64(R11)(BP*1), K1, Z24
 	VADDPS       Z24, Z19, Z19
 	VMAXPS       Z19, Z25, Z19
 	VMINPS       Z19, Z26, Z19
 	VMOVUPS      Z19, K1, 64(R11)
 	MOVLQSX      40(R14), R12
 	LEAQ         (R15)(R12*4), R12
-	VADDPS       (R12), Z20, Z20
+	VADDPS       (R12)(BP*1), Z20, Z20
 	VMAXPS       Z20, Z25, Z20
 	VMINPS       Z20, Z26, Z20
 	VMOVUPS      Z20, (R12)
-	VMOVUPS.Z    64(R12), K1, Z24
+	VMOVUPS.Z    64(R12)(BP*1), K1, Z24
 	VADDPS       Z24, Z21, Z21
 	VMAXPS       Z21, Z25, Z21
 	VMINPS       Z21, Z26, Z21
 	VMOVUPS      Z21, K1, 64(R12)
 	MOVLQSX      44(R14), R13
 	LEAQ         (R15)(R13*4), R13
-	VADDPS       (R13), Z22, Z22
+	VADDPS       (R13)(BP*1), Z22, Z22
 	VMAXPS       Z22, Z25, Z22
 	VMINPS       Z22, Z26, Z22
 	VMOVUPS      Z22, (R13)
-	VMOVUPS.Z    64(R13), K1, Z24
+	VMOVUPS.Z    64(R13)(BP*1), K1, Z24
 	VADDPS       Z24, Z23, Z23
 	VMAXPS       Z23, Z25, Z23
 	VMINPS       Z23, Z26, Z23
 	VMOVUPS      Z23, K1, 64(R13)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -9029,8 +9407,6 @@ zero2:
 	VPXORD Z2, Z2, Z2
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -9039,6 +9415,14 @@ begun3:
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	PREFETCHT0 128(AX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -9141,21 +9525,24 @@ next9:
 	VBROADCASTSS 84(BP), Z5
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z4, Z0
 	VMINPS       Z0, Z5, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z4, Z1
 	VMINPS       Z1, Z5, Z1
 	VMOVUPS      Z1, 64(AX)
-	VMOVUPS.Z    128(AX), K1, Z3
+	VMOVUPS.Z    128(AX)(BP*1), K1, Z3
 	VADDPS       Z3, Z2, Z2
 	VMAXPS       Z2, Z4, Z2
 	VMINPS       Z2, Z5, Z2
 	VMOVUPS      Z2, K1, 128(AX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -9211,8 +9598,6 @@ zero2:
 	VPXORD Z5, Z5, Z5
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -9226,6 +9611,17 @@ begun3:
 	PREFETCHT0 (BX)
 	PREFETCHT0 64(BX)
 	PREFETCHT0 128(BX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 128(BX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -9365,36 +9761,39 @@ next9:
 	VBROADCASTSS 84(BP), Z8
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z7, Z0
 	VMINPS       Z0, Z8, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z7, Z1
 	VMINPS       Z1, Z8, Z1
 	VMOVUPS      Z1, 64(AX)
-	VMOVUPS.Z    128(AX), K1, Z6
+	VMOVUPS.Z    128(AX)(BP*1), K1, Z6
 	VADDPS       Z6, Z2, Z2
 	VMAXPS       Z2, Z7, Z2
 	VMINPS       Z2, Z8, Z2
 	VMOVUPS      Z2, K1, 128(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z3, Z3
+	VADDPS       (BX)(BP*1), Z3, Z3
 	VMAXPS       Z3, Z7, Z3
 	VMINPS       Z3, Z8, Z3
 	VMOVUPS      Z3, (BX)
-	VADDPS       64(BX), Z4, Z4
+	VADDPS       64(BX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z7, Z4
 	VMINPS       Z4, Z8, Z4
 	VMOVUPS      Z4, 64(BX)
-	VMOVUPS.Z    128(BX), K1, Z6
+	VMOVUPS.Z    128(BX)(BP*1), K1, Z6
 	VADDPS       Z6, Z5, Z5
 	VMAXPS       Z5, Z7, Z5
 	VMINPS       Z5, Z8, Z5
 	VMOVUPS      Z5, K1, 128(BX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -9467,8 +9866,6 @@ zero2:
 	VPXORD Z8, Z8, Z8
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -9487,6 +9884,20 @@ begun3:
 	PREFETCHT0 (CX)
 	PREFETCHT0 64(CX)
 	PREFETCHT0 128(CX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 128(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 128(CX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -9663,51 +10074,54 @@ next9:
 	VBROADCASTSS 84(BP), Z11
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z10, Z0
 	VMINPS       Z0, Z11, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z10, Z1
 	VMINPS       Z1, Z11, Z1
 	VMOVUPS      Z1, 64(AX)
-	VMOVUPS.Z    128(AX), K1, Z9
+	VMOVUPS.Z    128(AX)(BP*1), K1, Z9
 	VADDPS       Z9, Z2, Z2
 	VMAXPS       Z2, Z10, Z2
 	VMINPS       Z2, Z11, Z2
 	VMOVUPS      Z2, K1, 128(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z3, Z3
+	VADDPS       (BX)(BP*1), Z3, Z3
 	VMAXPS       Z3, Z10, Z3
 	VMINPS       Z3, Z11, Z3
 	VMOVUPS      Z3, (BX)
-	VADDPS       64(BX), Z4, Z4
+	VADDPS       64(BX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z10, Z4
 	VMINPS       Z4, Z11, Z4
 	VMOVUPS      Z4, 64(BX)
-	VMOVUPS.Z    128(BX), K1, Z9
+	VMOVUPS.Z    128(BX)(BP*1), K1, Z9
 	VADDPS       Z9, Z5, Z5
 	VMAXPS       Z5, Z10, Z5
 	VMINPS       Z5, Z11, Z5
 	VMOVUPS      Z5, K1, 128(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z6, Z6
+	VADDPS       (CX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z10, Z6
 	VMINPS       Z6, Z11, Z6
 	VMOVUPS      Z6, (CX)
-	VADDPS       64(CX), Z7, Z7
+	VADDPS       64(CX)(BP*1), Z7, Z7
 	VMAXPS       Z7, Z10, Z7
 	VMINPS       Z7, Z11, Z7
 	VMOVUPS      Z7, 64(CX)
-	VMOVUPS.Z    128(CX), K1, Z9
+	VMOVUPS.Z    128(CX)(BP*1), K1, Z9
 	VADDPS       Z9, Z8, Z8
 	VMAXPS       Z8, Z10, Z8
 	VMINPS       Z8, Z11, Z8
 	VMOVUPS      Z8, K1, 128(CX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -9797,8 +10211,6 @@ zero2:
 	VPXORD Z11, Z11, Z11
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -9822,6 +10234,23 @@ begun3:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 128(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 128(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 128(DX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -10035,66 +10464,69 @@ next9:
 	VBROADCASTSS 84(BP), Z14
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z13, Z0
 	VMINPS       Z0, Z14, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z13, Z1
 	VMINPS       Z1, Z14, Z1
 	VMOVUPS      Z1, 64(AX)
-	VMOVUPS.Z    128(AX), K1, Z12
+	VMOVUPS.Z    128(AX)(BP*1), K1, Z12
 	VADDPS       Z12, Z2, Z2
 	VMAXPS       Z2, Z13, Z2
 	VMINPS       Z2, Z14, Z2
 	VMOVUPS      Z2, K1, 128(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z3, Z3
+	VADDPS       (BX)(BP*1), Z3, Z3
 	VMAXPS       Z3, Z13, Z3
 	VMINPS       Z3, Z14, Z3
 	VMOVUPS      Z3, (BX)
-	VADDPS       64(BX), Z4, Z4
+	VADDPS       64(BX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z13, Z4
 	VMINPS       Z4, Z14, Z4
 	VMOVUPS      Z4, 64(BX)
-	VMOVUPS.Z    128(BX), K1, Z12
+	VMOVUPS.Z    128(BX)(BP*1), K1, Z12
 	VADDPS       Z12, Z5, Z5
 	VMAXPS       Z5, Z13, Z5
 	VMINPS       Z5, Z14, Z5
 	VMOVUPS      Z5, K1, 128(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z6, Z6
+	VADDPS       (CX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z13, Z6
 	VMINPS       Z6, Z14, Z6
 	VMOVUPS      Z6, (CX)
-	VADDPS       64(CX), Z7, Z7
+	VADDPS       64(CX)(BP*1), Z7, Z7
 	VMAXPS       Z7, Z13, Z7
 	VMINPS       Z7, Z14, Z7
 	VMOVUPS      Z7, 64(CX)
-	VMOVUPS.Z    128(CX), K1, Z12
+	VMOVUPS.Z    128(CX)(BP*1), K1, Z12
 	VADDPS       Z12, Z8, Z8
 	VMAXPS       Z8, Z13, Z8
 	VMINPS       Z8, Z14, Z8
 	VMOVUPS      Z8, K1, 128(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z9, Z9
+	VADDPS       (DX)(BP*1), Z9, Z9
 	VMAXPS       Z9, Z13, Z9
 	VMINPS       Z9, Z14, Z9
 	VMOVUPS      Z9, (DX)
-	VADDPS       64(DX), Z10, Z10
+	VADDPS       64(DX)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z13, Z10
 	VMINPS       Z10, Z14, Z10
 	VMOVUPS      Z10, 64(DX)
-	VMOVUPS.Z    128(DX), K1, Z12
+	VMOVUPS.Z    128(DX)(BP*1), K1, Z12
 	VADDPS       Z12, Z11, Z11
 	VMAXPS       Z11, Z13, Z11
 	VMINPS       Z11, Z14, Z11
 	VMOVUPS      Z11, K1, 128(DX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -10201,8 +10633,6 @@ zero2:
 	VPXORD Z14, Z14, Z14
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -10231,6 +10661,26 @@ begun3:
 	PREFETCHT0 (SI)
 	PREFETCHT0 64(SI)
 	PREFETCHT0 128(SI)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 128(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 128(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 128(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 128(SI)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -10481,81 +10931,84 @@ next9:
 	VBROADCASTSS 84(BP), Z17
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z16, Z0
 	VMINPS       Z0, Z17, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z16, Z1
 	VMINPS       Z1, Z17, Z1
 	VMOVUPS      Z1, 64(AX)
-	VMOVUPS.Z    128(AX), K1, Z15
+	VMOVUPS.Z    128(AX)(BP*1), K1, Z15
 	VADDPS       Z15, Z2, Z2
 	VMAXPS       Z2, Z16, Z2
 	VMINPS       Z2, Z17, Z2
 	VMOVUPS      Z2, K1, 128(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z3, Z3
+	VADDPS       (BX)(BP*1), Z3, Z3
 	VMAXPS       Z3, Z16, Z3
 	VMINPS       Z3, Z17, Z3
 	VMOVUPS      Z3, (BX)
-	VADDPS       64(BX), Z4, Z4
+	VADDPS       64(BX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z16, Z4
 	VMINPS       Z4, Z17, Z4
 	VMOVUPS      Z4, 64(BX)
-	VMOVUPS.Z    128(BX), K1, Z15
+	VMOVUPS.Z    128(BX)(BP*1), K1, Z15
 	VADDPS       Z15, Z5, Z5
 	VMAXPS       Z5, Z16, Z5
 	VMINPS       Z5, Z17, Z5
 	VMOVUPS      Z5, K1, 128(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z6, Z6
+	VADDPS       (CX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z16, Z6
 	VMINPS       Z6, Z17, Z6
 	VMOVUPS      Z6, (CX)
-	VADDPS       64(CX), Z7, Z7
+	VADDPS       64(CX)(BP*1), Z7, Z7
 	VMAXPS       Z7, Z16, Z7
 	VMINPS       Z7, Z17, Z7
 	VMOVUPS      Z7, 64(CX)
-	VMOVUPS.Z    128(CX), K1, Z15
+	VMOVUPS.Z    128(CX)(BP*1), K1, Z15
 	VADDPS       Z15, Z8, Z8
 	VMAXPS       Z8, Z16, Z8
 	VMINPS       Z8, Z17, Z8
 	VMOVUPS      Z8, K1, 128(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z9, Z9
+	VADDPS       (DX)(BP*1), Z9, Z9
 	VMAXPS       Z9, Z16, Z9
 	VMINPS       Z9, Z17, Z9
 	VMOVUPS      Z9, (DX)
-	VADDPS       64(DX), Z10, Z10
+	VADDPS       64(DX)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z16, Z10
 	VMINPS       Z10, Z17, Z10
 	VMOVUPS      Z10, 64(DX)
-	VMOVUPS.Z    128(DX), K1, Z15
+	VMOVUPS.Z    128(DX)(BP*1), K1, Z15
 	VADDPS       Z15, Z11, Z11
 	VMAXPS       Z11, Z16, Z11
 	VMINPS       Z11, Z17, Z11
 	VMOVUPS      Z11, K1, 128(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z12, Z12
+	VADDPS       (SI)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z16, Z12
 	VMINPS       Z12, Z17, Z12
 	VMOVUPS      Z12, (SI)
-	VADDPS       64(SI), Z13, Z13
+	VADDPS       64(SI)(BP*1), Z13, Z13
 	VMAXPS       Z13, Z16, Z13
 	VMINPS       Z13, Z17, Z13
 	VMOVUPS      Z13, 64(SI)
-	VMOVUPS.Z    128(SI), K1, Z15
+	VMOVUPS.Z    128(SI)(BP*1), K1, Z15
 	VADDPS       Z15, Z14, Z14
 	VMAXPS       Z14, Z16, Z14
 	VMINPS       Z14, Z17, Z14
 	VMOVUPS      Z14, K1, 128(SI)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -10679,8 +11132,6 @@ zero2:
 	VPXORD Z17, Z17, Z17
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -10714,6 +11165,29 @@ begun3:
 	PREFETCHT0 (DI)
 	PREFETCHT0 64(DI)
 	PREFETCHT0 128(DI)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 128(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 128(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 128(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 128(SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 64(DI)(BP*1)
+	PREFETCHT0 128(DI)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -11001,96 +11475,99 @@ next9:
 	VBROADCASTSS 84(BP), Z20
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z19, Z0
 	VMINPS       Z0, Z20, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z19, Z1
 	VMINPS       Z1, Z20, Z1
 	VMOVUPS      Z1, 64(AX)
-	VMOVUPS.Z    128(AX), K1, Z18
+	VMOVUPS.Z    128(AX)(BP*1), K1, Z18
 	VADDPS       Z18, Z2, Z2
 	VMAXPS       Z2, Z19, Z2
 	VMINPS       Z2, Z20, Z2
 	VMOVUPS      Z2, K1, 128(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z3, Z3
+	VADDPS       (BX)(BP*1), Z3, Z3
 	VMAXPS       Z3, Z19, Z3
 	VMINPS       Z3, Z20, Z3
 	VMOVUPS      Z3, (BX)
-	VADDPS       64(BX), Z4, Z4
+	VADDPS       64(BX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z19, Z4
 	VMINPS       Z4, Z20, Z4
 	VMOVUPS      Z4, 64(BX)
-	VMOVUPS.Z    128(BX), K1, Z18
+	VMOVUPS.Z    128(BX)(BP*1), K1, Z18
 	VADDPS       Z18, Z5, Z5
 	VMAXPS       Z5, Z19, Z5
 	VMINPS       Z5, Z20, Z5
 	VMOVUPS      Z5, K1, 128(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z6, Z6
+	VADDPS       (CX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z19, Z6
 	VMINPS       Z6, Z20, Z6
 	VMOVUPS      Z6, (CX)
-	VADDPS       64(CX), Z7, Z7
+	VADDPS       64(CX)(BP*1), Z7, Z7
 	VMAXPS       Z7, Z19, Z7
 	VMINPS       Z7, Z20, Z7
 	VMOVUPS      Z7, 64(CX)
-	VMOVUPS.Z    128(CX), K1, Z18
+	VMOVUPS.Z    128(CX)(BP*1), K1, Z18
 	VADDPS       Z18, Z8, Z8
 	VMAXPS       Z8, Z19, Z8
 	VMINPS       Z8, Z20, Z8
 	VMOVUPS      Z8, K1, 128(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z9, Z9
+	VADDPS       (DX)(BP*1), Z9, Z9
 	VMAXPS       Z9, Z19, Z9
 	VMINPS       Z9, Z20, Z9
 	VMOVUPS      Z9, (DX)
-	VADDPS       64(DX), Z10, Z10
+	VADDPS       64(DX)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z19, Z10
 	VMINPS       Z10, Z20, Z10
 	VMOVUPS      Z10, 64(DX)
-	VMOVUPS.Z    128(DX), K1, Z18
+	VMOVUPS.Z    128(DX)(BP*1), K1, Z18
 	VADDPS       Z18, Z11, Z11
 	VMAXPS       Z11, Z19, Z11
 	VMINPS       Z11, Z20, Z11
 	VMOVUPS      Z11, K1, 128(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z12, Z12
+	VADDPS       (SI)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z19, Z12
 	VMINPS       Z12, Z20, Z12
 	VMOVUPS      Z12, (SI)
-	VADDPS       64(SI), Z13, Z13
+	VADDPS       64(SI)(BP*1), Z13, Z13
 	VMAXPS       Z13, Z19, Z13
 	VMINPS       Z13, Z20, Z13
 	VMOVUPS      Z13, 64(SI)
-	VMOVUPS.Z    128(SI), K1, Z18
+	VMOVUPS.Z    128(SI)(BP*1), K1, Z18
 	VADDPS       Z18, Z14, Z14
 	VMAXPS       Z14, Z19, Z14
 	VMINPS       Z14, Z20, Z14
 	VMOVUPS      Z14, K1, 128(SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VADDPS       (DI), Z15, Z15
+	VADDPS       (DI)(BP*1), Z15, Z15
 	VMAXPS       Z15, Z19, Z15
 	VMINPS       Z15, Z20, Z15
 	VMOVUPS      Z15, (DI)
-	VADDPS       64(DI), Z16, Z16
+	VADDPS       64(DI)(BP*1), Z16, Z16
 	VMAXPS       Z16, Z19, Z16
 	VMINPS       Z16, Z20, Z16
 	VMOVUPS      Z16, 64(DI)
-	VMOVUPS.Z    128(DI), K1, Z18
+	VMOVUPS.Z    128(DI)(BP*1), K1, Z18
 	VADDPS       Z18, Z17, Z17
 	VMAXPS       Z17, Z19, Z17
 	VMINPS       Z17, Z20, Z17
 	VMOVUPS      Z17, K1, 128(DI)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -11231,8 +11708,6 @@ zero2:
 	VPXORD Z20, Z20, Z20
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -11271,6 +11746,32 @@ begun3:
 	PREFETCHT0 (R8)
 	PREFETCHT0 64(R8)
 	PREFETCHT0 128(R8)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 128(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 128(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 128(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 128(SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 64(DI)(BP*1)
+	PREFETCHT0 128(DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 64(R8)(BP*1)
+	PREFETCHT0 128(R8)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -11595,111 +12096,114 @@ next9:
 	VBROADCASTSS 84(BP), Z23
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z22, Z0
 	VMINPS       Z0, Z23, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z22, Z1
 	VMINPS       Z1, Z23, Z1
 	VMOVUPS      Z1, 64(AX)
-	VMOVUPS.Z    128(AX), K1, Z21
+	VMOVUPS.Z    128(AX)(BP*1), K1, Z21
 	VADDPS       Z21, Z2, Z2
 	VMAXPS       Z2, Z22, Z2
 	VMINPS       Z2, Z23, Z2
 	VMOVUPS      Z2, K1, 128(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z3, Z3
+	VADDPS       (BX)(BP*1), Z3, Z3
 	VMAXPS       Z3, Z22, Z3
 	VMINPS       Z3, Z23, Z3
 	VMOVUPS      Z3, (BX)
-	VADDPS       64(BX), Z4, Z4
+	VADDPS       64(BX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z22, Z4
 	VMINPS       Z4, Z23, Z4
 	VMOVUPS      Z4, 64(BX)
-	VMOVUPS.Z    128(BX), K1, Z21
+	VMOVUPS.Z    128(BX)(BP*1), K1, Z21
 	VADDPS       Z21, Z5, Z5
 	VMAXPS       Z5, Z22, Z5
 	VMINPS       Z5, Z23, Z5
 	VMOVUPS      Z5, K1, 128(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z6, Z6
+	VADDPS       (CX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z22, Z6
 	VMINPS       Z6, Z23, Z6
 	VMOVUPS      Z6, (CX)
-	VADDPS       64(CX), Z7, Z7
+	VADDPS       64(CX)(BP*1), Z7, Z7
 	VMAXPS       Z7, Z22, Z7
 	VMINPS       Z7, Z23, Z7
 	VMOVUPS      Z7, 64(CX)
-	VMOVUPS.Z    128(CX), K1, Z21
+	VMOVUPS.Z    128(CX)(BP*1), K1, Z21
 	VADDPS       Z21, Z8, Z8
 	VMAXPS       Z8, Z22, Z8
 	VMINPS       Z8, Z23, Z8
 	VMOVUPS      Z8, K1, 128(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z9, Z9
+	VADDPS       (DX)(BP*1), Z9, Z9
 	VMAXPS       Z9, Z22, Z9
 	VMINPS       Z9, Z23, Z9
 	VMOVUPS      Z9, (DX)
-	VADDPS       64(DX), Z10, Z10
+	VADDPS       64(DX)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z22, Z10
 	VMINPS       Z10, Z23, Z10
 	VMOVUPS      Z10, 64(DX)
-	VMOVUPS.Z    128(DX), K1, Z21
+	VMOVUPS.Z    128(DX)(BP*1), K1, Z21
 	VADDPS       Z21, Z11, Z11
 	VMAXPS       Z11, Z22, Z11
 	VMINPS       Z11, Z23, Z11
 	VMOVUPS      Z11, K1, 128(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z12, Z12
+	VADDPS       (SI)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z22, Z12
 	VMINPS       Z12, Z23, Z12
 	VMOVUPS      Z12, (SI)
-	VADDPS       64(SI), Z13, Z13
+	VADDPS       64(SI)(BP*1), Z13, Z13
 	VMAXPS       Z13, Z22, Z13
 	VMINPS       Z13, Z23, Z13
 	VMOVUPS      Z13, 64(SI)
-	VMOVUPS.Z    128(SI), K1, Z21
+	VMOVUPS.Z    128(SI)(BP*1), K1, Z21
 	VADDPS       Z21, Z14, Z14
 	VMAXPS       Z14, Z22, Z14
 	VMINPS       Z14, Z23, Z14
 	VMOVUPS      Z14, K1, 128(SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VADDPS       (DI), Z15, Z15
+	VADDPS       (DI)(BP*1), Z15, Z15
 	VMAXPS       Z15, Z22, Z15
 	VMINPS       Z15, Z23, Z15
 	VMOVUPS      Z15, (DI)
-	VADDPS       64(DI), Z16, Z16
+	VADDPS       64(DI)(BP*1), Z16, Z16
 	VMAXPS       Z16, Z22, Z16
 	VMINPS       Z16, Z23, Z16
 	VMOVUPS      Z16, 64(DI)
-	VMOVUPS.Z    128(DI), K1, Z21
+	VMOVUPS.Z    128(DI)(BP*1), K1, Z21
 	VADDPS       Z21, Z17, Z17
 	VMAXPS       Z17, Z22, Z17
 	VMINPS       Z17, Z23, Z17
 	VMOVUPS      Z17, K1, 128(DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VADDPS       (R8), Z18, Z18
+	VADDPS       (R8)(BP*1), Z18, Z18
 	VMAXPS       Z18, Z22, Z18
 	VMINPS       Z18, Z23, Z18
 	VMOVUPS      Z18, (R8)
-	VADDPS       64(R8), Z19, Z19
+	VADDPS       64(R8)(BP*1), Z19, Z19
 	VMAXPS       Z19, Z22, Z19
 	VMINPS       Z19, Z23, Z19
 	VMOVUPS      Z19, 64(R8)
-	VMOVUPS.Z    128(R8), K1, Z21
+	VMOVUPS.Z    128(R8)(BP*1), K1, Z21
 	VADDPS       Z21, Z20, Z20
 	VMAXPS       Z20, Z22, Z20
 	VMINPS       Z20, Z23, Z20
 	VMOVUPS      Z20, K1, 128(R8)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -11857,8 +12361,6 @@ zero2:
 	VPXORD Z23, Z23, Z23
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -11902,6 +12404,35 @@ begun3:
 	PREFETCHT0 (R9)
 	PREFETCHT0 64(R9)
 	PREFETCHT0 128(R9)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 128(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 128(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 128(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 128(SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 64(DI)(BP*1)
+	PREFETCHT0 128(DI)(BP*1)
+	PREFETCHT0 (R8)(BP*1)
+	PREFETCHT0 64(R8)(BP*1)
+	PREFETCHT0 128(R8)(BP*1)
+	PREFETCHT0 (R9)(BP*1)
+	PREFETCHT0 64(R9)(BP*1)
+	PREFETCHT0 128(R9)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -12263,126 +12794,129 @@ next9:
 	VBROADCASTSS 84(BP), Z26
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z25, Z0
 	VMINPS       Z0, Z26, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z25, Z1
 	VMINPS       Z1, Z26, Z1
 	VMOVUPS      Z1, 64(AX)
-	VMOVUPS.Z    128(AX), K1, Z24
+	VMOVUPS.Z    128(AX)(BP*1), K1, Z24
 	VADDPS       Z24, Z2, Z2
 	VMAXPS       Z2, Z25, Z2
 	VMINPS       Z2, Z26, Z2
 	VMOVUPS      Z2, K1, 128(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z3, Z3
+	VADDPS       (BX)(BP*1), Z3, Z3
 	VMAXPS       Z3, Z25, Z3
 	VMINPS       Z3, Z26, Z3
 	VMOVUPS      Z3, (BX)
-	VADDPS       64(BX), Z4, Z4
+	VADDPS       64(BX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z25, Z4
 	VMINPS       Z4, Z26, Z4
 	VMOVUPS      Z4, 64(BX)
-	VMOVUPS.Z    128(BX), K1, Z24
+	VMOVUPS.Z    128(BX)(BP*1), K1, Z24
 	VADDPS       Z24, Z5, Z5
 	VMAXPS       Z5, Z25, Z5
 	VMINPS       Z5, Z26, Z5
 	VMOVUPS      Z5, K1, 128(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z6, Z6
+	VADDPS       (CX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z25, Z6
 	VMINPS       Z6, Z26, Z6
 	VMOVUPS      Z6, (CX)
-	VADDPS       64(CX), Z7, Z7
+	VADDPS       64(CX)(BP*1), Z7, Z7
 	VMAXPS       Z7, Z25, Z7
 	VMINPS       Z7, Z26, Z7
 	VMOVUPS      Z7, 64(CX)
-	VMOVUPS.Z    128(CX), K1, Z24
+	VMOVUPS.Z    128(CX)(BP*1), K1, Z24
 	VADDPS       Z24, Z8, Z8
 	VMAXPS       Z8, Z25, Z8
 	VMINPS       Z8, Z26, Z8
 	VMOVUPS      Z8, K1, 128(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z9, Z9
+	VADDPS       (DX)(BP*1), Z9, Z9
 	VMAXPS       Z9, Z25, Z9
 	VMINPS       Z9, Z26, Z9
 	VMOVUPS      Z9, (DX)
-	VADDPS       64(DX), Z10, Z10
+	VADDPS       64(DX)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z25, Z10
 	VMINPS       Z10, Z26, Z10
 	VMOVUPS      Z10, 64(DX)
-	VMOVUPS.Z    128(DX), K1, Z24
+	VMOVUPS.Z    128(DX)(BP*1), K1, Z24
 	VADDPS       Z24, Z11, Z11
 	VMAXPS       Z11, Z25, Z11
 	VMINPS       Z11, Z26, Z11
 	VMOVUPS      Z11, K1, 128(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z12, Z12
+	VADDPS       (SI)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z25, Z12
 	VMINPS       Z12, Z26, Z12
 	VMOVUPS      Z12, (SI)
-	VADDPS       64(SI), Z13, Z13
+	VADDPS       64(SI)(BP*1), Z13, Z13
 	VMAXPS       Z13, Z25, Z13
 	VMINPS       Z13, Z26, Z13
 	VMOVUPS      Z13, 64(SI)
-	VMOVUPS.Z    128(SI), K1, Z24
+	VMOVUPS.Z    128(SI)(BP*1), K1, Z24
 	VADDPS       Z24, Z14, Z14
 	VMAXPS       Z14, Z25, Z14
 	VMINPS       Z14, Z26, Z14
 	VMOVUPS      Z14, K1, 128(SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VADDPS       (DI), Z15, Z15
+	VADDPS       (DI)(BP*1), Z15, Z15
 	VMAXPS       Z15, Z25, Z15
 	VMINPS       Z15, Z26, Z15
 	VMOVUPS      Z15, (DI)
-	VADDPS       64(DI), Z16, Z16
+	VADDPS       64(DI)(BP*1), Z16, Z16
 	VMAXPS       Z16, Z25, Z16
 	VMINPS       Z16, Z26, Z16
 	VMOVUPS      Z16, 64(DI)
-	VMOVUPS.Z    128(DI), K1, Z24
+	VMOVUPS.Z    128(DI)(BP*1), K1, Z24
 	VADDPS       Z24, Z17, Z17
 	VMAXPS       Z17, Z25, Z17
 	VMINPS       Z17, Z26, Z17
 	VMOVUPS      Z17, K1, 128(DI)
 	MOVLQSX      24(R14), R8
 	LEAQ         (R15)(R8*4), R8
-	VADDPS       (R8), Z18, Z18
+	VADDPS       (R8)(BP*1), Z18, Z18
 	VMAXPS       Z18, Z25, Z18
 	VMINPS       Z18, Z26, Z18
 	VMOVUPS      Z18, (R8)
-	VADDPS       64(R8), Z19, Z19
+	VADDPS       64(R8)(BP*1), Z19, Z19
 	VMAXPS       Z19, Z25, Z19
 	VMINPS       Z19, Z26, Z19
 	VMOVUPS      Z19, 64(R8)
-	VMOVUPS.Z    128(R8), K1, Z24
+	VMOVUPS.Z    128(R8)(BP*1), K1, Z24
 	VADDPS       Z24, Z20, Z20
 	VMAXPS       Z20, Z25, Z20
 	VMINPS       Z20, Z26, Z20
 	VMOVUPS      Z20, K1, 128(R8)
 	MOVLQSX      28(R14), R9
 	LEAQ         (R15)(R9*4), R9
-	VADDPS       (R9), Z21, Z21
+	VADDPS       (R9)(BP*1), Z21, Z21
 	VMAXPS       Z21, Z25, Z21
 	VMINPS       Z21, Z26, Z21
 	VMOVUPS      Z21, (R9)
-	VADDPS       64(R9), Z22, Z22
+	VADDPS       64(R9)(BP*1), Z22, Z22
 	VMAXPS       Z22, Z25, Z22
 	VMINPS       Z22, Z26, Z22
 	VMOVUPS      Z22, 64(R9)
-	VMOVUPS.Z    128(R9), K1, Z24
+	VMOVUPS.Z    128(R9)(BP*1), K1, Z24
 	VADDPS       Z24, Z23, Z23
 	VMAXPS       Z23, Z25, Z23
 	VMINPS       Z23, Z26, Z23
 	VMOVUPS      Z23, K1, 128(R9)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -12511,8 +13045,6 @@ zero2:
 	VPXORD Z3, Z3, Z3
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -12522,6 +13054,15 @@ begun3:
 	PREFETCHT0 64(AX)
 	PREFETCHT0 128(AX)
 	PREFETCHT0 192(AX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 192(AX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -12639,25 +13180,28 @@ next9:
 	VBROADCASTSS 84(BP), Z6
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z5, Z0
 	VMINPS       Z0, Z6, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z5, Z1
 	VMINPS       Z1, Z6, Z1
 	VMOVUPS      Z1, 64(AX)
-	VADDPS       128(AX), Z2, Z2
+	VADDPS       128(AX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z5, Z2
 	VMINPS       Z2, Z6, Z2
 	VMOVUPS      Z2, 128(AX)
-	VMOVUPS.Z    192(AX), K1, Z4
+	VMOVUPS.Z    192(AX)(BP*1), K1, Z4
 	VADDPS       Z4, Z3, Z3
 	VMAXPS       Z3, Z5, Z3
 	VMINPS       Z3, Z6, Z3
 	VMOVUPS      Z3, K1, 192(AX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -12720,8 +13264,6 @@ zero2:
 	VPXORD Z7, Z7, Z7
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -12737,6 +13279,19 @@ begun3:
 	PREFETCHT0 64(BX)
 	PREFETCHT0 128(BX)
 	PREFETCHT0 192(BX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 192(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 128(BX)(BP*1)
+	PREFETCHT0 192(BX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -12901,44 +13456,47 @@ next9:
 	VBROADCASTSS 84(BP), Z10
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z9, Z0
 	VMINPS       Z0, Z10, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z9, Z1
 	VMINPS       Z1, Z10, Z1
 	VMOVUPS      Z1, 64(AX)
-	VADDPS       128(AX), Z2, Z2
+	VADDPS       128(AX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z9, Z2
 	VMINPS       Z2, Z10, Z2
 	VMOVUPS      Z2, 128(AX)
-	VMOVUPS.Z    192(AX), K1, Z8
+	VMOVUPS.Z    192(AX)(BP*1), K1, Z8
 	VADDPS       Z8, Z3, Z3
 	VMAXPS       Z3, Z9, Z3
 	VMINPS       Z3, Z10, Z3
 	VMOVUPS      Z3, K1, 192(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z4, Z4
+	VADDPS       (BX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z9, Z4
 	VMINPS       Z4, Z10, Z4
 	VMOVUPS      Z4, (BX)
-	VADDPS       64(BX), Z5, Z5
+	VADDPS       64(BX)(BP*1), Z5, Z5
 	VMAXPS       Z5, Z9, Z5
 	VMINPS       Z5, Z10, Z5
 	VMOVUPS      Z5, 64(BX)
-	VADDPS       128(BX), Z6, Z6
+	VADDPS       128(BX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z9, Z6
 	VMINPS       Z6, Z10, Z6
 	VMOVUPS      Z6, 128(BX)
-	VMOVUPS.Z    192(BX), K1, Z8
+	VMOVUPS.Z    192(BX)(BP*1), K1, Z8
 	VADDPS       Z8, Z7, Z7
 	VMAXPS       Z7, Z9, Z7
 	VMINPS       Z7, Z10, Z7
 	VMOVUPS      Z7, K1, 192(BX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -13023,8 +13581,6 @@ zero2:
 	VPXORD Z11, Z11, Z11
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -13046,6 +13602,23 @@ begun3:
 	PREFETCHT0 64(CX)
 	PREFETCHT0 128(CX)
 	PREFETCHT0 192(CX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 192(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 128(BX)(BP*1)
+	PREFETCHT0 192(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 128(CX)(BP*1)
+	PREFETCHT0 192(CX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -13257,63 +13830,66 @@ next9:
 	VBROADCASTSS 84(BP), Z14
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z13, Z0
 	VMINPS       Z0, Z14, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z13, Z1
 	VMINPS       Z1, Z14, Z1
 	VMOVUPS      Z1, 64(AX)
-	VADDPS       128(AX), Z2, Z2
+	VADDPS       128(AX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z13, Z2
 	VMINPS       Z2, Z14, Z2
 	VMOVUPS      Z2, 128(AX)
-	VMOVUPS.Z    192(AX), K1, Z12
+	VMOVUPS.Z    192(AX)(BP*1), K1, Z12
 	VADDPS       Z12, Z3, Z3
 	VMAXPS       Z3, Z13, Z3
 	VMINPS       Z3, Z14, Z3
 	VMOVUPS      Z3, K1, 192(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z4, Z4
+	VADDPS       (BX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z13, Z4
 	VMINPS       Z4, Z14, Z4
 	VMOVUPS      Z4, (BX)
-	VADDPS       64(BX), Z5, Z5
+	VADDPS       64(BX)(BP*1), Z5, Z5
 	VMAXPS       Z5, Z13, Z5
 	VMINPS       Z5, Z14, Z5
 	VMOVUPS      Z5, 64(BX)
-	VADDPS       128(BX), Z6, Z6
+	VADDPS       128(BX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z13, Z6
 	VMINPS       Z6, Z14, Z6
 	VMOVUPS      Z6, 128(BX)
-	VMOVUPS.Z    192(BX), K1, Z12
+	VMOVUPS.Z    192(BX)(BP*1), K1, Z12
 	VADDPS       Z12, Z7, Z7
 	VMAXPS       Z7, Z13, Z7
 	VMINPS       Z7, Z14, Z7
 	VMOVUPS      Z7, K1, 192(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z8, Z8
+	VADDPS       (CX)(BP*1), Z8, Z8
 	VMAXPS       Z8, Z13, Z8
 	VMINPS       Z8, Z14, Z8
 	VMOVUPS      Z8, (CX)
-	VADDPS       64(CX), Z9, Z9
+	VADDPS       64(CX)(BP*1), Z9, Z9
 	VMAXPS       Z9, Z13, Z9
 	VMINPS       Z9, Z14, Z9
 	VMOVUPS      Z9, 64(CX)
-	VADDPS       128(CX), Z10, Z10
+	VADDPS       128(CX)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z13, Z10
 	VMINPS       Z10, Z14, Z10
 	VMOVUPS      Z10, 128(CX)
-	VMOVUPS.Z    192(CX), K1, Z12
+	VMOVUPS.Z    192(CX)(BP*1), K1, Z12
 	VADDPS       Z12, Z11, Z11
 	VMAXPS       Z11, Z13, Z11
 	VMINPS       Z11, Z14, Z11
 	VMOVUPS      Z11, K1, 192(CX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -13420,8 +13996,6 @@ zero2:
 	VPXORD Z15, Z15, Z15
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -13449,6 +14023,27 @@ begun3:
 	PREFETCHT0 64(DX)
 	PREFETCHT0 128(DX)
 	PREFETCHT0 192(DX)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 192(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 128(BX)(BP*1)
+	PREFETCHT0 192(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 128(CX)(BP*1)
+	PREFETCHT0 192(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 128(DX)(BP*1)
+	PREFETCHT0 192(DX)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -13707,82 +14302,85 @@ next9:
 	VBROADCASTSS 84(BP), Z18
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z17, Z0
 	VMINPS       Z0, Z18, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z17, Z1
 	VMINPS       Z1, Z18, Z1
 	VMOVUPS      Z1, 64(AX)
-	VADDPS       128(AX), Z2, Z2
+	VADDPS       128(AX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z17, Z2
 	VMINPS       Z2, Z18, Z2
 	VMOVUPS      Z2, 128(AX)
-	VMOVUPS.Z    192(AX), K1, Z16
+	VMOVUPS.Z    192(AX)(BP*1), K1, Z16
 	VADDPS       Z16, Z3, Z3
 	VMAXPS       Z3, Z17, Z3
 	VMINPS       Z3, Z18, Z3
 	VMOVUPS      Z3, K1, 192(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z4, Z4
+	VADDPS       (BX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z17, Z4
 	VMINPS       Z4, Z18, Z4
 	VMOVUPS      Z4, (BX)
-	VADDPS       64(BX), Z5, Z5
+	VADDPS       64(BX)(BP*1), Z5, Z5
 	VMAXPS       Z5, Z17, Z5
 	VMINPS       Z5, Z18, Z5
 	VMOVUPS      Z5, 64(BX)
-	VADDPS       128(BX), Z6, Z6
+	VADDPS       128(BX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z17, Z6
 	VMINPS       Z6, Z18, Z6
 	VMOVUPS      Z6, 128(BX)
-	VMOVUPS.Z    192(BX), K1, Z16
+	VMOVUPS.Z    192(BX)(BP*1), K1, Z16
 	VADDPS       Z16, Z7, Z7
 	VMAXPS       Z7, Z17, Z7
 	VMINPS       Z7, Z18, Z7
 	VMOVUPS      Z7, K1, 192(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z8, Z8
+	VADDPS       (CX)(BP*1), Z8, Z8
 	VMAXPS       Z8, Z17, Z8
 	VMINPS       Z8, Z18, Z8
 	VMOVUPS      Z8, (CX)
-	VADDPS       64(CX), Z9, Z9
+	VADDPS       64(CX)(BP*1), Z9, Z9
 	VMAXPS       Z9, Z17, Z9
 	VMINPS       Z9, Z18, Z9
 	VMOVUPS      Z9, 64(CX)
-	VADDPS       128(CX), Z10, Z10
+	VADDPS       128(CX)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z17, Z10
 	VMINPS       Z10, Z18, Z10
 	VMOVUPS      Z10, 128(CX)
-	VMOVUPS.Z    192(CX), K1, Z16
+	VMOVUPS.Z    192(CX)(BP*1), K1, Z16
 	VADDPS       Z16, Z11, Z11
 	VMAXPS       Z11, Z17, Z11
 	VMINPS       Z11, Z18, Z11
 	VMOVUPS      Z11, K1, 192(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z12, Z12
+	VADDPS       (DX)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z17, Z12
 	VMINPS       Z12, Z18, Z12
 	VMOVUPS      Z12, (DX)
-	VADDPS       64(DX), Z13, Z13
+	VADDPS       64(DX)(BP*1), Z13, Z13
 	VMAXPS       Z13, Z17, Z13
 	VMINPS       Z13, Z18, Z13
 	VMOVUPS      Z13, 64(DX)
-	VADDPS       128(DX), Z14, Z14
+	VADDPS       128(DX)(BP*1), Z14, Z14
 	VMAXPS       Z14, Z17, Z14
 	VMINPS       Z14, Z18, Z14
 	VMOVUPS      Z14, 128(DX)
-	VMOVUPS.Z    192(DX), K1, Z16
+	VMOVUPS.Z    192(DX)(BP*1), K1, Z16
 	VADDPS       Z16, Z15, Z15
 	VMAXPS       Z15, Z17, Z15
 	VMINPS       Z15, Z18, Z15
 	VMOVUPS      Z15, K1, 192(DX)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -13911,8 +14509,6 @@ zero2:
 	VPXORD Z19, Z19, Z19
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -13946,6 +14542,31 @@ begun3:
 	PREFETCHT0 64(SI)
 	PREFETCHT0 128(SI)
 	PREFETCHT0 192(SI)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 192(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 128(BX)(BP*1)
+	PREFETCHT0 192(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 128(CX)(BP*1)
+	PREFETCHT0 192(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 128(DX)(BP*1)
+	PREFETCHT0 192(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 128(SI)(BP*1)
+	PREFETCHT0 192(SI)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -14251,101 +14872,104 @@ next9:
 	VBROADCASTSS 84(BP), Z22
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z21, Z0
 	VMINPS       Z0, Z22, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z21, Z1
 	VMINPS       Z1, Z22, Z1
 	VMOVUPS      Z1, 64(AX)
-	VADDPS       128(AX), Z2, Z2
+	VADDPS       128(AX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z21, Z2
 	VMINPS       Z2, Z22, Z2
 	VMOVUPS      Z2, 128(AX)
-	VMOVUPS.Z    192(AX), K1, Z20
+	VMOVUPS.Z    192(AX)(BP*1), K1, Z20
 	VADDPS       Z20, Z3, Z3
 	VMAXPS       Z3, Z21, Z3
 	VMINPS       Z3, Z22, Z3
 	VMOVUPS      Z3, K1, 192(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z4, Z4
+	VADDPS       (BX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z21, Z4
 	VMINPS       Z4, Z22, Z4
 	VMOVUPS      Z4, (BX)
-	VADDPS       64(BX), Z5, Z5
+	VADDPS       64(BX)(BP*1), Z5, Z5
 	VMAXPS       Z5, Z21, Z5
 	VMINPS       Z5, Z22, Z5
 	VMOVUPS      Z5, 64(BX)
-	VADDPS       128(BX), Z6, Z6
+	VADDPS       128(BX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z21, Z6
 	VMINPS       Z6, Z22, Z6
 	VMOVUPS      Z6, 128(BX)
-	VMOVUPS.Z    192(BX), K1, Z20
+	VMOVUPS.Z    192(BX)(BP*1), K1, Z20
 	VADDPS       Z20, Z7, Z7
 	VMAXPS       Z7, Z21, Z7
 	VMINPS       Z7, Z22, Z7
 	VMOVUPS      Z7, K1, 192(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z8, Z8
+	VADDPS       (CX)(BP*1), Z8, Z8
 	VMAXPS       Z8, Z21, Z8
 	VMINPS       Z8, Z22, Z8
 	VMOVUPS      Z8, (CX)
-	VADDPS       64(CX), Z9, Z9
+	VADDPS       64(CX)(BP*1), Z9, Z9
 	VMAXPS       Z9, Z21, Z9
 	VMINPS       Z9, Z22, Z9
 	VMOVUPS      Z9, 64(CX)
-	VADDPS       128(CX), Z10, Z10
+	VADDPS       128(CX)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z21, Z10
 	VMINPS       Z10, Z22, Z10
 	VMOVUPS      Z10, 128(CX)
-	VMOVUPS.Z    192(CX), K1, Z20
+	VMOVUPS.Z    192(CX)(BP*1), K1, Z20
 	VADDPS       Z20, Z11, Z11
 	VMAXPS       Z11, Z21, Z11
 	VMINPS       Z11, Z22, Z11
 	VMOVUPS      Z11, K1, 192(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z12, Z12
+	VADDPS       (DX)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z21, Z12
 	VMINPS       Z12, Z22, Z12
 	VMOVUPS      Z12, (DX)
-	VADDPS       64(DX), Z13, Z13
+	VADDPS       64(DX)(BP*1), Z13, Z13
 	VMAXPS       Z13, Z21, Z13
 	VMINPS       Z13, Z22, Z13
 	VMOVUPS      Z13, 64(DX)
-	VADDPS       128(DX), Z14, Z14
+	VADDPS       128(DX)(BP*1), Z14, Z14
 	VMAXPS       Z14, Z21, Z14
 	VMINPS       Z14, Z22, Z14
 	VMOVUPS      Z14, 128(DX)
-	VMOVUPS.Z    192(DX), K1, Z20
+	VMOVUPS.Z    192(DX)(BP*1), K1, Z20
 	VADDPS       Z20, Z15, Z15
 	VMAXPS       Z15, Z21, Z15
 	VMINPS       Z15, Z22, Z15
 	VMOVUPS      Z15, K1, 192(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z16, Z16
+	VADDPS       (SI)(BP*1), Z16, Z16
 	VMAXPS       Z16, Z21, Z16
 	VMINPS       Z16, Z22, Z16
 	VMOVUPS      Z16, (SI)
-	VADDPS       64(SI), Z17, Z17
+	VADDPS       64(SI)(BP*1), Z17, Z17
 	VMAXPS       Z17, Z21, Z17
 	VMINPS       Z17, Z22, Z17
 	VMOVUPS      Z17, 64(SI)
-	VADDPS       128(SI), Z18, Z18
+	VADDPS       128(SI)(BP*1), Z18, Z18
 	VMAXPS       Z18, Z21, Z18
 	VMINPS       Z18, Z22, Z18
 	VMOVUPS      Z18, 128(SI)
-	VMOVUPS.Z    192(SI), K1, Z20
+	VMOVUPS.Z    192(SI)(BP*1), K1, Z20
 	VADDPS       Z20, Z19, Z19
 	VMAXPS       Z19, Z21, Z19
 	VMINPS       Z19, Z22, Z19
 	VMOVUPS      Z19, K1, 192(SI)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:
@@ -14496,8 +15120,6 @@ zero2:
 	VPXORD Z23, Z23, Z23
 
 begun3:
-	CMPQ       72(BP), $+0
-	JEQ        apart4
 	MOVQ       8(BP), R14
 	ADDQ       104(BP), R14
 	MOVQ       (BP), R15
@@ -14537,6 +15159,35 @@ begun3:
 	PREFETCHT0 64(DI)
 	PREFETCHT0 128(DI)
 	PREFETCHT0 192(DI)
+	CMPQ       72(BP), $+0
+	JEQ        apart4
+	MOVQ       168(BP), BP
+	SUBQ       R15, BP
+	PREFETCHT0 (AX)(BP*1)
+	PREFETCHT0 64(AX)(BP*1)
+	PREFETCHT0 128(AX)(BP*1)
+	PREFETCHT0 192(AX)(BP*1)
+	PREFETCHT0 (BX)(BP*1)
+	PREFETCHT0 64(BX)(BP*1)
+	PREFETCHT0 128(BX)(BP*1)
+	PREFETCHT0 192(BX)(BP*1)
+	PREFETCHT0 (CX)(BP*1)
+	PREFETCHT0 64(CX)(BP*1)
+	PREFETCHT0 128(CX)(BP*1)
+	PREFETCHT0 192(CX)(BP*1)
+	PREFETCHT0 (DX)(BP*1)
+	PREFETCHT0 64(DX)(BP*1)
+	PREFETCHT0 128(DX)(BP*1)
+	PREFETCHT0 192(DX)(BP*1)
+	PREFETCHT0 (SI)(BP*1)
+	PREFETCHT0 64(SI)(BP*1)
+	PREFETCHT0 128(SI)(BP*1)
+	PREFETCHT0 192(SI)(BP*1)
+	PREFETCHT0 (DI)(BP*1)
+	PREFETCHT0 64(DI)(BP*1)
+	PREFETCHT0 128(DI)(BP*1)
+	PREFETCHT0 192(DI)(BP*1)
+	MOVQ       call+0(FP), BP
 
 apart4:
 	MOVQ    24(BP), R14
@@ -14889,120 +15540,123 @@ next9:
 	VBROADCASTSS 84(BP), Z26
 	CMPQ         72(BP), $+0
 	JEQ          store12
+	MOVQ         168(BP), BP
+	SUBQ         R15, BP
 	MOVLQSX      (R14), AX
 	LEAQ         (R15)(AX*4), AX
-	VADDPS       (AX), Z0, Z0
+	VADDPS       (AX)(BP*1), Z0, Z0
 	VMAXPS       Z0, Z25, Z0
 	VMINPS       Z0, Z26, Z0
 	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
+	VADDPS       64(AX)(BP*1), Z1, Z1
 	VMAXPS       Z1, Z25, Z1
 	VMINPS       Z1, Z26, Z1
 	VMOVUPS      Z1, 64(AX)
-	VADDPS       128(AX), Z2, Z2
+	VADDPS       128(AX)(BP*1), Z2, Z2
 	VMAXPS       Z2, Z25, Z2
 	VMINPS       Z2, Z26, Z2
 	VMOVUPS      Z2, 128(AX)
-	VMOVUPS.Z    192(AX), K1, Z24
+	VMOVUPS.Z    192(AX)(BP*1), K1, Z24
 	VADDPS       Z24, Z3, Z3
 	VMAXPS       Z3, Z25, Z3
 	VMINPS       Z3, Z26, Z3
 	VMOVUPS      Z3, K1, 192(AX)
 	MOVLQSX      4(R14), BX
 	LEAQ         (R15)(BX*4), BX
-	VADDPS       (BX), Z4, Z4
+	VADDPS       (BX)(BP*1), Z4, Z4
 	VMAXPS       Z4, Z25, Z4
 	VMINPS       Z4, Z26, Z4
 	VMOVUPS      Z4, (BX)
-	VADDPS       64(BX), Z5, Z5
+	VADDPS       64(BX)(BP*1), Z5, Z5
 	VMAXPS       Z5, Z25, Z5
 	VMINPS       Z5, Z26, Z5
 	VMOVUPS      Z5, 64(BX)
-	VADDPS       128(BX), Z6, Z6
+	VADDPS       128(BX)(BP*1), Z6, Z6
 	VMAXPS       Z6, Z25, Z6
 	VMINPS       Z6, Z26, Z6
 	VMOVUPS      Z6, 128(BX)
-	VMOVUPS.Z    192(BX), K1, Z24
+	VMOVUPS.Z    192(BX)(BP*1), K1, Z24
 	VADDPS       Z24, Z7, Z7
 	VMAXPS       Z7, Z25, Z7
 	VMINPS       Z7, Z26, Z7
 	VMOVUPS      Z7, K1, 192(BX)
 	MOVLQSX      8(R14), CX
 	LEAQ         (R15)(CX*4), CX
-	VADDPS       (CX), Z8, Z8
+	VADDPS       (CX)(BP*1), Z8, Z8
 	VMAXPS       Z8, Z25, Z8
 	VMINPS       Z8, Z26, Z8
 	VMOVUPS      Z8, (CX)
-	VADDPS       64(CX), Z9, Z9
+	VADDPS       64(CX)(BP*1), Z9, Z9
 	VMAXPS       Z9, Z25, Z9
 	VMINPS       Z9, Z26, Z9
 	VMOVUPS      Z9, 64(CX)
-	VADDPS       128(CX), Z10, Z10
+	VADDPS       128(CX)(BP*1), Z10, Z10
 	VMAXPS       Z10, Z25, Z10
 	VMINPS       Z10, Z26, Z10
 	VMOVUPS      Z10, 128(CX)
-	VMOVUPS.Z    192(CX), K1, Z24
+	VMOVUPS.Z    192(CX)(BP*1), K1, Z24
 	VADDPS       Z24, Z11, Z11
 	VMAXPS       Z11, Z25, Z11
 	VMINPS       Z11, Z26, Z11
 	VMOVUPS      Z11, K1, 192(CX)
 	MOVLQSX      12(R14), DX
 	LEAQ         (R15)(DX*4), DX
-	VADDPS       (DX), Z12, Z12
+	VADDPS       (DX)(BP*1), Z12, Z12
 	VMAXPS       Z12, Z25, Z12
 	VMINPS       Z12, Z26, Z12
 	VMOVUPS      Z12, (DX)
-	VADDPS       64(DX), Z13, Z13
+	VADDPS       64(DX)(BP*1), Z13, Z13
 	VMAXPS       Z13, Z25, Z13
 	VMINPS       Z13, Z26, Z13
 	VMOVUPS      Z13, 64(DX)
-	VADDPS       128(DX), Z14, Z14
+	VADDPS       128(DX)(BP*1), Z14, Z14
 	VMAXPS       Z14, Z25, Z14
 	VMINPS       Z14, Z26, Z14
 	VMOVUPS      Z14, 128(DX)
-	VMOVUPS.Z    192(DX), K1, Z24
+	VMOVUPS.Z    192(DX)(BP*1), K1, Z24
 	VADDPS       Z24, Z15, Z15
 	VMAXPS       Z15, Z25, Z15
 	VMINPS       Z15, Z26, Z15
 	VMOVUPS      Z15, K1, 192(DX)
 	MOVLQSX      16(R14), SI
 	LEAQ         (R15)(SI*4), SI
-	VADDPS       (SI), Z16, Z16
+	VADDPS       (SI)(BP*1), Z16, Z16
 	VMAXPS       Z16, Z25, Z16
 	VMINPS       Z16, Z26, Z16
 	VMOVUPS      Z16, (SI)
-	VADDPS       64(SI), Z17, Z17
+	VADDPS       64(SI)(BP*1), Z17, Z17
 	VMAXPS       Z17, Z25, Z17
 	VMINPS       Z17, Z26, Z17
 	VMOVUPS      Z17, 64(SI)
-	VADDPS       128(SI), Z18, Z18
+	VADDPS       128(SI)(BP*1), Z18, Z18
 	VMAXPS       Z18, Z25, Z18
 	VMINPS       Z18, Z26, Z18
 	VMOVUPS      Z18, 128(SI)
-	VMOVUPS.Z    192(SI), K1, Z24
+	VMOVUPS.Z    192(SI)(BP*1), K1, Z24
 	VADDPS       Z24, Z19, Z19
 	VMAXPS       Z19, Z25, Z19
 	VMINPS       Z19, Z26, Z19
 	VMOVUPS      Z19, K1, 192(SI)
 	MOVLQSX      20(R14), DI
 	LEAQ         (R15)(DI*4), DI
-	VADDPS       (DI), Z20, Z20
+	VADDPS       (DI)(BP*1), Z20, Z20
 	VMAXPS       Z20, Z25, Z20
 	VMINPS       Z20, Z26, Z20
 	VMOVUPS      Z20, (DI)
-	VADDPS       64(DI), Z21, Z21
+	VADDPS       64(DI)(BP*1), Z21, Z21
 	VMAXPS       Z21, Z25, Z21
 	VMINPS       Z21, Z26, Z21
 	VMOVUPS      Z21, 64(DI)
-	VADDPS       128(DI), Z22, Z22
+	VADDPS       128(DI)(BP*1), Z22, Z22
 	VMAXPS       Z22, Z25, Z22
 	VMINPS       Z22, Z26, Z22
 	VMOVUPS      Z22, 128(DI)
-	VMOVUPS.Z    192(DI), K1, Z24
+	VMOVUPS.Z    192(DI)(BP*1), K1, Z24
 	VADDPS       Z24, Z23, Z23
 	VMAXPS       Z23, Z25, Z23
 	VMINPS       Z23, Z26, Z23
 	VMOVUPS      Z23, K1, 192(DI)
+	MOVQ         call+0(FP), BP
 	JMP          done10
 
 store12:

@@ -12,13 +12,19 @@ const clipsInAssembly = false
 func sets() []*Set { return []*Set{neon} }
 
 // rowsTiles computes tiles of a number of rows, from the first row on. The assembly computes one
-// at a time, counts the segments down, and does not clip.
+// at a time, counts the segments down, and neither clips nor adds other values than those of C.
 func (s *Set) rowsTiles(r *Rows[float32], tile func(*rowsCall), first, tiles, rows int) {
-	call := &r.call
+	call, adds := &r.call, r.Add && r.Addend != nil
+	if adds {
+		call.add = 0
+	}
 	for range tiles {
 		call.aOffsets, call.cOffsets, call.segments = &r.AOffsets[first], &r.COffsets[first], r.Segments
 		tile(call)
 		for _, at := range r.COffsets[first:][:rows] {
+			if to := r.C[at:][:r.Columns]; adds {
+				s.Add(to, r.Addend[at:][:r.Columns])
+			}
 			ApplyClip(r.Clip, r.C[at:][:r.Columns])
 		}
 		first += rows

@@ -136,7 +136,7 @@ func (c *code) outerTile(width, rows int) {
 		for row := range rows {
 			for v := range width {
 				at := operand.Mem{Base: a, Disp: v * c.lanes * 4}
-				c.putResult(at, sum(row, v), old, mask, add, masked && v == width-1, func() {})
+				c.putResult(at, at, sum(row, v), old, mask, add, masked && v == width-1, func() {})
 			}
 			c.ADDQ(stride, a)
 		}

@@ -26,6 +26,7 @@ const (
 	rowsAhead // the address that is prefetched next
 	rowsAheadStep
 	rowsMask
+	rowsAddend = rowsMask + 40 // after the mask
 )
 
 // Every rowsUnroll elements of each row, two cache lines are prefetched by tiles of at least
@@ -99,10 +100,8 @@ func (c *code) rowsTile(width, rows int) {
 	}
 	c.Label(begun)
 
-	// C, to which the sums are added, is probably not in the cache: prefetch it.
+	// C, and what is added to it, are probably not in the level 1 cache: prefetch them.
 	apart := c.label("apart")
-	c.CMPQ(operand.Mem{Base: end, Disp: rowsAdd}, operand.I8(0))
-	c.JEQ(operand.LabelRef(apart))
 	c.MOVQ(operand.Mem{Base: end, Disp: rowsCOffsets}, offset)
 	c.ADDQ(operand.Mem{Base: end, Disp: rowsAt}, offset)
 	c.MOVQ(operand.Mem{Base: end, Disp: rowsC}, columns)
@@ -112,6 +111,15 @@ func (c *code) rowsTile(width, rows int) {
 			c.PREFETCHT0(operand.Mem{Base: pointers[row], Disp: v * c.lanes * 4})
 		}
 	}
+	c.CMPQ(operand.Mem{Base: end, Disp: rowsAdd}, operand.I8(0))
+	c.JEQ(operand.LabelRef(apart))
+	c.addendDistance(columns, end)
+	for row := range rows {
+		for v := range width {
+			c.PREFETCHT0(operand.Mem{Base: pointers[row], Index: end, Scale: 1, Disp: v * c.lanes * 4})
+		}
+	}
+	c.call(end)
 	c.Label(apart)
 
 	// A pointer to each row.
@@ -190,12 +198,20 @@ func (c *code) rowsTile(width, rows int) {
 	done := c.label("done")
 	finish := func() { c.JMP(operand.LabelRef(done)) }
 	c.results(operand.Mem{Base: end, Disp: rowsAdd}, operand.Mem{Base: end, Disp: rowsMask}, finish, func(add, masked bool) {
+		if add {
+			c.addendDistance(columns, end)
+		}
 		for row := range rows {
 			c.rowAddress(row, offset, columns)
 			for v := range width {
 				at := operand.Mem{Base: pointers[row], Disp: v * c.lanes * 4}
-				c.putResult(at, sum(row, v), old, mask, add, masked && v == width-1, func() { c.clip(sum(row, v), floor, most) })
+				from := at
+				from.Index, from.Scale = end, 1
+				c.putResult(at, from, sum(row, v), old, mask, add, masked && v == width-1, func() { c.clip(sum(row, v), floor, most) })
 			}
+		}
+		if add {
+			c.call(end)
 		}
 	})
 	c.Label(done)
@@ -238,14 +254,20 @@ func (c *code) clip(v, floor, limit reg.VecPhysical) {
 	c.VMINPS(v, limit, v)
 }
 
-// putResult stores a sum, or adds it to the old values, after a last operation.
-func (c *code) putResult(at operand.Mem, sum, old, mask reg.VecPhysical, add, masked bool, last func()) {
+// addendDistance replaces the call by the distance from C, whose address is given, to what is added to it.
+func (c *code) addendDistance(to, call reg.Register) {
+	c.MOVQ(operand.Mem{Base: call, Disp: rowsAddend}, call)
+	c.SUBQ(to, call)
+}
+
+// putResult stores a sum, or its sum with the values at another address, after a last operation.
+func (c *code) putResult(at, from operand.Mem, sum, old, mask reg.VecPhysical, add, masked bool, last func()) {
 	switch {
 	case add && masked:
-		c.loadMasked(at, old, mask)
+		c.loadMasked(from, old, mask)
 		c.VADDPS(old, sum, sum)
 	case add:
-		c.VADDPS(at, sum, sum)
+		c.VADDPS(from, sum, sum)
 	}
 	last()
 	if masked {
