@@ -452,6 +452,7 @@ func (b *Builder) newSequence(outputs Outputs, values map[string]*gorgonia.Value
 	// In b.calculated operands precede results.
 	nodes := slices.DeleteFunc(slices.Clone(b.calculated), func(n *Node) bool { return !needed[n] })
 	nodes = b.combineInverted(nodes, kept)
+	nodes = b.combineSums(nodes, kept)
 	b.shareResults(nodes, kept)
 	s := &sequence{}
 	for _, node := range nodes {

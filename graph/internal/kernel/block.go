@@ -173,7 +173,7 @@ func (k *Block[T]) Forward(y, x []T, w BlockWeights[T]) {
 		return
 	}
 	if k.folds() {
-		k.forwardFolded(y, x, w)
+		k.forwardFolded(y, nil, x, w, s.Activation)
 		return
 	}
 	k.kept = false
@@ -478,7 +478,7 @@ func (k *Block[T]) computeStatistics(x, bias []T) {
 	inPhases := k.keepsAll() && k.conv.winograd.inPhases(k.shape.Conv.Batch)
 	computed := k.conv.fourier != nil || inPhases // before the sums, because spectra are of whole images
 	if inPhases {
-		k.conv.convolveInPhases(k.convolved, x, bias, vector.NoClip)
+		k.conv.convolveInPhases(k.convolved, x, bias, vector.NoClip, nil)
 		copy(center, k.convolved)
 	} else if computed {
 		k.conv.forEachSpan(spans, x, func(work *workspace[T], i int) {

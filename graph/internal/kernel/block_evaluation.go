@@ -92,20 +92,53 @@ func (k *Block[T]) divideFew() {
 	}
 }
 
-// forwardFolded is Forward for a block that folds. Every element is computed in the same way
-// for any number of threads, which may therefore share the filters.
-func (k *Block[T]) forwardFolded(y, x []T, w BlockWeights[T]) {
+// Adds reports whether ForwardSum can compute the sum of the block's result and another array, with an
+// activation.
+func (k *Block[T]) Adds(a Activation) bool {
+	_, clips := a.clip()
+	return clips && k.folds() && k.conv.plain() && k.shape.Activation == Identity
+}
+
+// ForwardSum writes y = a(z + addend), where z is what Forward would write. It has the bits of AddActivate
+// after Forward. addend must not overlap y.
+func (k *Block[T]) ForwardSum(y, x []T, w BlockWeights[T], addend []T, a Activation) {
+	checkLength("y", y, k.shape.pool().Batch*k.shape.pool().output())
+	checkLength("x", x, k.shape.Conv.inputs())
+	checkLength("weight", w.Weight, k.shape.Conv.weights())
+	checkOptional("bias", w.Bias, k.shape.Conv.Filters)
+	checkLength("addend", addend, len(y))
+	if !k.Adds(a) {
+		panic("kernel: a block that does not fold, or has an activation, cannot add")
+	}
+	k.forwardFolded(y, addend, x, w, a)
+}
+
+// forwardFolded is Forward for a block that folds, or ForwardSum with an addend that is not nil. Every
+// element is computed in the same way for any number of threads, which may therefore share the filters.
+func (k *Block[T]) forwardFolded(y, addend, x []T, w BlockWeights[T], a Activation) {
 	c, s := k.conv, k.shape
 	bias := k.fold(w)
-	clip, clips := s.Activation.clip()
+	clip, clips := a.clip()
 	clips = clips && c.clips()
-	if !clips {
+	// A direct convolution adds and clips its results before it stores them, if each is one product. Others
+	// are finished a few rows at a time, while these are in the cache.
+	addsLater := addend != nil && (c.winograd != nil || c.windowRows(c.engine.MaxWidth()) < s.Conv.KernelHeight)
+	if !clips || addsLater {
 		clip = vector.NoClip
 	}
-	if c.winograd.inPhases(s.Conv.Batch) {
-		if c.convolveInPhases(y, x, bias, clip); !clips {
-			Activate(s.Activation, y, y, w.Slope, s.Conv.Filters)
+	finish := func(first, last int) {
+		if addsLater {
+			k.inParts(last-first, func(from, to int) {
+				part := y[first+from : first+to]
+				k.engine.Add(part, addend[first+from:first+to])
+				activate(a, part, part, nil)
+			})
+		} else if !clips {
+			activate(a, y[first:last], y[first:last], w.Slope)
 		}
+	}
+	if c.winograd.inPhases(s.Conv.Batch) {
+		c.convolveInPhases(y, x, bias, clip, finish)
 		return
 	}
 	groups := 1
@@ -116,11 +149,14 @@ func (k *Block[T]) forwardFolded(y, x []T, w BlockWeights[T]) {
 	run := width * s.Conv.Filters
 	work := func(work *workspace[T], i int) {
 		span, group := k.spans[i/groups], i%groups
-		to := y[(span.image*height+span.top)*run:]
-		c.convolvePart(work, to, x, bias, clip, span, group*c.forward.panels/groups, (group+1)*c.forward.panels/groups)
-		if !clips && groups == 1 {
-			to = to[:span.images*(span.bottom-span.top)*run]
-			activate(s.Activation, to, to, w.Slope)
+		begin := (span.image*height + span.top) * run
+		var added []T
+		if addend != nil && !addsLater {
+			added = addend[begin:]
+		}
+		c.convolvePart(work, y[begin:], added, x, bias, clip, span, group*c.forward.panels/groups, (group+1)*c.forward.panels/groups)
+		if groups == 1 {
+			finish(begin, begin+span.images*(span.bottom-span.top)*run)
 		}
 	}
 	if groups == 1 {
@@ -128,8 +164,10 @@ func (k *Block[T]) forwardFolded(y, x []T, w BlockWeights[T]) {
 		return
 	}
 	divide(len(k.spans)*groups, work)
-	if !clips {
-		Activate(s.Activation, y, y, w.Slope, s.Conv.Filters)
+	if addsLater {
+		AddActivate(a, y, nil, y, addend, nil, s.Conv.Filters)
+	} else if !clips {
+		Activate(a, y, y, w.Slope, s.Conv.Filters)
 	}
 }
 

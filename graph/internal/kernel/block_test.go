@@ -358,3 +358,44 @@ func halves(n, seed int) []float32 {
 	}
 	return x
 }
+
+// The sum with another array has the bits of an addition and an activation after the block.
+func TestBlockForwardSum(t *testing.T) {
+	defer func(weights int) { batchWeights = weights }(batchWeights)
+	for name, c := range map[string]struct {
+		shape  ConvShape
+		phases bool
+	}{
+		"1×1":                  {convShape(3, 9, 7, 40, 80, 1, 1, 1, 0), false},
+		"1×1, part of vectors": {convShape(2, 5, 6, 17, 23, 1, 1, 1, 0), false},
+		"strided":              {convShape(2, 9, 11, 24, 48, 3, 3, 2, 1), false},
+		"deep windows":         {convShape(1, 7, 7, 512, 80, 3, 3, 2, 1), false},
+		"Winograd":             {convShape(2, 19, 23, 16, 32, 3, 3, 1, 1), false},
+		"few tiles":            {convShape(1, 9, 9, 64, 64, 3, 3, 1, 1), false},
+		"in phases":            {convShape(5, 13, 12, 16, 48, 3, 3, 1, 1), true},
+	} {
+		for _, a := range []Activation{Identity, ReLU, ReLU6} {
+			if batchWeights = 1 << 30; c.phases {
+				batchWeights = 1
+			}
+			s := BlockShape{Conv: c.shape, Norm: GivenStatistics, Epsilon: 1e-5, Evaluation: true}
+			k, n := NewBlock[float32](s), c.shape.Filters
+			w := BlockWeights[float32]{Weight: written(c.shape.weights()), Gain: written(n), Shift: written(n)}
+			w.Mean, w.Variance = givenStatistics[float32](n)
+			x, addend := written(c.shape.inputs()), written(c.shape.outputs())
+			expected, found := make([]float32, len(addend)), make([]float32, len(addend))
+			if !k.Adds(a) || k.Adds(SiLU) {
+				t.Fatalf("%s: activation %d is not added, or SiLU is", name, a)
+			}
+			k.Forward(expected, x, w)
+			AddActivate(a, expected, nil, expected, addend, nil, n)
+			k.ForwardSum(found, x, w, addend, a)
+			if !equalBits(found, expected, true) {
+				t.Errorf("%s, activation %d: the sum differs from that after the block", name, a)
+			}
+		}
+	}
+	if NewBlock[float32](BlockShape{Conv: convShape(1, 4, 4, 8, 8, 1, 1, 1, 0), Activation: ReLU, Evaluation: true}).Adds(Identity) {
+		t.Error("a block with an activation adds")
+	}
+}

@@ -179,7 +179,7 @@ func layoutOf(h halo, count, height, width, stride, kernelHeight, kernelWidth in
 // that they stay in that cache, too.
 //
 // Arrays of manyElements are probably not in any cache, and are fetched in the order of memory
-// before they are written or read in another one.
+// before they are read in another one.
 const (
 	manyElements   = 4 << 20
 	packedBytes    = 128 << 10
@@ -255,7 +255,7 @@ func (c *Conv[T]) Forward(y, x, weight, bias []T) {
 	checkOptional("bias", bias, s.Filters)
 	c.packForward(weight)
 	if c.winograd.inPhases(s.Batch) {
-		c.convolveInPhases(y, x, bias, vector.NoClip)
+		c.convolveInPhases(y, x, bias, vector.NoClip, nil)
 		return
 	}
 	height, width := s.Output()
@@ -269,7 +269,7 @@ func (c *Conv[T]) Forward(y, x, weight, bias []T) {
 // convolve writes the results of a span: rows [top, bottom) of one image, or all rows of
 // several images.
 func (c *Conv[T]) convolve(w *workspace[T], y, x, bias []T, span span) {
-	c.convolvePart(w, y, x, bias, vector.NoClip, span, 0, c.forward.panels)
+	c.convolvePart(w, y, nil, x, bias, vector.NoClip, span, 0, c.forward.panels)
 }
 
 // plain reports whether the convolution is direct or by Winograd's algorithm.
@@ -281,8 +281,9 @@ func (c *Conv[T]) plain() bool {
 func (c *Conv[T]) clips() bool { return c.fourier == nil && c.grouped == nil }
 
 // convolvePart is convolve for the filters of some panels, whose results it clips. Those of a
-// depthwise convolution, of groups and of the Fourier transform are of all filters.
-func (c *Conv[T]) convolvePart(w *workspace[T], y, x, bias []T, clip vector.Clip, span span, firstPanel, lastPanel int) {
+// depthwise convolution, of groups and of the Fourier transform are of all filters. A direct convolution
+// adds the addend, which has the layout of y, unless that is nil.
+func (c *Conv[T]) convolvePart(w *workspace[T], y, addend, x, bias []T, clip vector.Clip, span span, firstPanel, lastPanel int) {
 	if c.fourier != nil {
 		c.fourier.convolve(w, y, bias, span)
 		return
@@ -312,32 +313,69 @@ func (c *Conv[T]) convolvePart(w *workspace[T], y, x, bias []T, clip vector.Clip
 	for first := 0; first < pixels; first += step {
 		last := min(first+step, pixels)
 		p.AOffsets, p.COffsets = c.left.windows[span.top*width:][first:last], c.results[first:last]
-		if lastPanel-firstPanel == c.forward.panels && s.outputs() >= manyElements {
-			c.engine.Prefetch(y[first*s.Filters : last*s.Filters])
-		}
+		ahead := c.ahead(in, x, span, first, last, min(last+step, pixels), pixels)
 		for i := firstPanel; i < lastPanel; i++ {
 			q := c.forward.panel(i)
 			p.C, p.Columns, p.Width = y[q.left:], q.columns, q.width
-			p.Initial, p.Add, p.Clip, p.Ahead = nil, false, vector.NoClip, nil
-			if pixels <= step && i+1 < lastPanel { // each panel is used once
-				p.Ahead = c.forward.panel(i + 1).data
+			p.Initial, p.Add, p.Addend, p.Clip = nil, false, nil, vector.NoClip
+			if p.Ahead = shareOf(ahead, i-firstPanel, lastPanel-firstPanel); pixels <= step { // each panel is used once
+				if p.Ahead = nil; i+1 < lastPanel {
+					p.Ahead = c.forward.panel(i + 1).data
+				}
+			}
+			if addend != nil {
+				p.Add, p.Addend = true, addend[q.left:]
 			}
 			if bias != nil {
 				p.Initial = bias[q.left:][:q.columns]
 			}
 			wide := q.width * c.forward.lanes
-			step := max(1, packedBytes/(c.left.run*wide*int(unsafe.Sizeof(T(0)))))
+			step := c.windowRows(q.width)
 			for ky := 0; ky < s.KernelHeight; ky += step {
 				if p.Segments = min(step, s.KernelHeight-ky); ky+step >= s.KernelHeight {
 					p.Clip = clip
 				}
 				p.A, p.B = in[ky*c.left.halo.rowSize():], q.data[ky*c.left.run*wide:]
 				c.factors.products.Rows(p)
-				p.Initial, p.Add = nil, true
+				p.Initial, p.Add, p.Addend = nil, true, nil
 			}
 		}
 	}
 }
+
+// windowRows returns the number of rows of a window that are multiplied at a time by a panel of the given
+// width.
+func (c *Conv[T]) windowRows(width int) int {
+	return max(1, packedBytes/(c.left.run*width*c.forward.lanes*int(unsafe.Sizeof(T(0)))))
+}
+
+// ahead returns the part of the input that is needed after pixels [first, last) of a span: the windows of
+// the pixels up to next where they are read in place, and otherwise a part of the rows after those
+// of the span, which are copied next.
+func (c *Conv[T]) ahead(in, x []T, span span, first, last, next, pixels int) []T {
+	s := c.shape
+	if c.factors.rounded {
+		return nil
+	}
+	if c.input == c.input.withoutBorder() {
+		if s.KernelHeight > 1 || s.Stride > 1 {
+			return nil
+		}
+		size := s.Channels * max(next-last, last-first)
+		return in[min(last*s.Channels, len(in)):min(last*s.Channels+size, len(in))]
+	}
+	row := s.Width * s.Channels
+	rows := span.images * (span.bottom - span.top) * s.Stride
+	from := span.image*s.Height + min(span.bottom*s.Stride, s.Height)
+	if span.images > 1 {
+		from = (span.image + span.images) * s.Height
+	}
+	begin, size := from*row, rows*row
+	return x[min(begin+first*size/pixels, len(x)):min(begin+last*size/pixels, len(x))]
+}
+
+// shareOf returns part i of n parts of an array.
+func shareOf[T Float](x []T, i, n int) []T { return x[i*len(x)/n : (i+1)*len(x)/n] }
 
 // spans divides results with the given number of rows for each image, and of elements and
 // pixels for each row. With the Fourier transform and with groups of several channels,

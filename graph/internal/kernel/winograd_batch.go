@@ -54,8 +54,9 @@ func (k *tileMemory) imageTiles(m *winograd, image, images, first, last int) til
 	}
 }
 
-// convolveInPhases writes the results of the whole batch.
-func (c *Conv[T]) convolveInPhases(y, x, bias []T, clip vector.Clip) {
+// convolveInPhases writes the results of the whole batch. finish, unless it is nil, is called for ranges of
+// elements after they are written, while they are in the cache.
+func (c *Conv[T]) convolveInPhases(y, x, bias []T, clip vector.Clip, finish func(first, last int)) {
 	m, s := c.winograd, c.shape
 	defer c.borrowTiles()()
 	step := m.phaseImages(s.Batch)
@@ -84,8 +85,11 @@ func (c *Conv[T]) convolveInPhases(y, x, bias []T, clip vector.Clip) {
 		m.multiplyPhase(k)
 		divide(images*bands, func(w *workspace[T], unit int) {
 			image, from, to, span := rows(unit)
-			m.transformResults(any(w).(*workspace[float32]), asFloat32(y)[(span.image*m.height+span.top)*run:], asFloat32(bias), clip,
-				k, k.imageTiles(m, image, 1, from, to), span.bottom-span.top)
+			begin, rows := (span.image*m.height+span.top)*run, span.bottom-span.top
+			m.transformResults(any(w).(*workspace[float32]), asFloat32(y)[begin:], asFloat32(bias), clip, k, k.imageTiles(m, image, 1, from, to), rows)
+			if finish != nil {
+				finish(begin, begin+rows*run)
+			}
 		})
 	}
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // In evaluation, blocks that are an inverted residual are computed together, see
-// kernel.Inverted. They are found among the nodes of a sequence rather than among the blocks of
+// kernel.Inverted, and so are a convolution and the sum of a residual block. They are found among the nodes of a sequence rather than among the blocks of
 // a network, so that neither the structure of a graph nor the names of its weights depend on it.
 
 // combineInverted replaces convolutions that can be computed together by one calculation, which
@@ -20,12 +20,7 @@ func (b *Builder) combineInverted(nodes []*Node, kept map[*Node]bool) []*Node {
 }
 
 func combineInverted[T Float](b *Builder, nodes []*Node, kept map[*Node]bool) []*Node {
-	readers := map[*Node][]*Node{}
-	for _, node := range nodes {
-		for _, operand := range b.calculations[node].operands() {
-			readers[operand] = append(readers[operand], node)
-		}
-	}
+	readers := b.readers(nodes)
 	// reader returns the one node that reads a node, with its calculation; nil if there are
 	// others, or if the value of the node is kept.
 	reader := func(node *Node) (*Node, *functionCall[T]) {
@@ -74,6 +69,62 @@ func combineInverted[T Float](b *Builder, nodes []*Node, kept map[*Node]bool) []
 		}
 	}
 	return slices.DeleteFunc(nodes, func(n *Node) bool { return removed[n] })
+}
+
+// readers returns, for each node, those that read its value.
+func (b *Builder) readers(nodes []*Node) map[*Node][]*Node {
+	readers := map[*Node][]*Node{}
+	for _, node := range nodes {
+		for _, operand := range b.calculations[node].operands() {
+			readers[operand] = append(readers[operand], node)
+		}
+	}
+	return readers
+}
+
+// combineSums replaces the last convolution of a residual block and the sum after it by one calculation,
+// which saves two passes over memory, and returns the nodes that are left.
+func (b *Builder) combineSums(nodes []*Node, kept map[*Node]bool) []*Node {
+	if b.Dtype() == Float32 {
+		return combineSums[float32](b, nodes, kept)
+	}
+	return combineSums[float64](b, nodes, kept)
+}
+
+func combineSums[T Float](b *Builder, nodes []*Node, kept map[*Node]bool) []*Node {
+	readers, removed := b.readers(nodes), map[*Node]bool{}
+	for _, node := range nodes {
+		sum, _ := b.calculations[node].(*functionCall[T])
+		if sum == nil || len(sum.inputs) != 2 || kept[sum.inputs[0]] || len(readers[sum.inputs[0]]) != 1 {
+			continue
+		}
+		r, ok := sum.function.(*residualSum[T])
+		last, _ := b.calculations[sum.inputs[0]].(*functionCall[T])
+		if !ok || last.conv() == nil || !last.block().Adds(r.function) {
+			continue
+		}
+		removed[sum.inputs[0]] = true
+		operands := append(slices.Clone(last.inputs), sum.inputs[1])
+		b.calculations[node] = &functionCall[T]{sum.name, &convSum[T]{last.conv(), r.function}, operands, sum.output}
+	}
+	return slices.DeleteFunc(nodes, func(n *Node) bool { return removed[n] })
+}
+
+// convSum is the Function of a convolution block and the sum after it. Its operands are those of the block
+// and then the other summand.
+type convSum[T Float] struct {
+	conv     *convFunction[T]
+	function kernel.Activation
+}
+
+func (f *convSum[T]) Forward(y []T, x ...[]T) {
+	last := len(x) - 1
+	f.conv.block.ForwardSum(y, x[0], f.conv.arrange(x[:last]), x[last], f.function)
+}
+
+// Backward is never called: graphs for evaluation have no gradients.
+func (f *convSum[T]) Backward(dx, x [][]T, y, dy []T) {
+	panic("graph: a convolution that is computed with a sum has no gradient")
 }
 
 // conv returns the Function if it is that of a convolution block, and nil otherwise.

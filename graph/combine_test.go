@@ -18,10 +18,11 @@ func separate(channels, kernel, stride int, activation string) Conv {
 	return Conv{Filters: channels, Kernel: kernel, Stride: stride, Padding: kernel / 2, Groups: channels, BatchNorm: true, Activation: activation}
 }
 
-// Blocks that are an inverted residual are computed together, and nothing else is. Values that
+// Blocks that are an inverted residual are computed together, a convolution is with the sum after it, and
+// nothing else is. Values that
 // are outputs of the program prevent that, so the same network with all of them as outputs gives
 // the expected results.
-func TestCombineInverted(t *testing.T) {
+func TestCombine(t *testing.T) {
 	residual := Residual{Body: []Block{pointwise(36, "relu6"), separate(36, 5, 1, "relu6"), pointwise(12, "")}}
 	for name, c := range map[string]struct {
 		blocks []Block
@@ -36,6 +37,10 @@ func TestCombineInverted(t *testing.T) {
 		"SiLU only before":    {[]Block{pointwise(24, "silu"), separate(24, 3, 1, "relu"), pointwise(8, "")}, []string{"conv1", "conv3"}},
 		"a layer between":     {[]Block{pointwise(24, "relu"), separate(24, 3, 1, "relu"), SqueezeExcite{Channels: 3}, pointwise(8, "")}, []string{"conv1", "conv2", "squeezeexcite1", "conv3"}},
 		"a shared expansion":  {[]Block{pointwise(24, "relu"), Residual{Body: []Block{separate(24, 3, 1, "relu"), pointwise(24, "")}}}, []string{"conv1", "residual1"}},
+		"a sum":               {[]Block{Residual{Body: []Block{pointwise(24, "relu"), pointwise(8, "")}, Activation: "relu"}}, []string{"residual1.conv1", "residual1_relu"}},
+		"a sum, shortcut":     {[]Block{Residual{Body: []Block{Conv{Filters: 16, Kernel: 3, Padding: 1, BatchNorm: true}}, Shortcut: []Block{pointwise(16, "")}}}, []string{"residual1.shortcut.conv1", "residual1"}},
+		"a sum of SiLU":       {[]Block{Residual{Body: []Block{pointwise(8, "")}, Activation: "silu"}}, []string{"residual1.conv1", "residual1_silu"}},
+		"an activated body":   {[]Block{Residual{Body: []Block{pointwise(8, "relu")}, Activation: "relu"}}, []string{"residual1.conv1", "residual1_relu"}},
 		"without a depthwise": {[]Block{pointwise(24, "relu"), Conv{Filters: 24, Kernel: 3, Padding: 1, Groups: 2}, pointwise(8, "")}, []string{"conv1", "conv2", "conv3"}},
 	} {
 		for _, dtype := range []tensor.Dtype{Float32, Float64} {
