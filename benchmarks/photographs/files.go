@@ -176,84 +176,164 @@ func (o options) timeFiles(folder, variant string) (fileTime, error) {
 // largePart is the part of the files that the peer of largeFiles gets, because it takes long.
 const largePart = 5
 
+// The measurements of largeFiles.
+const (
+	largeFirst  = "first run"
+	largeSecond = "second run"
+	largeFlips  = "with --flips"
+	largePeer   = "peer"
+)
+
 // largeFiles measures the first and the second run of likeness near-duplicates on files of 12
-// megapixels, beside imagededup with the same weights on a fifth of them.
+// megapixels, beside imagededup with the same weights on a fifth of them. With -keep the files and
+// the times stay in a folder, and -step does a part of the work, so that the machine need not be
+// free of other programs for the whole of it.
 func largeFiles(o options) error {
 	start := time.Now()
+	steps := []string{"make", "first", "second", "flips", "peer", "record"}
+	if o.step != "" && (o.keep == "" || !slices.Contains(steps, o.step)) {
+		return errors.Errorf("found -step %q with -keep %q, expected a folder and one of %s", o.step, o.keep, strings.Join(steps, ", "))
+	}
+	wanted := func(step string) bool { return o.step == "" || o.step == step }
+	folder := o.keep
+	if folder == "" {
+		temporary, err := os.MkdirTemp("", "large-")
+		if err != nil {
+			return errors.WithStack(err)
+		}
+		defer os.RemoveAll(temporary)
+		folder = temporary
+	}
+	all, part, kept := filepath.Join(folder, "pictures"), filepath.Join(folder, "part"), filepath.Join(folder, "times.json")
+	kind := fileKinds[1]
+	few := max(1, o.count/largePart)
+	if wanted("make") {
+		if err := o.makeLarge(all, part, few); err != nil {
+			return err
+		}
+	}
+	times := struct {
+		Seconds map[string]float64
+		Workers int
+		Tools   []string
+	}{Seconds: map[string]float64{}}
+	if text, err := os.ReadFile(kept); err == nil {
+		if err := json.Unmarshal(text, &times); err != nil {
+			return errors.Wrap(err, kept)
+		}
+	}
+	tool := filepath.Join(folder, "likeness")
+	if wanted("make") {
+		if output, err := exec.Command("go", "build", "-o", tool, "./cmd/likeness").CombinedOutput(); err != nil {
+			return errors.Wrapf(err, "build the tool: %s", output)
+		}
+	}
+	for _, each := range []struct {
+		step, name string
+		flags      []string
+	}{{"first", largeFirst, nil}, {"second", largeSecond, nil}, {"flips", largeFlips, []string{"--flips"}}} {
+		if !wanted(each.step) {
+			continue
+		}
+		cache := filepath.Join(folder, "cache")
+		if each.step == "first" {
+			if err := os.RemoveAll(cache); err != nil {
+				return errors.WithStack(err)
+			}
+		}
+		command := exec.Command(tool, append([]string{"near-duplicates", "--model", zoo.Photo}, append(each.flags, all)...)...)
+		command.Env = append(os.Environ(), "XDG_CACHE_HOME="+cache)
+		command.Stderr = os.Stderr
+		begin := time.Now()
+		if err := command.Run(); err != nil {
+			return errors.Wrap(err, "likeness near-duplicates")
+		}
+		times.Seconds[each.name] = time.Since(begin).Seconds()
+		fmt.Fprintf(os.Stderr, "near-duplicates, %s: %.1f s\n", each.name, times.Seconds[each.name])
+	}
+	if wanted("peer") {
+		command := exec.Command(o.python, "-B", filepath.Join(filepath.Dir(o.script), "reference_large.py"), o.weights, part)
+		command.Stderr = os.Stderr
+		output, err := command.Output()
+		if err != nil {
+			return errors.Wrap(err, "run the peer")
+		}
+		var peer struct {
+			Seconds float64  `json:"seconds"`
+			Workers int      `json:"workers"`
+			Tools   []string `json:"tools"`
+		}
+		if err := json.Unmarshal(output, &peer); err != nil {
+			return errors.Wrapf(err, "read the answer of the peer: %s", output)
+		}
+		times.Seconds[largePeer], times.Workers, times.Tools = peer.Seconds, peer.Workers, peer.Tools
+	}
+	if text, err := json.Marshal(times); err != nil {
+		return errors.WithStack(err)
+	} else if err := os.WriteFile(kept, text, 0o666); err != nil {
+		return errors.WithStack(err)
+	}
+	if !wanted("record") {
+		return nil
+	}
+	for _, name := range []string{largeFirst, largeSecond, largePeer} {
+		if times.Seconds[name] == 0 {
+			return errors.Errorf("%s: found no time of the %s: measure it first, with -step", kept, name)
+		}
+	}
+	took := time.Since(start)
+	if o.step != "" {
+		took = 0
+		for _, seconds := range times.Seconds {
+			took += time.Duration(seconds * float64(time.Second))
+		}
+	}
+	each := func(seconds float64, count int) float64 { return 1000 * seconds / float64(count) }
+	text := "| | files | seconds | milliseconds for each file |\n|---|---|---|---|\n"
+	row := func(name string, count int, seconds float64) {
+		if seconds > 0 {
+			text += fmt.Sprintf("| %s | %d | %.1f | %.1f |\n", name, count, seconds, each(seconds, count))
+		}
+	}
+	row("`likeness near-duplicates`, first run", o.count, times.Seconds[largeFirst])
+	row("second run", o.count, times.Seconds[largeSecond])
+	row("then with `--flips`, whose other seven views are not in the cache", o.count, times.Seconds[largeFlips])
+	row(fmt.Sprintf("imagededup's CNN with the same weights, %d worker processes", times.Workers), few, times.Seconds[largePeer])
+	text += fmt.Sprintf("\nFor each file imagededup takes **%.2f** times as long as the first run.", each(times.Seconds[largePeer], few)/each(times.Seconds[largeFirst], o.count))
+	fmt.Println(text)
+	return record.Record{
+		Title:   "Near-duplicates among photographs of 12 megapixels",
+		Command: fmt.Sprintf("%s -count %d", o.command(), o.count),
+		Tools:   times.Tools,
+		Took:    took,
+		Result: fmt.Sprintf("JPEG files of %d×%d pixels (quality 90), made of Caltech-101. The tool as a whole process, with its cache of embeddings,\nwhich is empty before the first run; imagededup's find_duplicates in a process that has loaded its network, with the faster of 0\nand 2 worker processes. Its time grows with the number of files, so the time for each file is compared.\n\n",
+			kind.width, kind.height) + text,
+	}.WriteFile(filepath.Join(o.out, "photographs-large.md"))
+}
+
+// makeLarge writes -count large files to the folder all, and links few of them into part.
+func (o options) makeLarge(all, part string, few int) error {
 	found, err := imaging.Find(o.data)
 	if err != nil {
 		return errors.Wrap(err, "read -data")
 	}
-	folder, err := os.MkdirTemp("", "large-")
-	if err != nil {
-		return errors.WithStack(err)
-	}
-	defer os.RemoveAll(folder)
-	pictures, part := filepath.Join(folder, "pictures"), filepath.Join(folder, "part")
-	for _, f := range []string{pictures, part} {
-		if err := os.Mkdir(f, 0o777); err != nil {
+	for _, f := range []string{all, part} {
+		if err := os.RemoveAll(f); err != nil {
+			return errors.WithStack(err)
+		}
+		if err := os.MkdirAll(f, 0o777); err != nil {
 			return errors.WithStack(err)
 		}
 	}
-	kind := fileKinds[1]
-	files, err := makeFiles(pictures, found.Files, o.count, kind.width, kind.height)
+	files, err := makeFiles(all, found.Files, o.count, fileKinds[1].width, fileKinds[1].height)
 	if err != nil {
 		return err
 	}
-	few := max(1, len(files)/largePart)
 	for i := range few {
 		file := files[i*len(files)/few]
 		if err := os.Link(file, filepath.Join(part, filepath.Base(file))); err != nil {
 			return errors.WithStack(err)
 		}
 	}
-	tool := filepath.Join(folder, "likeness")
-	if output, err := exec.Command("go", "build", "-o", tool, "./cmd/likeness").CombinedOutput(); err != nil {
-		return errors.Wrapf(err, "build the tool: %s", output)
-	}
-	var seconds [3]float64
-	for i, flags := range [][]string{nil, nil, {"--flips"}} {
-		command := exec.Command(tool, append([]string{"near-duplicates", "--model", zoo.Photo}, append(flags, pictures)...)...)
-		command.Env = append(os.Environ(), "XDG_CACHE_HOME="+filepath.Join(folder, "cache"))
-		command.Stderr = os.Stderr
-		begin := time.Now()
-		if err := command.Run(); err != nil {
-			return errors.Wrap(err, "likeness near-duplicates")
-		}
-		seconds[i] = time.Since(begin).Seconds()
-		fmt.Fprintf(os.Stderr, "near-duplicates %v: %.1f s\n", flags, seconds[i])
-	}
-	command := exec.Command(o.python, "-B", filepath.Join(filepath.Dir(o.script), "reference_large.py"), o.weights, part)
-	command.Stderr = os.Stderr
-	output, err := command.Output()
-	if err != nil {
-		return errors.Wrap(err, "run the peer")
-	}
-	var peer struct {
-		Seconds float64  `json:"seconds"`
-		Workers int      `json:"workers"`
-		Tools   []string `json:"tools"`
-	}
-	if err := json.Unmarshal(output, &peer); err != nil {
-		return errors.Wrapf(err, "read the answer of the peer: %s", output)
-	}
-	each := func(seconds float64, count int) float64 { return 1000 * seconds / float64(count) }
-	text := "| | files | seconds | milliseconds for each file |\n|---|---|---|---|\n"
-	row := func(name string, count int, seconds float64) {
-		text += fmt.Sprintf("| %s | %d | %.1f | %.1f |\n", name, count, seconds, each(seconds, count))
-	}
-	row("`likeness near-duplicates`, first run", len(files), seconds[0])
-	row("second run", len(files), seconds[1])
-	row("then with `--flips`, whose other seven views are not in the cache", len(files), seconds[2])
-	row(fmt.Sprintf("imagededup's CNN with the same weights, %d worker processes", peer.Workers), few, peer.Seconds)
-	text += fmt.Sprintf("\nFor each file imagededup takes **%.2f** times as long as the first run.", each(peer.Seconds, few)/each(seconds[0], len(files)))
-	fmt.Println(text)
-	return record.Record{
-		Title:   "Near-duplicates among photographs of 12 megapixels",
-		Command: fmt.Sprintf("%s -count %d", o.command(), o.count),
-		Tools:   peer.Tools,
-		Took:    time.Since(start),
-		Result: fmt.Sprintf("JPEG files of %d×%d pixels (quality 90), made of Caltech-101. The tool as a whole process, with its cache of embeddings,\nwhich is empty before the first run; imagededup's find_duplicates in a process that has loaded its network, with the faster of 0\nand 2 worker processes. Its time grows with the number of files, so the time for each file is compared.\n\n",
-			kind.width, kind.height) + text,
-	}.WriteFile(filepath.Join(o.out, "photographs-large.md"))
+	return nil
 }

@@ -26,7 +26,7 @@ const network = "efficientnet-lite0"
 
 func main() {
 	if len(os.Args) < 2 {
-		fail(errors.New("found no command, expected model, features, adapt, audit, train, duplicates, variants, files, large, memory, imagenet or miniimagenet"))
+		fail(errors.New("found no command, expected model, features, adapt, audit, train, train-pytorch, duplicates, variants, files, large, memory, imagenet or miniimagenet"))
 	}
 	var o options
 	flags := flag.NewFlagSet(os.Args[1], flag.ExitOnError)
@@ -37,18 +37,18 @@ func main() {
 	flags.StringVar(&o.save, "save", "photo.safetensors", "model `file` to write")
 	flags.IntVar(&o.count, "count", 2000, "`number` of files of 1 megapixel for the command files, which embeds a fifth as many of 12, or of files for large, or of pictures for variants, or of files to train on for memory")
 	flags.StringVar(&o.memory, "memory", "", "`size` of the setting memory for the command memory; the default if it is empty")
-	flags.StringVar(&o.keep, "keep", "", "`folder` in which the commands adapt and audit keep the embeddings, so that a second run need not compute them")
-	flags.IntVar(&o.seeds, "seeds", 3, "`number` of seeds of the commands train and audit")
-	flags.IntVar(&o.epochs, "epochs", 35, "`number` of epochs of 100 steps of the command miniimagenet")
-	flags.BoolVar(&o.validate, "validate", false, "measure miniimagenet on the validation classes, also during the training, and write no record")
+	flags.StringVar(&o.keep, "keep", "", "`folder` in which the commands adapt and audit keep the embeddings, so that a second run need not compute them, miniimagenet keeps checkpoints, from which it continues, and large keeps its files and times")
+	flags.StringVar(&o.step, "step", "", "`part` of the command large, which needs -keep: make, first, second, flips, peer or record; all if it is empty")
+	flags.IntVar(&o.seeds, "seeds", 3, "`number` of seeds of the commands train, train-pytorch, audit and miniimagenet")
+	flags.BoolVar(&o.validate, "validate", false, "miniimagenet: measure only on the validation classes, and write no record")
 	flags.StringVar(&o.out, "out", "benchmarks/results", "`folder` to write the record to")
 	if err := flags.Parse(os.Args[2:]); err != nil {
 		fail(err)
 	}
-	commands := map[string]func(options) error{"model": makeModel, "features": features, "imagenet": imagenet, "duplicates": duplicates, "variants": findVariants, "files": fromFiles, "adapt": adaptation, "audit": auditing, "train": fineTuning, "memory": memory, "large": largeFiles, "miniimagenet": miniImageNet}
+	commands := map[string]func(options) error{"model": makeModel, "features": features, "imagenet": imagenet, "duplicates": duplicates, "variants": findVariants, "files": fromFiles, "adapt": adaptation, "audit": auditing, "train": fineTuning, "train-pytorch": peerTraining, "memory": memory, "large": largeFiles, "miniimagenet": miniImageNet}
 	command, known := commands[os.Args[1]]
 	if !known {
-		fail(errors.Errorf("found the command %q, expected model, features, adapt, audit, train, duplicates, variants, files, large, memory, imagenet or miniimagenet", os.Args[1]))
+		fail(errors.Errorf("found the command %q, expected model, features, adapt, audit, train, train-pytorch, duplicates, variants, files, large, memory, imagenet or miniimagenet", os.Args[1]))
 	}
 	if err := command(o); err != nil {
 		fail(err)
@@ -61,9 +61,9 @@ func fail(err error) {
 }
 
 type options struct {
-	weights, data, python, script, save, keep, out, memory string
-	count, seeds, epochs                                   int
-	validate                                               bool
+	weights, data, python, script, save, keep, out, memory, step string
+	count, seeds                                                 int
+	validate                                                     bool
 }
 
 // command is the command of a record, without the folders of this machine.

@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -19,36 +22,53 @@ import (
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/likeness-go/likeness/objectives"
-	"github.com/likeness-go/likeness/run"
 	"github.com/likeness-go/likeness/solver"
 	"github.com/likeness-go/likeness/trainer"
 	"github.com/pkg/errors"
+	"gonum.org/v1/gonum/floats"
 )
 
-// The settings of the training, chosen on the validation classes.
 const (
-	miniClasses     = 64 // of a batch
-	miniPerClass    = 2
-	miniEpoch       = 100 // steps
-	miniTemperature = 0.1
-	miniRate        = 0.1
-	miniL2          = 2.5e-4
+	miniSide     = 84
+	miniEpoch    = 64 * 600 // images, as many as there are for training
+	miniL2       = 2.5e-4
+	miniEpisodes = 10000
 )
 
-const miniEpisodes = 2000
+// miniStage is a part of the training, which begins with the weights of the part before.
+type miniStage struct {
+	name              string
+	side              int // of the images, in pixels
+	epochs            int
+	loss              objectives.Loss
+	classes, perClass int     // of a batch
+	rate, final       float64 // the learning rate falls from the first to the last by a cosine
+	warmup            float64 // epochs
+	smallest          float64 // area of a random resized crop, as a fraction of the image
+}
 
-var miniSize = imaging.Size{Height: 84, Width: 84, Channels: 3}
+// No setting was chosen on the test classes. An image of 48 pixels costs a third as much as one of
+// 84, so the network sees most images in that size.
+var miniStages = []miniStage{
+	{"classes, 48 pixels", 48, 20, objectives.NormalizedSoftmax{Temperature: 0.1}, 64, 2, 0.1, 0.03, 1, 0.25},
+	{"classes", miniSide, 6, objectives.NormalizedSoftmax{Temperature: 0.1}, 64, 2, 0.06, 0, 0.5, 0.4},
+}
+
+func miniSize(side int) imaging.Size {
+	return imaging.Size{Height: side, Width: side, Channels: 3}
+}
 
 // miniImageNet trains Conv4 from scratch on the training classes of miniImageNet and
 // classifies images of the test classes from one and from five examples of each class.
 func miniImageNet(o options) error {
 	start := time.Now()
-	train, err := o.part("train")
+	train, err := o.part("train", miniSide)
 	if err != nil {
 		return err
 	}
-	held, name, err := o.measured()
+	validation, err := o.part("val", miniSide)
 	if err != nil {
 		return err
 	}
@@ -56,75 +76,92 @@ func miniImageNet(o options) error {
 	if err != nil {
 		return err
 	}
-	preprocessing := imaging.Preprocessing{Size: miniSize, Mean: mean, StdDev: deviation}
-	var rows strings.Builder
-	fmt.Fprintf(&rows, "| 5-way, %d episodes of 15 queries per class | 1-shot | 5-shot |\n|---|---|---|\n", miniEpisodes)
-	row := func(name string, scores [2]evaluate.Estimate) {
-		fmt.Fprintf(&rows, "| %s |", name)
-		for _, s := range scores {
-			fmt.Fprintf(&rows, " %.2f [%.2f, %.2f] |", 100*s.Value, 100*s.Low, 100*s.High)
+	preprocessing := imaging.Preprocessing{Mean: mean, StdDev: deviation}
+	const header = "| 5-way, %d episodes of 15 queries per class, %s classes | 1-shot | 5-shot |\n|---|---|---|\n"
+	var chosen, rows strings.Builder
+	fmt.Fprintf(&chosen, header, miniEpisodes, "validation")
+	fmt.Fprintf(&rows, header, miniEpisodes, "test")
+	var trained []*likeness.Model
+	var took []string
+	for seed := uint64(1); seed <= uint64(o.seeds); seed++ {
+		model, used, err := o.miniTrain(preprocessing, seed, func(name string, model *likeness.Model) (float64, error) {
+			scores, err := measureFewShot(model, train, validation)
+			miniRow(io.MultiWriter(&chosen, os.Stderr), fmt.Sprintf("seed %d, after the part %s", seed, name), scores)
+			return scores[0].Value + scores[1].Value, err
+		})
+		if err != nil {
+			return err
 		}
-		fmt.Fprintln(&rows)
+		trained = append(trained, model)
+		took = append(took, fmt.Sprintf("%.0f min of processor time, which two processors have in %.0f min", used.Minutes(), used.Minutes()/2))
 	}
-	row("prototypical networks (Snell, Swersky & Zemel 2017, table 2)", [2]evaluate.Estimate{{Value: 0.4942, Low: 0.4864, High: 0.5020}, {Value: 0.6820, Low: 0.6754, High: 0.6886}})
+	fmt.Println(chosen.String() + strings.Join(took, "; "))
+	if o.validate {
+		return nil
+	}
+	test, err := o.part("test", miniSide)
+	if err != nil {
+		return err
+	}
+	miniRow(&rows, "prototypical networks (Snell, Swersky & Zemel 2017, table 2)", [2]evaluate.Estimate{{Value: 0.4942, Low: 0.4864, High: 0.5020}, {Value: 0.6820, Low: 0.6754, High: 0.6886}})
 	var files pictures
-	for i := range held.Len() {
-		files.files, files.labels = append(files.files, held.Source(i)), append(files.labels, held.Label(i))
+	for i := range test.Len() {
+		files.files, files.labels = append(files.files, test.Source(i)), append(files.labels, test.Label(i))
 	}
 	pixels, err := rawPixels(files)
 	if err != nil {
 		return err
 	}
-	scores, err := fewShot(pixels.Embeddings, held)
+	scores, err := fewShot(pixels.Embeddings, test)
 	if err != nil {
 		return err
 	}
-	row("raw pixels, 32×32, cosine", scores)
-	var took []string
-	for seed := uint64(1); seed <= uint64(o.seeds); seed++ {
-		t, err := o.miniTrainer(train, held, preprocessing, seed)
+	miniRow(&rows, "raw pixels, 32×32, cosine", scores)
+	for i, model := range trained {
+		untrained, err := miniModel(miniSide, preprocessing, uint64(i+1))
 		if err != nil {
 			return err
 		}
-		untrained, err := run.Untrained(t)
-		if err != nil {
-			return err
+		for _, each := range []struct {
+			name  string
+			model *likeness.Model
+		}{{"untrained", untrained}, {"trained", model}} {
+			if scores, err = measureFewShot(each.model, train, test); err != nil {
+				return err
+			}
+			miniRow(&rows, fmt.Sprintf("Conv4, %s, seed %d", each.name, i+1), scores)
 		}
-		if scores, err = measureFewShot(untrained, train, held); err != nil {
-			return err
-		}
-		row(fmt.Sprintf("Conv4, untrained, seed %d", seed), scores)
-		before := processorTime()
-		result, err := t.Run(context.Background())
-		if err != nil {
-			return err
-		}
-		took = append(took, fmt.Sprintf("%.0f min of processor time, that is %.0f min of two processors (%.0f min passed)", (processorTime()-before).Minutes(), (processorTime()-before).Minutes()/2, result.Seconds/60))
-		if err := t.Model.Save(o.save); err != nil {
-			return err
-		}
-		if scores, err = measureFewShot(t.Model, train, held); err != nil {
-			return err
-		}
-		row(fmt.Sprintf("Conv4, trained, seed %d", seed), scores)
-		fmt.Print(rows.String())
 	}
-	if o.validate {
-		return nil
+	fmt.Print(rows.String())
+	if err := trained[0].Save(o.save); err != nil {
+		return err
+	}
+	parts := "| part | size | epochs of 38,400 images | loss | batch, classes × images | learning rate |\n|---|---|---|---|---|---|\n"
+	for _, s := range miniStages {
+		parts += fmt.Sprintf("| %s | %d×%d | %d | %s | %d × %d | %v to %v |\n", s.name, s.side, s.side, s.epochs, s.loss.Name(), s.classes, s.perClass, s.rate, s.final)
 	}
 	return record.Record{
 		Title:   "Conv4 from scratch on miniImageNet",
-		Command: fmt.Sprintf("go run ./benchmarks/photographs miniimagenet -data %s -seeds %d -epochs %d", filepath.Base(o.data), o.seeds, o.epochs),
+		Command: fmt.Sprintf("go run ./benchmarks/photographs miniimagenet -data %s -seeds %d", filepath.Base(o.data), o.seeds),
 		Took:    time.Since(start),
-		Result: fmt.Sprintf("64 classes for training, 16 for the choice of the settings, 20 for testing (the split of Ravi & Larochelle 2017), 600 JPEG\nfiles of 84×84 pixels each, in the folders train, val and test of -data. Measured on the classes of %s. ", name) +
-			fmt.Sprintf("Four blocks of 64\nfilters, the last without ReLU; normalized softmax over the 64 classes, %d steps of %d images, augmented. ", o.epochs*miniEpoch, miniClasses*miniPerClass) +
-			"An embedding\nis that of the image plus that of its mirror image, less the mean of the training images, scaled to length 1; a query belongs to\nthe class with the nearest mean of the examples. Intervals are of 95 % and resample the query images.\n\n" +
-			rows.String() + "\nTraining by seed: " + strings.Join(took, "; ") + ".\n",
+		Result: "64 classes for training, 16 for the choice of the settings, 20 for testing (the split of Ravi & Larochelle 2017), 600 JPEG\nfiles of 84×84 pixels each, in the folders train, val and test of -data. " +
+			"The network has four blocks of 64 filters, the last\nwithout ReLU, and 1,600 features. It is trained in the parts below, each with the weights of the one before, with random resized\ncrops, horizontal flips and color jitter; the network after the part that is\nbest on the validation classes is tested, on images of 84×84 pixels. " +
+			"An embedding\nis that of the image plus that of its mirror image, less the mean of training images, scaled to length 1; a query belongs to\nthe class with the nearest mean of the examples. Intervals are of 95 % and resample the query images.\n\n" +
+			rows.String() + "\n" + parts + "\n" + chosen.String() + "\nTraining by seed: " + strings.Join(took, "; ") + ".\n",
 	}.WriteFile(filepath.Join(o.out, "photographs-miniimagenet.md"))
 }
 
+// miniRow writes a row of a table: accuracies with one and with five examples.
+func miniRow(w io.Writer, name string, scores [2]evaluate.Estimate) {
+	fmt.Fprintf(w, "| %s |", name)
+	for _, s := range scores {
+		fmt.Fprintf(w, " %.2f [%.2f, %.2f] |", 100*s.Value, 100*s.Low, 100*s.High)
+	}
+	fmt.Fprintln(w)
+}
+
 // part returns the images of a folder of -data with a folder for each class.
-func (o options) part(name string) (*datasets.Files, error) {
+func (o options) part(name string, side int) (*datasets.Files, error) {
 	folder := filepath.Join(o.data, name)
 	entries, err := os.ReadDir(folder)
 	if err != nil {
@@ -142,50 +179,105 @@ func (o options) part(name string) (*datasets.Files, error) {
 		}
 		classes = append(classes, entry.Name())
 	}
-	return datasets.NewFiles(references, classes, imaging.Preprocessing{Size: miniSize}, math.MaxInt64)
+	return datasets.NewFiles(references, classes, imaging.Preprocessing{Size: miniSize(side)}, math.MaxInt64)
 }
 
-// measured returns the images on which the network is measured: those of the test classes,
-// or of the validation classes to choose settings.
-func (o options) measured() (*datasets.Files, string, error) {
-	name := "test"
-	if o.validate {
-		name = "val"
-	}
-	files, err := o.part(name)
-	return files, name, err
-}
-
-func (o options) miniTrainer(train, held datasets.Images, p imaging.Preprocessing, seed uint64) (*trainer.Trainer, error) {
+// miniModel is Conv4 for images of a side.
+func miniModel(side int, p imaging.Preprocessing, seed uint64) (*likeness.Model, error) {
 	block := graph.Conv{Filters: 64, Kernel: 3, Padding: 1, NoBias: true, BatchNorm: true, Activation: "relu", Pool: 2}
 	last := block
 	last.Activation = "" // cosines of vectors without negative values are less expressive
-	network := backbone.Network{Name: "conv4", Size: miniSize, Blocks: []graph.Block{block, block, block, last, graph.Flatten{}}}
-	model, err := likeness.New(network, heads.Cosine{}, p, seed)
+	network := backbone.Network{Name: "conv4", Size: miniSize(side), Blocks: []graph.Block{block, block, block, last, graph.Flatten{}}}
+	p.Size = network.Size
+	return likeness.New(network, heads.Cosine{}, p, seed)
+}
+
+// miniTrain trains a model in all parts. It returns the one that is best by validate after a part,
+// for images of the full size, and the processor time of the training, also that of earlier
+// processes whose checkpoints in -keep it resumed.
+func (o options) miniTrain(p imaging.Preprocessing, seed uint64, validate func(name string, model *likeness.Model) (float64, error)) (best *likeness.Model, used time.Duration, err error) {
+	full, err := miniModel(miniSide, p, seed)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	sampler, err := datasets.ClassBatches(train, miniClasses, miniPerClass)
+	value := math.Inf(-1)
+	for number, stage := range miniStages {
+		model, err := miniModel(stage.side, p, seed)
+		if err != nil {
+			return nil, 0, err
+		}
+		if _, err := trainer.CopyWeights(model, full); err != nil {
+			return nil, 0, err
+		}
+		took, err := o.miniPart(model, stage, number, seed)
+		if err != nil {
+			return nil, 0, err
+		}
+		used += took
+		if full, err = miniModel(miniSide, p, seed); err != nil {
+			return nil, 0, err
+		}
+		if _, err := trainer.CopyWeights(full, model); err != nil {
+			return nil, 0, err
+		}
+		found, err := validate(stage.name, full)
+		if err != nil {
+			return nil, 0, err
+		}
+		if found > value {
+			best, value = full, found
+		}
+	}
+	return best, used, nil
+}
+
+// miniPart trains a model in one part.
+func (o options) miniPart(model *likeness.Model, stage miniStage, number int, seed uint64) (used time.Duration, err error) {
+	images, err := o.part("train", stage.side)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	return &trainer.Trainer{
-		Model: model, Loss: objectives.NormalizedSoftmax{Temperature: miniTemperature}, Images: train, Sampler: sampler, Batch: miniClasses * miniPerClass,
-		Solver: solver.Config{Solver: "sgd", LearningRate: miniRate, Momentum: 0.9, Nesterov: true, L2: miniL2, Schedule: "cosine", Warmup: 2},
-		Epochs: o.epochs, EpochSteps: miniEpoch, Seed: seed,
+	sampler, err := datasets.ClassBatches(images, stage.classes, stage.perClass)
+	if err != nil {
+		return 0, err
+	}
+	batch := stage.classes * stage.perClass
+	t := &trainer.Trainer{
+		Model: model, Loss: stage.loss, Images: images, Sampler: sampler, Batch: batch,
+		Solver: solver.Config{Solver: "sgd", LearningRate: stage.rate, FinalLearningRate: stage.final, Momentum: 0.9, Nesterov: true, L2: miniL2, Schedule: "cosine", Warmup: stage.warmup},
+		Epochs: stage.epochs, EpochSteps: miniEpoch / batch, Seed: seed,
 		Augment: &datasets.Augmentation{Photo: datasets.Photo{
-			Crop:           datasets.RandomResizedCrop{ScaleMin: 0.5, ScaleMax: 1},
+			Crop:           datasets.RandomResizedCrop{ScaleMin: stage.smallest, ScaleMax: 1},
 			HorizontalFlip: 0.5,
 			Jitter:         datasets.ColorJitter{Brightness: 0.2, Contrast: 0.2, Saturation: 0.2, Probability: 0.8},
 		}},
-		OnEpoch: func(e trainer.Epoch) {
-			fmt.Fprintf(os.Stderr, "epoch %d of %d: loss %.3f, %.0f images/s, %.0f min of processor time\n", e.Epoch, o.epochs, e.Loss, e.ImagesPerSecond, processorTime().Minutes())
-			if o.validate && e.Epoch%5 == 0 {
-				scores, err := measureFewShot(model, train, held)
-				fmt.Fprintln(os.Stderr, "validation:", scores, err)
+	}
+	var earlier time.Duration
+	seconds := ""
+	if o.keep != "" {
+		t.Checkpoint, t.Resume = filepath.Join(o.keep, fmt.Sprintf("seed%d-stage%d.checkpoint", seed, number+1)), true
+		seconds = t.Checkpoint + ".seconds"
+		if text, err := os.ReadFile(seconds); err == nil {
+			value, err := strconv.ParseFloat(string(text), 64)
+			if err != nil {
+				return 0, errors.Wrap(err, seconds)
 			}
-		},
-	}, nil
+			earlier = time.Duration(value * float64(time.Second))
+		}
+	}
+	begin := processorTime()
+	var kept error
+	t.OnEpoch = func(e trainer.Epoch) {
+		used := earlier + processorTime() - begin
+		fmt.Fprintf(os.Stderr, "seed %d, %s: epoch %d of %d: loss %.3f, %.0f images/s, %.1f min of processor time\n", seed, stage.name, e.Epoch, stage.epochs, e.Loss, e.ImagesPerSecond, used.Minutes())
+		if seconds != "" {
+			kept = os.WriteFile(seconds, fmt.Append(nil, used.Seconds()), 0o666)
+		}
+	}
+	if _, err := t.Run(context.Background()); err != nil {
+		return 0, err
+	}
+	return earlier + processorTime() - begin, errors.Wrap(kept, "-keep")
 }
 
 // processorTime is the time that this process has used on all processors.
@@ -288,33 +380,67 @@ func measureFewShot(model *likeness.Model, train, held datasets.Images) ([2]eval
 }
 
 // fewShot returns the accuracies of 5-way classification with one and with five examples,
-// by the nearest mean of the normalized examples.
+// by the cosine with the mean of the normalized examples.
 func fewShot(embeddings evaluate.Embeddings, images datasets.Images) (scores [2]evaluate.Estimate, err error) {
 	normalize(embeddings)
-	metric, err := heads.Cosine{}.Distance(nil)
-	if err != nil {
-		return scores, err
-	}
 	for i, shot := range []int{1, 5} {
 		episodes, err := datasets.NewEpisodes(images, 5, shot, 15)
 		if err != nil {
 			return scores, err
 		}
 		r := rand.New(rand.NewPCG(1, uint64(shot)))
-		var trials []evaluate.Trial
-		for range miniEpisodes {
-			episode := episodes.Episode(r)
-			for class, queries := range episode.Queries {
-				for _, query := range queries {
-					trials = append(trials, evaluate.Trial{Support: episode.Support, Query: query, Answer: class})
+		drawn := make([]datasets.Episode, miniEpisodes)
+		for k := range drawn {
+			drawn[k] = episodes.Episode(r)
+		}
+		distances := make([][][]float64, len(drawn))
+		parallel.For(len(drawn), func(k int) { distances[k] = episodeDistances(embeddings, drawn[k]) })
+		var answers, queries []int
+		for _, episode := range drawn {
+			for class, some := range episode.Queries {
+				for _, query := range some {
+					answers, queries = append(answers, class), append(queries, query)
 				}
 			}
 		}
-		score, err := evaluate.OneShot(metric, embeddings, trials, evaluate.Prototype)
+		score, err := evaluate.OneShotDistances(slices.Concat(distances...), answers)
 		if err != nil {
 			return scores, err
 		}
-		scores[i] = score.Estimate
+		if scores[i], err = score.Clustered(queries); err != nil {
+			return scores, err
+		}
 	}
 	return scores, nil
+}
+
+// episodeDistances returns, for each query of an episode, the cosine distances from the means of
+// the examples of the classes. The embeddings have length 1.
+func episodeDistances(embeddings evaluate.Embeddings, episode datasets.Episode) (distances [][]float64) {
+	means := make([][]float64, len(episode.Support))
+	for class, examples := range episode.Support {
+		means[class] = make([]float64, embeddings.Columns)
+		for _, example := range examples {
+			for j, v := range embeddings.Row(example) {
+				means[class][j] += float64(v)
+			}
+		}
+		if length := floats.Norm(means[class], 2); length > 0 {
+			floats.Scale(1/length, means[class])
+		}
+	}
+	for _, some := range episode.Queries {
+		for _, query := range some {
+			row := make([]float64, len(means))
+			for class, mean := range means {
+				product := 0.0
+				for j, v := range embeddings.Row(query) {
+					product += float64(v) * mean[j]
+				}
+				row[class] = 1 - product
+			}
+			distances = append(distances, row)
+		}
+	}
+	return distances
 }

@@ -115,11 +115,11 @@ func findVariants(o options) error {
 	if err != nil {
 		return err
 	}
-	own, _, err := nearDuplicates(model, files, retrieval.Options{})
+	own, _, plain, err := nearDuplicates(model, files, retrieval.Options{})
 	if err != nil {
 		return err
 	}
-	_, flipped, err := nearDuplicates(model, files, retrieval.Options{Flips: true})
+	_, flipped, turned, err := nearDuplicates(model, files, retrieval.Options{Flips: true})
 	if err != nil {
 		return err
 	}
@@ -165,8 +165,8 @@ func findVariants(o options) error {
 			each.WriteString(c.recalls(m.name+", default threshold", zoo.PhotoDuplicates))
 		}
 	}
-	result := fmt.Sprintf("Pairs of an original and one of its variants, among all pairs of an original with another file: %d pictures of Caltech-101, evenly\nspaced in the list of all classes without BACKGROUND_Google, each with %d variants, as JPEG files of quality 95. The best threshold is\nthat of the largest F1. The weights of imagededup's own network were not available: its CNN method has the network and the weights\nof the bundled model here, with Pillow's reading and resizing.\n\n%s\nRecall by variant:\n\n%s",
-		len(files)/(1+len(variants)), len(variants), table.String(), each.String())
+	result := fmt.Sprintf("Pairs of an original and one of its variants, among all pairs of an original with another file: %d pictures of Caltech-101, evenly\nspaced in the list of all classes without BACKGROUND_Google, each with %d variants, as JPEG files of quality 95. The best threshold is\nthat of the largest F1. The weights of imagededup's own network were not available: its CNN method has the network and the weights\nof the bundled model here, with Pillow's reading and resizing.\n\n%s\nRecall by variant:\n\n%s\nReading, embedding and comparing the %d files takes likeness %.0f s of processor time, and %.0f s with `--flips`, which embeds eight\nsymmetries of each.\n",
+		len(files)/(1+len(variants)), len(variants), table.String(), each.String(), len(files), plain.Seconds(), turned.Seconds())
 	fmt.Print(result)
 	return record.Record{
 		Title:   "Finding variants of photographs",
@@ -180,24 +180,26 @@ func findVariants(o options) error {
 // farthest is the distance up to which the pairs of a search with flips are listed.
 const farthest = 0.3
 
-// nearDuplicates does what the command near-duplicates does, and prints how long it takes.
-func nearDuplicates(model *likeness.Model, files []string, o retrieval.Options) (*retrieval.Collection, map[[2]int]float64, error) {
-	start := time.Now()
+// nearDuplicates does what the command near-duplicates does. It returns the embeddings, the
+// distances of pairs and the processor time, which other programs change less than the time that
+// passes.
+func nearDuplicates(model *likeness.Model, files []string, o retrieval.Options) (*retrieval.Collection, map[[2]int]float64, time.Duration, error) {
+	start := processorTime()
 	collection, err := retrieval.Embed(context.Background(), model, files, o)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, 0, err
 	}
-	embedded := time.Since(start)
 	pairs, err := collection.Near(context.Background(), farthest, nil)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, 0, err
 	}
-	fmt.Printf("near duplicates of %d files, flips %v: %v, of which %v to compare the embeddings\n", len(files), o.Flips, time.Since(start).Round(time.Millisecond), (time.Since(start) - embedded).Round(time.Millisecond))
+	took := processorTime() - start
+	fmt.Fprintf(os.Stderr, "near duplicates of %d files, flips %v: %.0f s of processor time\n", len(files), o.Flips, took.Seconds())
 	distances := make(map[[2]int]float64, len(pairs))
 	for _, p := range pairs {
 		distances[[2]int{p.A, p.B}] = p.Distance
 	}
-	return collection, distances, nil
+	return collection, distances, took, nil
 }
 
 // listed is the distance of two files in a list of pairs, infinite for others.
