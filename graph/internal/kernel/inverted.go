@@ -214,7 +214,7 @@ func (k *Inverted[T]) paysByRows() bool {
 	if k.project.byPanel || k.expand != nil && k.expand.byPanel {
 		return false
 	}
-	const rows = 15 // of all images, for each that is repeated
+	const rows = 10 // of all images, for each that is repeated
 	return float64(k.depthwise.shape.Conv.Batch*k.height) >= rows*k.repeated()
 }
 

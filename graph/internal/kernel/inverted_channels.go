@@ -59,14 +59,19 @@ func (k *Inverted[T]) forwardByChannels(y, x []T) {
 		image, group := i/groups, i%groups
 		k.convolveGroup(w, between[image*size:][:size], x, image, group)
 	})
-	// Panels are few, so that their pixels are divided, too, if the threads are not equally busy.
+	// Panels are few, and not of the same width, so that pixels are divided, too. If there are many
+	// pixels, a thread computes all panels of its part of them.
 	const fewPixels = 24 // below which products are slow
-	parts, threads := 1, parallel.Threads()
-	if panels*batch%threads > 0 {
-		parts = min(threads, max(1, size/k.project.conv.forward.depth/fewPixels))
+	pixels, threads := size/k.project.conv.forward.depth, parallel.Threads()
+	parts, byPixels := 1, pixels/threads >= 2*fewPixels
+	if byPixels || panels*batch%threads > 0 {
+		parts = min(threads, max(1, pixels/fewPixels))
 	}
 	divide(batch*panels*parts, func(w *workspace[T], i int) {
 		image, panel, part := i/parts/panels, i/parts%panels, i%parts
+		if byPixels {
+			panel, part = i%panels, i/panels%parts
+		}
 		k.projectPanel(w, y, x, between[image*size:][:size], image, panel, part, parts)
 	})
 }
