@@ -318,10 +318,9 @@ func (c *Conv[T]) convolvePart(w *workspace[T], y, addend, x, bias []T, clip vec
 			q := c.forward.panel(i)
 			p.C, p.Columns, p.Width = y[q.left:], q.columns, q.width
 			p.Initial, p.Add, p.Addend, p.Clip = nil, false, nil, vector.NoClip
-			if p.Ahead = shareOf(ahead, i-firstPanel, lastPanel-firstPanel); pixels <= step { // each panel is used once
-				if p.Ahead = nil; i+1 < lastPanel {
-					p.Ahead = c.forward.panel(i + 1).data
-				}
+			p.Ahead = shareOf(ahead, i-firstPanel, lastPanel-firstPanel)
+			if pixels <= step && i+1 < lastPanel { // each panel is used once
+				p.Ahead = c.forward.panel(i + 1).data
 			}
 			if addend != nil {
 				p.Add, p.Addend = true, addend[q.left:]

@@ -298,8 +298,27 @@ func (m *winograd) multiply(w *workspace[float32], results, values []float32, s 
 		size := depth * q.width * m.panels.lanes
 		p.Width, p.Columns = q.width, q.columns
 		p.B, p.C = m.panel(q)[value*size:][:size], results[value*s.valueStride(m.outStride())+q.left:]
+		p.Ahead = m.weightsAfter(value, i, firstPanel, lastPanel)
 		m.engine.Rows(p)
 	}
+}
+
+// weightsAfter returns the weights that are multiplied after those of a value and a panel, if it is known
+// which they are.
+func (m *winograd) weightsAfter(value, panel, firstPanel, lastPanel int) []float32 {
+	panel++
+	if panel == lastPanel && lastPanel-firstPanel > 1 || panel == m.panels.panels {
+		value++
+		if panel = firstPanel; lastPanel-firstPanel == 1 {
+			panel = 0
+		}
+	}
+	if value == tileValues {
+		return nil
+	}
+	q := m.panels.panelLayout(panel)
+	size := m.depth() * q.width * m.panels.lanes
+	return m.panel(q)[value*size:][:size]
 }
 
 // transformOutput writes the results of a row of tiles to its image, of which the result
