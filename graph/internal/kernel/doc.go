@@ -32,7 +32,7 @@
 //
 // Begin reading with Conv in conv.go, which needs only the borders and spans of
 // shape.go and the packed matrices of linear.go. A convolution chooses between three
-// algorithms: direct products (conv.go), Winograd's algorithm (winograd.go) and the
+// algorithms: direct products (conv.go), Winograd's algorithm (winograd.go, winograd_batch.go) and the
 // Fourier transform (fourier.go). Layers that compute direct products may round their factors
 // to bfloat16 in training (bfloat16.go). Depthwise convolutions and other groups are in
 // depthwise.go. Block in block.go is what package graph runs for a
