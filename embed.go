@@ -205,7 +205,14 @@ func guard(call func() error) (err error) {
 	return call()
 }
 
+// quantizedBatch is the number of images for which a network in integers reads the weights of its fully
+// connected layers once. Their embeddings do not depend on it.
+const quantizedBatch = 64
+
 func (m *Model) embedPixels(pixels [][]uint8) ([][]float32, error) {
+	if m.Quantized != nil {
+		return m.embedIn(pixels, func(int) int { return quantizedBatch })
+	}
 	length := m.Preprocessing.Size.Len()
 	return m.embedIn(pixels, func(left int) int { return batchFor(left, length) })
 }

@@ -24,6 +24,7 @@ type Network struct {
 	tail    int
 	keep    []bool // the values that steps of the tail read or write
 	buffers buffers
+	images  int // that a thread computes at a time
 
 	mutex   sync.Mutex
 	idle    []*memory // for the first steps
@@ -63,6 +64,7 @@ func (p *plan) network() (*Network, error) {
 		}
 	}
 	n.buffers = p.assign(steps[:n.tail], n.keep)
+	n.images = imagesOf(n.buffers, steps[:n.tail])
 	return n, nil
 }
 
@@ -75,8 +77,24 @@ type buffers struct {
 }
 
 // groupBytes is about the size of the values that a thread computes at a time, which stay in its level
-// 2 cache.
-const groupBytes = 512 << 10
+// 2 cache. Of networks whose weights are much larger than the values of an image, a thread computes up to
+// mostShared images at a time, which share the weights that it reads from memory.
+const (
+	groupBytes = 512 << 10
+	mostShared = 4
+)
+
+// imagesOf returns the number of images that a thread computes at a time.
+func imagesOf(b buffers, steps []step) int {
+	weights := 0
+	for _, s := range steps {
+		if c, ok := s.(*convStep); ok {
+			weights += len(c.weight)
+		}
+	}
+	const muchLarger = 4
+	return max(1, groupBytes/b.bytes(), min(mostShared, weights/(muchLarger*b.bytes())))
+}
 
 // bytes is the size of the buffers of an image.
 func (b buffers) bytes() int {
@@ -186,7 +204,7 @@ func (n *Network) Embed(images [][]uint8) (embeddings [][]float32, err error) {
 	}
 	// Threads divide the images of a group, and the rows of one image. Of small images several are
 	// computed at a time.
-	group := min(parallel.Threads()*max(1, groupBytes/n.buffers.bytes()), len(images))
+	group := min(parallel.Threads()*n.images, len(images))
 	tail := n.newMemory(len(images), func(i int) bool { return n.keep[i] }, nil)
 	tail.pixels = images
 	for from := 0; from < len(images); from += group {

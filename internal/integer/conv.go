@@ -1,6 +1,7 @@
 package integer
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"github.com/likeness-go/likeness/internal/parallel"
@@ -147,6 +148,7 @@ type Conv struct {
 	input      halo
 	depthwise  *depthwise // nil for others, which have columns
 	columns    []packed   // of each group
+	winograd   *winograd  // nil if the products of windows are faster
 	images     int        // that are computed together, if they are small
 	next       *Conv      // whose weights are loaded into the cache; may be nil
 	windows    []int32    // the offset, in an image with its border, of the window of each pixel
@@ -176,6 +178,7 @@ func newConv(e vector.ByteEngine, s ConvShape, w Weights, q Requantize) (*Conv, 
 	c := &Conv{shape: s, engine: e, requantize: q, zero: w.Zero}
 	groups, out := s.groups(), s.convolved()
 	channels, filters := s.Input.Channels/groups, s.Filters/groups
+	c.winograd = newWinograd(e, s, w, initial, &q, false)
 	if c.depthwise = newDepthwise(e, s, w, initial, &q); c.depthwise != nil {
 		channels = s.Input.Channels
 	}
@@ -230,6 +233,10 @@ func (c *Conv) Forward(y, x, addend []uint8, batch int) {
 	checkLength("y", y, batch*s.Output().Size())
 	if c.requantize.Addend != nil {
 		checkLength("the addend", addend, batch*out.Size())
+	}
+	if c.winograd.pays(batch) {
+		c.winograd.forward(y, x, addend, batch)
+		return
 	}
 	d := c.division(batch)
 	divide(d.units(), func(w *workspace, i int) { c.part(w, y, x, addend, d.unit(i)) })
@@ -537,12 +544,20 @@ func (h halo) window(w *workspace, x []uint8, s ConvShape, zero uint8, u unit, r
 
 // fill sets all elements.
 func fill(x []uint8, value uint8) {
-	if len(x) == 0 {
+	const few = 64
+	if n := len(x); n > few {
+		fill(x[:few], value)
+		for done := few; done < n; done *= 2 {
+			copy(x[done:], x[:done])
+		}
 		return
 	}
-	x[0] = value
-	for n := 1; n < len(x); n *= 2 {
-		copy(x[n:], x[:n])
+	eight := uint64(value) * 0x0101010101010101
+	for ; len(x) >= 8; x = x[8:] {
+		binary.LittleEndian.PutUint64(x, eight)
+	}
+	for i := range x {
+		x[i] = value
 	}
 }
 

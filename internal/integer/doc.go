@@ -5,7 +5,8 @@
 // which quantizes the network knows. Weights are signed bytes, symmetric about zero.
 //
 //   - Conv is a convolution, Linear a fully connected layer. Their sums of products are exact
-//     in 32 bits; NewConv and NewLinear refuse weights with which a sum could overflow.
+//     in 32 bits; NewConv and NewLinear refuse weights with which a sum could overflow. Winograd's
+//     algorithms compute the same sums of some convolutions.
 //   - Requantize turns sums into the bytes of the result: a scale for each channel, a zero
 //     point, bounds (ReLU and ReLU6 are bounds), a second scale below zero (PReLU), a table of
 //     256 bytes (any other activation), and the sum with another tensor (the end of a residual

@@ -21,11 +21,14 @@ type workspace struct {
 	xOffsets, yOffsets []int32
 	rowOffsets         []int32
 	expanded           []uint8 // the result of an expansion
+	transformed        []uint8 // the values of tiles
+	tileScratch        []uint8
 
 	// Descriptions of loops, which would otherwise be allocated at each call.
 	rows      vector.ByteRows
 	depthwise vector.ByteDepthwise
 	windows   vector.ByteWindows
+	tiles     vector.ByteTiles
 	offsets   []int32
 }
 
@@ -78,7 +81,7 @@ func borrow(worker int) *workspace {
 
 // release ends the use of a workspace.
 func (w *workspace) release() {
-	w.rows, w.depthwise, w.windows = vector.ByteRows{}, vector.ByteDepthwise{}, vector.ByteWindows{} // keep no tensor in memory
+	w.rows, w.depthwise, w.windows, w.tiles = vector.ByteRows{}, vector.ByteDepthwise{}, vector.ByteWindows{}, vector.ByteTiles{} // keep no tensor in memory
 	scratch.Lock()
 	defer scratch.Unlock()
 	if retained.Load() > 0 {

@@ -198,18 +198,16 @@ type byteResultCall struct {
 	_                                 [4][64]uint8 // multipliers of 16 bits in the order of packed sums, for the assembly
 }
 
-// call returns the argument for a number of lanes.
-func (r *ByteResult) call(lanes int) byteResultCall {
+// set sets the argument for a number of lanes.
+func (r *ByteResult) set(c *byteResultCall, lanes int) {
 	twice := func(x int16) [2]int16 { return [2]int16{x, x} }
-	c := byteResultCall{
-		offset: twice(r.offset()), rounding: twice(1 << (15 - r.Digits)), addend: twice(int16(r.AddendMultiplier)),
-		low: [4]uint8{r.Low, r.Low, r.Low, r.Low}, high: [4]uint8{r.High, r.High, r.High, r.High},
-	}
+	c.offset, c.rounding, c.addend = twice(r.offset()), twice(1<<(15-r.Digits)), twice(int16(r.AddendMultiplier))
+	c.low, c.high = [4]uint8{r.Low, r.Low, r.Low, r.Low}, [4]uint8{r.High, r.High, r.High, r.High}
 	c.shift, c.multiplier = &r.Shift[:lanes][0], &r.Multiplier[:lanes][0]
+	c.negativeShift, c.negativeMultiplier = nil, nil
 	if r.NegativeShift != nil {
 		c.negativeShift, c.negativeMultiplier = &r.NegativeShift[:lanes][0], &r.NegativeMultiplier[:lanes][0]
 	}
-	return c
 }
 
 // byteScaling has what the assembly needs of a WideByteResult to scale numbers.

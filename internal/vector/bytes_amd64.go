@@ -1,6 +1,8 @@
 package vector
 
 import (
+	"encoding/binary"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/cpu"
@@ -11,10 +13,15 @@ type ByteSet struct {
 	name      string
 	lanes     int
 	rows      [][]func(*byteRowsCall) // by width in vectors and number of rows
+	words     [][]func(*byteRowsCall) // likewise, of numbers of 16 bits; nil if there are none
+	winograd  byteWinograd
 	depthwise map[byteDepthwiseTile]func(*byteDepthwiseCall)
 
 	byteRoutines
 }
+
+// byteWinograd are the transforms of Winograd's algorithms.
+type byteWinograd struct{ input, output3, output4 func(*byteTilesCall) }
 
 // byteRoutines are the loops other than products. Counts must be at least 1. Those of AVX2 need
 // whole vectors: 32 channels for maxima, a multiple of 8 for sums.
@@ -115,29 +122,53 @@ func (s *ByteSet) PackRows(panel []uint8, weights []int8, depth, columns, width 
 	}
 }
 
+// WinogradOf returns the loops of Winograd's algorithms of an engine, or nil if it has none.
+func WinogradOf(e ByteEngine) ByteWinograd {
+	if s, ok := e.(*ByteSet); ok && s.words != nil {
+		return s
+	}
+	return nil
+}
+
+// PackWords packs a panel of numbers of 16 bits.
+func (s *ByteSet) PackWords(panel []uint8, weights []int16, depth, columns, width int) {
+	lanes := width * s.lanes
+	clear(panel[:2*depth*lanes])
+	for j := range columns {
+		for k, w := range weights[j*depth:][:depth] {
+			binary.LittleEndian.PutUint16(panel[4*(k/2*lanes+j)+k%2*2:], uint16(w))
+		}
+	}
+}
+
+// Words computes a product of numbers of 16 bits.
+func (s *ByteSet) Words(r *ByteRows) { s.product(r, s.words[r.Width]) }
+
 // Rows computes a product.
-func (s *ByteSet) Rows(r *ByteRows) {
+func (s *ByteSet) Rows(r *ByteRows) { s.product(r, s.rows[r.Width]) }
+
+// product computes a product with the functions for a width, by the number of rows.
+func (s *ByteSet) product(r *ByteRows, tiles []func(*byteRowsCall)) {
 	count := len(r.XOffsets)
 	if count == 0 {
 		return
 	}
 	_, _ = r.YOffsets[count-1], r.B[s.PanelSize(r.Segments*r.Length, r.Width)-1]
 	_ = r.Initial[r.Width*s.lanes-1]
+	// Fields are set one by one: to clear all of the call takes as long as a small product.
 	call := &r.call
-	*call = byteRowsCall{
-		x: &r.X[0], b: &r.B[0], initial: &r.Initial[0],
-		length: r.Length, skip: r.Stride - r.Length, segments: r.Segments,
-		y: unsafe.SliceData(r.Y), sums: unsafe.SliceData(r.Sums), addend: unsafe.SliceData(r.Addend),
-		mask: 1<<r.Columns - 1, columns: r.Columns, order: byteOrder,
-	}
+	call.x, call.b, call.initial = &r.X[0], &r.B[0], &r.Initial[0]
+	call.length, call.skip, call.segments = r.Length, r.Stride-r.Length, r.Segments
+	call.y, call.sums, call.addend = unsafe.SliceData(r.Y), unsafe.SliceData(r.Sums), unsafe.SliceData(r.Addend)
 	if r.Sums == nil {
-		call.result = r.Result.call(r.Width * s.lanes)
+		call.order = byteOrder
+		r.Result.set(&call.result, r.Width*s.lanes)
 	}
+	call.mask, call.columns = 1<<r.Columns-1, r.Columns
 	call.next, call.nextEnd = call.b, call.b
 	if last := len(r.Next) - 128; last > 0 {
 		call.next, call.nextEnd = &r.Next[0], &r.Next[last]
 	}
-	tiles := s.rows[r.Width]
 	most := len(tiles) - 1
 	n := (count + most - 1) / most
 	least, larger := count/n, count%n // larger tiles have a row more
@@ -245,8 +276,9 @@ func (s *ByteSet) Depthwise(d *ByteDepthwise) {
 	call := &d.call
 	*call = byteDepthwiseCall{
 		x: &d.X[0], rows: &d.Rows[0], groups: len(d.Rows) / s.DepthwiseRows(), pixel: d.XPixel,
-		y: &d.Y[0], yPixel: d.YPixel, w: &d.Weights[0], initial: &d.Initial[0], mask: 1<<d.Channels - 1, result: d.Result.call(lanes),
+		y: &d.Y[0], yPixel: d.YPixel, w: &d.Weights[0], initial: &d.Initial[0], mask: 1<<d.Channels - 1,
 	}
+	d.Result.set(&call.result, lanes)
 	const several = 4
 	tile := byteDepthwiseTile{d.Step, d.Columns, several, d.Channels < lanes}
 	if d.Count < several {
@@ -310,4 +342,55 @@ func (s *ByteSet) MultiplyAdds(iterations int) int {
 	}
 	s.byteCeiling(iterations)
 	return 2 * 4 * s.lanes * perIteration * iterations
+}
+
+// WinogradInput writes the transforms of tiles.
+func (s *ByteSet) WinogradInput(t *ByteTiles) {
+	const lanes = 32
+	tiles := len(t.XOffsets)
+	if tiles == 0 || t.InputChannels == 0 {
+		return
+	}
+	_ = t.X[int(slices.Max(t.XOffsets))+5*t.XRow+5*t.XPixel+t.InputChannels-1]
+	_ = t.X[slices.Min(t.XOffsets)]
+	_ = t.V[(tiles-1)*t.VTile+35*t.VStride+2*t.InputChannels-1]
+	t.call = byteTilesCall{
+		x: &t.X[0], xOffsets: &t.XOffsets[0], xRow: t.XRow, xPixel: t.XPixel, v: &t.V[0], vStride: t.VStride, vTile: t.VTile,
+		tiles: tiles, vectors: t.InputChannels / lanes, scratch: &t.Scratch[:ByteTilesScratch][0],
+	}
+	s.winograd.input(&t.call)
+}
+
+// inverseOf9 is the inverse of 9 modulo 2³².
+const inverseOf9 = 0x38e38e39
+
+// WinogradOutput writes the bytes of tiles.
+func (s *ByteSet) WinogradOutput(t *ByteTiles) {
+	tiles := len(t.YOffsets)
+	if tiles == 0 || t.Channels == 0 {
+		return
+	}
+	_ = t.Y[int(slices.Max(t.YOffsets))+(t.Rows-1)*t.YRow+(t.Columns-1)*t.YPixel+t.Channels-1]
+	_ = t.Y[slices.Min(t.YOffsets)]
+	_ = t.M[(tiles-1)*t.MTile+35*t.MStride+t.Channels-1]
+	q := &t.Result
+	t.call = byteTilesCall{
+		v: (*uint8)(unsafe.Pointer(&t.M[0])), vStride: 4 * t.MStride, vTile: 4 * t.MTile, tiles: tiles, vectors: t.Channels / s.lanes,
+		y: &t.Y[0], yOffsets: &t.YOffsets[0], yRow: t.YRow, yPixel: t.YPixel, addend: unsafe.SliceData(t.Addend), rows: t.Rows, columns: t.Columns,
+		initial: &t.Initial[:t.Channels][0], shift: &q.Shift[:t.Channels][0], multiplier: &q.Multiplier[:t.Channels][0], inverse: inverseOf9,
+	}
+	for i := range t.call.offset {
+		t.call.offset[i], t.call.rounding[i], t.call.addends[i] = q.offset(), 1<<(15-q.Digits), int16(q.AddendMultiplier)
+	}
+	for i := range t.call.low {
+		t.call.low[i], t.call.high[i] = q.Low, q.High
+	}
+	for i, place := range byteOrder {
+		t.call.order[i] = int32(place)
+	}
+	if t.Kernel == 3 {
+		s.winograd.output3(&t.call)
+	} else {
+		s.winograd.output4(&t.call)
+	}
 }

@@ -781,6 +781,13 @@ var avx512Bytes = &ByteSet{
 		{nil, byteRows_avx512_3x1, byteRows_avx512_3x2, byteRows_avx512_3x3, byteRows_avx512_3x4, byteRows_avx512_3x5, byteRows_avx512_3x6, byteRows_avx512_3x7, byteRows_avx512_3x8},
 		{nil, byteRows_avx512_4x1, byteRows_avx512_4x2, byteRows_avx512_4x3, byteRows_avx512_4x4, byteRows_avx512_4x5, byteRows_avx512_4x6},
 	},
+	words: [][]func(*byteRowsCall){nil,
+		{nil, wordRows_avx512_1x1, wordRows_avx512_1x2, wordRows_avx512_1x3, wordRows_avx512_1x4, wordRows_avx512_1x5, wordRows_avx512_1x6, wordRows_avx512_1x7, wordRows_avx512_1x8, wordRows_avx512_1x9, wordRows_avx512_1x10, wordRows_avx512_1x11, wordRows_avx512_1x12},
+		{nil, wordRows_avx512_2x1, wordRows_avx512_2x2, wordRows_avx512_2x3, wordRows_avx512_2x4, wordRows_avx512_2x5, wordRows_avx512_2x6, wordRows_avx512_2x7, wordRows_avx512_2x8, wordRows_avx512_2x9, wordRows_avx512_2x10, wordRows_avx512_2x11, wordRows_avx512_2x12},
+		{nil, wordRows_avx512_3x1, wordRows_avx512_3x2, wordRows_avx512_3x3, wordRows_avx512_3x4, wordRows_avx512_3x5, wordRows_avx512_3x6, wordRows_avx512_3x7, wordRows_avx512_3x8},
+		{nil, wordRows_avx512_4x1, wordRows_avx512_4x2, wordRows_avx512_4x3, wordRows_avx512_4x4, wordRows_avx512_4x5, wordRows_avx512_4x6},
+	},
+	winograd: byteWinograd{byteWinogradInput_avx512, byteWinogradOutput3_avx512, byteWinogradOutput4_avx512},
 	depthwise: map[byteDepthwiseTile]func(*byteDepthwiseCall){
 		{1, 3, 1, false}: byteDepthwise_avx512_1x3x1,
 		{1, 3, 4, false}: byteDepthwise_avx512_1x3x4,
@@ -930,6 +937,129 @@ func byteRows_avx512_4x5(call *byteRowsCall)
 
 //go:noescape
 func byteRows_avx512_4x6(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_1x1(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_1x2(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_1x3(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_1x4(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_1x5(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_1x6(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_1x7(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_1x8(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_1x9(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_1x10(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_1x11(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_1x12(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_2x1(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_2x2(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_2x3(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_2x4(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_2x5(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_2x6(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_2x7(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_2x8(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_2x9(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_2x10(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_2x11(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_2x12(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_3x1(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_3x2(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_3x3(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_3x4(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_3x5(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_3x6(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_3x7(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_3x8(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_4x1(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_4x2(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_4x3(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_4x4(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_4x5(call *byteRowsCall)
+
+//go:noescape
+func wordRows_avx512_4x6(call *byteRowsCall)
+
+//go:noescape
+func byteWinogradInput_avx512(call *byteTilesCall)
+
+//go:noescape
+func byteWinogradOutput3_avx512(call *byteTilesCall)
+
+//go:noescape
+func byteWinogradOutput4_avx512(call *byteTilesCall)
 
 //go:noescape
 func byteDepthwise_avx512_1x3x1(call *byteDepthwiseCall)

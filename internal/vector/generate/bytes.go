@@ -59,26 +59,44 @@ func (m *machine) byteRows() []int {
 // of 16 bits.
 const byteStep = 64
 
-func byteRowsName(m *machine, width, rows int) string {
+func byteRowsName(m *machine, width, rows int, words bool) string {
+	if words {
+		return fmt.Sprintf("wordRows_%s_%dx%d", m.name, width, rows)
+	}
 	return fmt.Sprintf("byteRows_%s_%dx%d", m.name, width, rows)
 }
 
 // byteTable returns the table of the functions for bytes, and their declarations.
 func byteTable(m *machine, routines []routine) string {
-	table := fmt.Sprintf("var %sBytes = &ByteSet{\nname: %q,\nlanes: %d,\nrows: [][]func(*byteRowsCall){nil,\n", m.name, m.name, m.lanes)
+	table := fmt.Sprintf("var %sBytes = &ByteSet{\nname: %q,\nlanes: %d,\n", m.name, m.name, m.lanes)
 	declarations := ""
-	for width := 1; width < len(m.byteRows()); width++ {
-		table += "{nil,"
-		for rows := 1; rows <= m.byteRows()[width]; rows++ {
-			name := byteRowsName(m, width, rows)
-			table += name + ","
-			declarations += fmt.Sprintf("//go:noescape\nfunc %s(call *byteRowsCall)\n\n", name)
+	declare := func(name, call string) {
+		declarations += fmt.Sprintf("//go:noescape\nfunc %s(call *%s)\n\n", name, call)
+	}
+	tiles := func(field string, words bool) {
+		table += field + ": [][]func(*byteRowsCall){nil,\n"
+		for width := 1; width < len(m.byteRows()); width++ {
+			table += "{nil,"
+			for rows := 1; rows <= m.byteRows()[width]; rows++ {
+				name := byteRowsName(m, width, rows, words)
+				table += name + ","
+				declare(name, "byteRowsCall")
+			}
+			table += "},\n"
 		}
 		table += "},\n"
 	}
+	tiles("rows", false)
+	if m.hasByteWinograd() {
+		tiles("words", true)
+		table += fmt.Sprintf("winograd: byteWinograd{byteWinogradInput_%[1]s, byteWinogradOutput3_%[1]s, byteWinogradOutput4_%[1]s},\n", m.name)
+		for _, name := range []string{"Input_", "Output3_", "Output4_"} {
+			declare("byteWinograd"+name+m.name, "byteTilesCall")
+		}
+	}
 	depthwise, more := byteDepthwiseTable(m)
 	declarations += more
-	table += "},\n" + depthwise + "byteRoutines: byteRoutines{\n"
+	table += depthwise + "byteRoutines: byteRoutines{\n"
 	for _, r := range routines {
 		table += fmt.Sprintf("%s: %s,\n", r.name, r.symbol(m))
 		declarations += fmt.Sprintf("//go:noescape\nfunc %s%s\n\n", r.symbol(m), r.signature)
@@ -91,23 +109,30 @@ func byteTable(m *machine, routines []routine) string {
 func writeByteRows(c *code) {
 	for width := 1; width < len(c.byteRows()); width++ {
 		for rows := 1; rows <= c.byteRows()[width]; rows++ {
-			c.byteTile(width, rows)
+			c.byteTile(width, rows, false)
+			if c.hasByteWinograd() {
+				c.byteTile(width, rows, true)
+			}
 		}
 	}
 }
 
-func (c *code) byteTile(width, rows int) {
+// byteTile writes one tile. With words, rows and weights are signed numbers of 16 bits, two instead of four
+// bytes, and the results are sums.
+func (c *code) byteTile(width, rows int, words bool) {
 	offset, columns, end := reg.R14, reg.R15, reg.RBP
-	c.function(byteRowsName(c.machine, width, rows))
+	c.function(byteRowsName(c.machine, width, rows, words))
 	c.call(end)
 	field := func(offset int) operand.Mem { return operand.Mem{Base: end, Disp: offset} }
 	sum := func(row, v int) reg.VecPhysical { return c.vector(row*width + v) }
 
 	tile := c.label("tile")
-	c.MOVQ(field(byteSums), offset)
-	c.TESTQ(offset, offset)
-	c.JNZ(operand.LabelRef(tile))
-	c.packMultipliers(byteResultOf(field), width)
+	if !words {
+		c.MOVQ(field(byteSums), offset)
+		c.TESTQ(offset, offset)
+		c.JNZ(operand.LabelRef(tile))
+		c.packMultipliers(byteResultOf(field), width)
+	}
 	c.Label(tile)
 	c.MOVQ(field(byteSegments), offset)
 	c.MOVQ(offset, field(byteLeft))
@@ -149,7 +174,7 @@ func (c *code) byteTile(width, rows int) {
 	c.JGE(operand.LabelRef(rest))
 	c.Label(loop)
 	for k := range 2 {
-		c.byteProducts(width, rows, k, offset, columns, low)
+		c.byteProducts(width, rows, k, offset, columns, low, words)
 	}
 	if prefetches {
 		c.PREFETCHT1(operand.Mem{Base: nextPanel})
@@ -164,7 +189,7 @@ func (c *code) byteTile(width, rows int) {
 	c.JLT(operand.LabelRef(loop))
 	c.Label(rest)
 	c.JNE(operand.LabelRef(next))
-	c.byteProducts(width, rows, 0, offset, columns, low)
+	c.byteProducts(width, rows, 0, offset, columns, low, words)
 	c.ADDQ(operand.I32(width*byteStep), columns)
 	c.ADDQ(operand.I8(4), offset)
 	c.Label(next)
@@ -185,8 +210,10 @@ func (c *code) byteTile(width, rows int) {
 		c.KSHIFTRQ(operand.Imm(uint64(16*(width-1))), reg.K1, reg.K3)
 	}
 	c.MOVQ(field(byteSums), sums)
-	c.TESTQ(sums, sums)
-	c.JZ(operand.LabelRef(bytes))
+	if !words {
+		c.TESTQ(sums, sums)
+		c.JZ(operand.LabelRef(bytes))
+	}
 	for row := range rows {
 		c.MOVLQSX(operand.Mem{Base: offsets, Disp: 4 * row}, reg.RAX)
 		c.LEAQ(operand.Mem{Base: sums, Index: reg.RAX, Scale: 4}, reg.RAX)
@@ -202,14 +229,16 @@ func (c *code) byteTile(width, rows int) {
 			}
 		}
 	}
-	c.JMP(operand.LabelRef(done))
-	c.Label(bytes)
-	if c.wide() {
-		c.byteResults(width, rows, field, sum)
-	} else {
-		c.byteResultsNarrow(width, rows, field, sum)
+	if !words {
+		c.JMP(operand.LabelRef(done))
+		c.Label(bytes)
+		if c.wide() {
+			c.byteResults(width, rows, field, sum)
+		} else {
+			c.byteResultsNarrow(width, rows, field, sum)
+		}
+		c.Label(done)
 	}
-	c.Label(done)
 	c.ADDQ(operand.I8(4*rows), field(byteAt))
 	c.DECQ(field(byteTiles))
 	c.JNZ(operand.LabelRef(tile))
@@ -217,7 +246,7 @@ func (c *code) byteTile(width, rows int) {
 }
 
 // byteProducts adds the products of four bytes of each row.
-func (c *code) byteProducts(width, rows, k int, offset, columns reg.Register, low reg.VecPhysical) {
+func (c *code) byteProducts(width, rows, k int, offset, columns reg.Register, low reg.VecPhysical, words bool) {
 	first := width * rows
 	at := func(v, half int) operand.Mem {
 		return operand.Mem{Base: columns, Disp: (k*width+v)*byteStep + 32*half}
@@ -233,8 +262,12 @@ func (c *code) byteProducts(width, rows, k int, offset, columns reg.Register, lo
 		for row := range rows {
 			broadcast := c.vector(first + width + row%min(spare, 4))
 			c.VPBROADCASTD(element(row), broadcast)
+			dot := c.byteDot
+			if words {
+				dot = c.wordDot
+			}
 			for v := range width {
-				c.byteDot(c.vector(first+v), broadcast, c.vector(row*width+v))
+				dot(c.vector(first+v), broadcast, c.vector(row*width+v))
 			}
 		}
 		return

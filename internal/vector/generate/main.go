@@ -77,7 +77,7 @@ var units = []struct {
 	{"activations", []func(*code){writeActivations}},
 	{"channels", []func(*code){writeChannels, writeSums}},
 	{"scan", []func(*code){writeScan}},
-	{"bytes", []func(*code){writeByteRows, writeByteDepthwise, writeByteElements}},
+	{"bytes", []func(*code){writeByteRows, writeByteDepthwise, writeByteWinograd, writeByteElements}},
 	{"winograd", []func(*code){writeWinograd}},
 	{"bfloat16", []func(*code){writeBFloat16}},
 }

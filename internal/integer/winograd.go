@@ -1,0 +1,333 @@
+package integer
+
+import (
+	"math"
+	"sync"
+
+	"github.com/likeness-go/likeness/internal/parallel"
+	"github.com/likeness-go/likeness/internal/vector"
+)
+
+// winograd computes a convolution by Winograd's algorithms in integers, which give the same sums as
+// the products of the convolution itself; see vector.ByteTiles. A kernel is divided into blocks of
+// 3×3 or 4×4 weights, with zeros where it ends; the products of all blocks are one sum.
+type winograd struct {
+	engine       vector.ByteEngine
+	loops        vector.ByteWinograd
+	shape        ConvShape
+	kernel, size int // rows and columns of a block of weights, and of the results of a tile
+	blocks       int // in each direction
+	rows         int // of tiles
+	columns      int
+	images       int       // that share the factors
+	padded       ConvShape // with the padding that the tiles need
+	input        halo
+	depth        int // numbers of a value of a tile: of the channels of all blocks
+	weights      []int8
+	initial      []int32
+	result       vector.ByteResult
+	zero         uint8
+	panels       []panel
+	pack         sync.Once
+	data         [][]uint8 // of each panel, the packed factors of each value
+}
+
+const (
+	tileValues    = 36 // of a tile of 6×6 pixels
+	inputLanes    = 32 // channels that are transformed together
+	outputLanes   = 16
+	winogradBytes = 1 << 20 // about the size of the transformed tiles that are computed at a time
+)
+
+// newWinograd returns nil if there is no such algorithm for a convolution, if sums may be too large, and,
+// unless it is forced, if the products of windows are always faster.
+func newWinograd(e vector.ByteEngine, s ConvShape, w Weights, initial []int32, q *Requantize, forced bool) *winograd {
+	loops := vector.WinogradOf(e)
+	channels, k := s.Input.Channels, s.KernelHeight
+	if loops == nil || s.groups() > 1 || s.Stride != 1 || k != s.KernelWidth || k < 3 || channels%inputLanes != 0 || s.Filters%outputLanes != 0 ||
+		q.NegativeScale != nil || q.Table != nil || s.Pool.Size > 0 && (s.Pool.Padding > 0 || s.Pool.Size != s.Pool.Stride) {
+		return nil
+	}
+	for f := range s.Filters {
+		var positive, negative int64
+		for _, v := range w.Values[f*s.patch():][:s.patch()] {
+			positive += max(0, int64(v))
+			negative += max(0, -int64(v))
+		}
+		if 255*max(positive, negative) >= vector.MaxWinogradSum {
+			return nil
+		}
+	}
+	var best *winograd
+	for _, kernel := range []int{3, 4} {
+		a := &winograd{engine: e, loops: loops, kernel: kernel, size: 7 - kernel, blocks: ceilDiv(k, kernel), shape: s, padded: s, weights: w.Values, initial: initial, zero: w.Zero}
+		out := s.convolved()
+		a.rows, a.columns = ceilDiv(out.Height, a.size), ceilDiv(out.Width, a.size)
+		if best == nil || a.cost() < best.cost() {
+			best = a
+		}
+	}
+	a := best
+	// Factors are eight times as large as the weights, so enough images have to share them.
+	const leastSaved = 0.8 // instructions for each byte of the factors
+	out := s.convolved()
+	direct := float64(out.Height*out.Width*s.patch()) * float64(s.Filters) / 64
+	saved, bytes := direct-a.cost(), 2*tileValues*a.blocks*a.blocks*channels*s.Filters
+	a.images = 1
+	if !forced {
+		if a.cost() > 0.74*direct {
+			return nil
+		}
+		a.images = int(math.Ceil(leastSaved * float64(bytes) / saved))
+	}
+	in, p, extent := s.Input, &a.padded.Padding, a.blocks*a.kernel
+	a.padded.KernelHeight, a.padded.KernelWidth = extent, extent
+	p.Bottom += a.rows*a.size + extent - 1 - (in.Height + p.Top + p.Bottom)
+	p.Right += a.columns*a.size + extent - 1 - (in.Width + p.Left + p.Right)
+	a.input = newHalo(a.padded, channels)
+	a.depth = a.blocks * a.blocks * channels
+	vectors := s.Filters / outputLanes
+	count := ceilDiv(vectors, e.MaxWidth())
+	for i := range count {
+		from, to := i*vectors/count, (i+1)*vectors/count
+		a.panels = append(a.panels, panel{left: from * outputLanes, columns: (to - from) * outputLanes, width: to - from})
+	}
+	a.result = q.sums(s.Filters)
+	for f := range s.Filters {
+		q.set(&a.result, f, f)
+	}
+	return a
+}
+
+// cost is about the number of instructions of products and transforms of an image.
+func (a *winograd) cost() float64 {
+	channels, filters := a.shape.Input.Channels, a.shape.Filters
+	blocks := a.blocks * a.blocks
+	const input, output = 9, 16 // instructions for each channel
+	return float64(a.rows*a.columns) * (float64(tileValues*blocks*channels)*float64(filters)/32 + float64(input*blocks*channels+output*filters))
+}
+
+// prepare packs the transforms of the weights, at the first call.
+func (a *winograd) prepare() {
+	a.pack.Do(func() {
+		a.data = make([][]uint8, len(a.panels))
+		parallel.For(len(a.panels), func(i int) {
+			p, size, transformed := a.panels[i], a.panelSize(i), a.transformedWeights(a.panels[i])
+			a.data[i] = make([]uint8, tileValues*size)
+			for v := range tileValues {
+				a.loops.PackWords(a.data[i][v*size:][:size], transformed[v*p.columns*a.depth:], a.depth, p.columns, p.width)
+			}
+		})
+	})
+}
+
+// transformedWeights returns the transforms of the weights of a panel, (values, filters, blocks, channels).
+func (a *winograd) transformedWeights(p panel) []int16 {
+	channels, blocks := a.shape.Input.Channels, a.blocks*a.blocks
+	transformed := make([]int16, tileValues*p.columns*a.depth)
+	var to [tileValues]int16
+	for i := range p.columns * channels * blocks {
+		filter, channel, block := i/(channels*blocks), i/blocks%channels, i%blocks
+		weights := a.block((p.left+filter)*channels+channel, block)
+		vector.WinogradTransform(&to, weights[:], a.kernel)
+		for v, value := range to {
+			transformed[(v*p.columns+filter)*a.depth+block*channels+channel] = value
+		}
+	}
+	return transformed
+}
+
+// block returns a block of the weights of one filter and channel, with zeros where the kernel ends.
+func (a *winograd) block(plane, block int) (weights [16]int8) {
+	extent, k := a.shape.KernelHeight, a.kernel
+	all := a.weights[plane*extent*extent:][:extent*extent]
+	for i := range k * k {
+		row, column := block/a.blocks*k+i/k, block%a.blocks*k+i%k
+		if row < extent && column < extent {
+			weights[i] = all[row*extent+column]
+		}
+	}
+	return weights
+}
+
+// panelSize returns the number of bytes of the factors of one value.
+func (a *winograd) panelSize(panel int) int {
+	return a.engine.PanelSize(2*a.depth, a.panels[panel].width)
+}
+
+// pays reports whether the algorithm is faster than the products of windows.
+func (a *winograd) pays(batch int) bool { return a != nil && a.available(batch) >= a.images }
+
+// available returns the number of images of a batch that a thread has.
+func (a *winograd) available(batch int) int {
+	threads := parallel.Threads()
+	if batch%threads != 0 && batch < 4*threads {
+		return 1
+	}
+	return batch / threads
+}
+
+// winogradUnit is a part of the results: rows of tiles of some images, and some panels.
+type winogradUnit struct {
+	image, images, top, bottom, first, last int
+}
+
+// forward writes the results.
+func (a *winograd) forward(y, x, addend []uint8, batch int) {
+	threads, rowParts, panelParts := parallel.Threads(), 1, 1
+	images := max(1, min(a.images, a.available(batch)))
+	if batch%threads != 0 && batch < 4*threads {
+		if len(a.panels)%threads == 0 {
+			panelParts = threads
+		} else if a.shape.Pool.Size == 0 {
+			rowParts = min(threads, a.rows)
+		}
+	}
+	a.prepare()
+	parts := rowParts * panelParts
+	divide(ceilDiv(batch, images)*parts, func(w *workspace, i int) {
+		first, part := i/parts*images, i%parts
+		row, panel := part/panelParts, part%panelParts
+		a.part(w, y, x, addend, winogradUnit{
+			image: first, images: min(images, batch-first),
+			top: row * a.rows / rowParts, bottom: (row + 1) * a.rows / rowParts,
+			first: panel * len(a.panels) / panelParts, last: (panel + 1) * len(a.panels) / panelParts,
+		})
+	})
+}
+
+// part writes a part of the results.
+func (a *winograd) part(w *workspace, y, x, addend []uint8, u winogradUnit) {
+	s, out := a.shape, a.shape.convolved()
+	in := a.input.window(w, x, a.padded, a.zero, unit{image: u.image, images: u.images}, span{u.top * a.size, u.bottom * a.size})
+	to := y[u.image*s.Output().Size():]
+	if s.Pool.Size > 0 {
+		to = grow(&w.between, u.images*out.Size())
+	} else if addend != nil {
+		addend = addend[u.image*out.Size():]
+	}
+	runs := a.tiles(w, u)
+	all := len(w.xOffsets)
+	widest := 0
+	for _, p := range a.panels[u.first:u.last] {
+		widest = max(widest, p.columns)
+	}
+	step := max(1, min(all, winogradBytes/(tileValues*(2*a.depth+4*widest))))
+	step = ceilDiv(all, ceilDiv(all, step)) // blocks of equal size
+	values := grow(&w.transformed, step*tileValues*2*a.depth)
+	sums := grow(&w.sums, step*tileValues*widest)
+	for first := 0; first < all; first += step {
+		last := min(first+step, all)
+		a.transform(w, values, in, first, last)
+		for i := u.first; i < u.last; i++ {
+			a.multiply(w, sums, values, i, last-first)
+			a.results(w, to, addend, sums, i, runs, first, last)
+		}
+	}
+	if s.Pool.Size > 0 {
+		left := a.panels[u.first].left
+		channels := a.panels[u.last-1].left + a.panels[u.last-1].columns - left
+		pooled := s.Output()
+		for i := range u.images * pooled.Height {
+			at := (u.image*pooled.Height + i) * pooled.Width * pooled.Channels
+			s.Pool.row(w, a.engine, y[at:], to[i/pooled.Height*out.Size():], out, i%pooled.Height, 0, left, channels)
+		}
+	}
+}
+
+// tiles sets the offsets of the tiles of a unit: first those that are whole, then those that the right
+// and the bottom border cut off. It returns the number of tiles of each of the four kinds.
+func (a *winograd) tiles(w *workspace, u winogradUnit) (runs [4]int) {
+	out := a.shape.convolved()
+	w.xOffsets, w.yOffsets = w.xOffsets[:0], w.yOffsets[:0]
+	for kind := range runs {
+		rows, columns := span{u.top, min(u.bottom, out.Height/a.size)}, span{0, out.Width / a.size}
+		if kind&1 > 0 {
+			columns = span{columns.last, a.columns}
+		}
+		if kind&2 > 0 {
+			rows = span{max(u.top, out.Height/a.size), u.bottom}
+		}
+		before := len(w.xOffsets)
+		for image := range u.images {
+			for row := rows.first; row < rows.last; row++ {
+				for column := columns.first; column < columns.last; column++ {
+					w.xOffsets = append(w.xOffsets, int32(image*a.input.size()+row*a.size*a.input.row+column*a.size*a.input.channels))
+					w.yOffsets = append(w.yOffsets, int32(image*out.Size()+(row*out.Width+column)*a.size*out.Channels))
+				}
+			}
+		}
+		runs[kind] = len(w.xOffsets) - before
+	}
+	return runs
+}
+
+// transform writes the values of some tiles, (tiles, values, blocks, channels).
+func (a *winograd) transform(w *workspace, values, x []uint8, first, last int) {
+	t := &w.tiles
+	*t = vector.ByteTiles{
+		XOffsets: w.xOffsets[first:last], XRow: a.input.row, XPixel: a.input.channels, InputChannels: a.input.channels,
+		VStride: 2 * a.depth, VTile: tileValues * 2 * a.depth, Scratch: grow(&w.tileScratch, vector.ByteTilesScratch),
+	}
+	for b := range a.blocks * a.blocks {
+		t.X = x[b/a.blocks*a.kernel*a.input.row+b%a.blocks*a.kernel*a.input.channels:]
+		t.V = values[2*b*a.input.channels:]
+		a.loops.WinogradInput(t)
+	}
+}
+
+// multiply writes the sums of some tiles for a panel, (tiles, values, filters).
+func (a *winograd) multiply(w *workspace, sums []int32, values []uint8, panel, tiles int) {
+	p, factors, size := a.panels[panel], a.data[panel], a.panelSize(panel)
+	from, to := grow(&w.offsets, tiles), grow(&w.rowOffsets, tiles)
+	for i := range tiles {
+		from[i], to[i] = int32(i*tileValues*2*a.depth), int32(i*tileValues*p.columns)
+	}
+	r := &w.rows
+	*r = vector.ByteRows{
+		Initial: noSums[:p.columns], Width: p.width, Columns: p.columns, Segments: 1, Length: 2 * a.depth, Stride: 2 * a.depth,
+		XOffsets: from, YOffsets: to,
+	}
+	for v := range tileValues {
+		r.X, r.B, r.Sums = values[2*v*a.depth:], factors[v*size:][:size], sums[v*p.columns:]
+		if v+1 < tileValues {
+			r.Next = factors[(v+1)*size:][:size]
+		} else {
+			r.Next = nil
+		}
+		a.loops.Words(r)
+	}
+}
+
+// noSums are the initial sums of a panel.
+var noSums [128]int32
+
+// results writes the bytes of some tiles for a panel. runs are the numbers of tiles of each kind.
+func (a *winograd) results(w *workspace, y, addend []uint8, sums []int32, panel int, runs [4]int, first, last int) {
+	out, p := a.shape.convolved(), a.panels[panel]
+	t := &w.tiles
+	*t = vector.ByteTiles{
+		Kernel: a.kernel, MStride: p.columns, MTile: tileValues * p.columns, Y: y[p.left:], YRow: out.Width * out.Channels, YPixel: out.Channels,
+		Channels: p.columns, Initial: a.initial[p.left:], Result: a.result,
+	}
+	if addend != nil {
+		t.Addend = addend[p.left:]
+	}
+	t.Result.Shift, t.Result.Multiplier = t.Result.Shift[p.left:], t.Result.Multiplier[p.left:]
+	begin := 0
+	for kind, tiles := range runs {
+		from, to := max(first, begin), min(last, begin+tiles)
+		if begin += tiles; from >= to {
+			continue
+		}
+		t.Rows, t.Columns = a.size, a.size
+		if kind&1 > 0 {
+			t.Columns = out.Width % a.size
+		}
+		if kind&2 > 0 {
+			t.Rows = out.Height % a.size
+		}
+		t.M, t.YOffsets = sums[(from-first)*t.MTile:], w.yOffsets[from:to]
+		a.loops.WinogradOutput(t)
+	}
+}
