@@ -78,7 +78,7 @@ func newWinograd(e vector.ByteEngine, s ConvShape, w Weights, initial []int32, q
 		if a.cost() > 0.74*direct {
 			return nil
 		}
-		a.images = int(math.Ceil(leastSaved * float64(bytes) / saved))
+		a.images = max(2, int(math.Ceil(leastSaved*float64(bytes)/saved))) // one image was slower whenever it was tried
 	}
 	in, p, extent := s.Input, &a.padded.Padding, a.blocks*a.kernel
 	a.padded.KernelHeight, a.padded.KernelWidth = extent, extent
