@@ -6,9 +6,10 @@ import (
 	"github.com/likeness-go/likeness/graph/internal/kernel"
 )
 
-// In evaluation, blocks that are an inverted residual are computed together, see
-// kernel.Inverted, and so are a convolution and the sum of a residual block. They are found among the nodes of a sequence rather than among the blocks of
-// a network, so that neither the structure of a graph nor the names of its weights depend on it.
+// In evaluation, blocks that are an inverted residual are computed together, see kernel.Inverted, and so
+// are a convolution and the sum of a residual block. They are found among the nodes of a sequence rather
+// than among the blocks of a network, so that neither the structure of a graph nor the names of its
+// weights depend on it.
 
 // combineInverted replaces convolutions that can be computed together by one calculation, which
 // is that of their last node, and returns the nodes that are left.

@@ -32,7 +32,7 @@ import (
 
 const (
 	miniSide     = 84
-	miniEpoch    = 64 * 600 // images, as many as there are for training
+	miniEpoch    = 64 * 600 // images of an epoch: the number of training images
 	miniL2       = 2.5e-4
 	miniEpisodes = 10000
 )

@@ -137,7 +137,7 @@ func version() string {
 	return fmt.Sprintf("likeness %s%s%s, %s, %s", text, revision, modified, runtime.Version(), graph.Arithmetic())
 }
 
-// grammar is a pointer to the commands that the parser of the arguments must know: to all of them,
+// grammar returns a pointer to the commands that the parser of the arguments must know: to all of them,
 // or to a struct of the one that the arguments begin with. Building the parser of all commands takes
 // about ten milliseconds, which is long for a command that compares two images.
 func grammar(args []string) any {

@@ -19,7 +19,7 @@ type winograd struct {
 	blocks       int // in each direction
 	rows         int // of tiles
 	columns      int
-	images       int       // that share the factors
+	images       int       // that share the transformed weights
 	padded       ConvShape // with the padding that the tiles need
 	input        halo
 	depth        int // numbers of a value of a tile: of the channels of all blocks
@@ -29,7 +29,7 @@ type winograd struct {
 	zero         uint8
 	panels       []panel
 	pack         sync.Once
-	data         [][]uint8 // of each panel, the packed factors of each value
+	data         [][]uint8 // of each panel, the packed transformed weights of each value
 }
 
 const (
@@ -68,8 +68,8 @@ func newWinograd(e vector.ByteEngine, s ConvShape, w Weights, initial []int32, q
 		}
 	}
 	a := best
-	// Factors are eight times as large as the weights, so enough images have to share them.
-	const leastSaved = 0.8 // instructions for each byte of the factors
+	// Transformed weights are eight times as large as the weights, so several images have to share them.
+	const leastSaved = 0.8 // instructions for each byte of the transformed weights
 	out := s.convolved()
 	direct := float64(out.Height*out.Width*s.patch()) * float64(s.Filters) / 64
 	saved, bytes := direct-a.cost(), 2*tileValues*a.blocks*a.blocks*channels*s.Filters

@@ -101,7 +101,7 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 		count := parts
 		switch {
 		case g.keeps && c.winograd.sumsInBlocks():
-			size, count = s.weights(), 1 // which are not written
+			size, count = 1, 1 // the sums have memory of their own
 		case g.keeps:
 			count = 1
 		}

@@ -13,9 +13,9 @@ import (
 // convolutions, and it may have larger windows, as the first layer of a network has, which is then
 // computed together with the block after it.
 //
-// It computes a few rows at a time, so that the expanded channels, of which there are several
-// times as many as of the input and of the result, stay in the level 2 cache. A few small images are
-// divided by channels (inverted_channels.go). The results are those of the blocks one after the other,
+// It computes a few rows at a time. The input has several times fewer channels than the expanded rows,
+// which so stay in the level 2 cache. A few small images are divided by channels
+// (inverted_channels.go). The results are those of the blocks one after the other,
 // bit for bit.
 type Inverted[T Float] struct {
 	expand, depthwise, project *Block[T] // expand may be nil
