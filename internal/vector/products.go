@@ -85,8 +85,11 @@ func (s *Set) rowsWith(r *Rows[float32], all [][]func(*rowsCall)) {
 	}
 	tiles := all[r.Width]
 	most := len(tiles) - 1
-	n := (count + most - 1) / most
-	least, larger := count/n, count%n // larger tiles have a row more
+	n, least, larger := 1, count, 0 // tiles; larger ones have a row more
+	if count > most {
+		n = (count + most - 1) / most
+		least, larger = count/n, count%n
+	}
 	first := 0
 	for _, part := range [2][2]int{{larger, least + 1}, {n - larger, least}} {
 		for left := part[0]; left > 0; {
@@ -115,7 +118,9 @@ func (c *rowsCall) loadAhead(r *Rows[float32], tiles int) int {
 		return tiles
 	}
 	c.ahead, c.aheadStep = uintptr(unsafe.Pointer(&r.Ahead[0])), aheadBytes
-	tiles = min(tiles, (len(r.Ahead)+each-1)/each)
+	if tiles > 1 {
+		tiles = min(tiles, (len(r.Ahead)+each-1)/each)
+	}
 	r.Ahead = r.Ahead[min(len(r.Ahead), tiles*each):]
 	return tiles
 }

@@ -83,6 +83,7 @@ func (s BlockShape) Validate() error {
 // normalization needs it and it would take long to compute again.
 type Block[T Float] struct {
 	shape         BlockShape
+	pool          PoolShape
 	engine        vector.Engine[T]
 	conv          *Conv[T]
 	norm          *BatchNorm[T]  // nil for NoNorm
@@ -132,7 +133,7 @@ func NewBlock[T Float](s BlockShape) *Block[T] {
 func newBlock[T Float](s BlockShape, conv *Conv[T]) *Block[T] {
 	pool := s.pool()
 	k := &Block[T]{
-		shape: s, engine: vector.For[T](), conv: conv,
+		shape: s, pool: pool, engine: vector.For[T](), conv: conv,
 		offsets: pool.offsets(pool.Width * pool.Channels), recompute: s.Conv.patchSize() <= recomputeSize && conv.fourier == nil,
 	}
 	if !s.pooled() {
@@ -162,7 +163,7 @@ func (k *Block[T]) ShareStatistics(parts int, sum func(values []float64)) {
 // Forward writes y (batch, output height, output width, filters), given x
 // (batch, height, width, channels).
 func (k *Block[T]) Forward(y, x []T, w BlockWeights[T]) {
-	s, pool := k.shape, k.shape.pool()
+	s, pool := k.shape, k.pool
 	checkLength("x", x, s.Conv.inputs())
 	checkLength("y", y, pool.Batch*pool.output())
 	checkLength("weight", w.Weight, s.Conv.weights())
@@ -274,7 +275,7 @@ func (k *Block[T]) convolvesInBackward() bool {
 // rows returns the rows of the convolution's result from which a span of the block's
 // result is computed.
 func (k *Block[T]) rows(span span) span {
-	pool := k.shape.pool()
+	pool := k.pool
 	if span.images > 1 {
 		span.top, span.bottom = 0, pool.Height
 		return span
@@ -285,7 +286,7 @@ func (k *Block[T]) rows(span span) span {
 
 // convolve returns rows of the convolution's result.
 func (k *Block[T]) convolve(work *workspace[T], x, bias []T, rows span) []T {
-	pool := k.shape.pool()
+	pool := k.pool
 	run := pool.Width * pool.Channels
 	if k.keepsAll() {
 		to := k.convolved[(rows.image*pool.Height+rows.top)*run:]
@@ -305,7 +306,7 @@ func (k *Block[T]) finish(work *workspace[T], y, convolved []T, span span, w Blo
 		k.finishUnpooled(y, convolved, span, w)
 		return
 	}
-	s, pool := k.shape, k.shape.pool()
+	s, pool := k.shape, k.pool
 	height, width := pool.Output()
 	in, out := pool.Width*pool.Channels, width*pool.Channels
 	below := k.rows(span)
@@ -468,7 +469,7 @@ func (k *Block[T]) mean(w BlockWeights[T]) []T {
 // order of magnitude: squares of the results themselves would lose a variance that is
 // small compared with the mean.
 func (k *Block[T]) computeStatistics(x, bias []T) {
-	pool, n := k.shape.pool(), k.norm
+	pool, n := k.pool, k.norm
 	run := pool.Width * pool.Channels
 	spans := k.conv.spans(pool.Height, run, pool.Width)
 	if k.keepsAll() {

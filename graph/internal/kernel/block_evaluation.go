@@ -102,7 +102,7 @@ func (k *Block[T]) Adds(a Activation) bool {
 // ForwardSum writes y = a(z + addend), where z is what Forward would write. It has the bits of AddActivate
 // after Forward. addend must not overlap y.
 func (k *Block[T]) ForwardSum(y, x []T, w BlockWeights[T], addend []T, a Activation) {
-	checkLength("y", y, k.shape.pool().Batch*k.shape.pool().output())
+	checkLength("y", y, k.pool.Batch*k.pool.output())
 	checkLength("x", x, k.shape.Conv.inputs())
 	checkLength("weight", w.Weight, k.shape.Conv.weights())
 	checkOptional("bias", w.Bias, k.shape.Conv.Filters)

@@ -8,7 +8,7 @@ import (
 // last Forward, its result y and the gradient dy of y. It may be called once after each
 // Forward, because it overwrites what Forward has stored.
 func (k *Block[T]) Backward(dx []T, dw BlockWeights[T], x []T, w BlockWeights[T], y, dy []T) {
-	pool := k.shape.pool()
+	pool := k.pool
 	checkLength("y", y, pool.Batch*pool.output())
 	checkLength("dy", dy, pool.Batch*pool.output())
 	checkOptional("dslope", dw.Slope, len(w.Slope))
@@ -149,7 +149,7 @@ func (k *Block[T]) unpooledSlope(work *workspace[T], g, convolved, y, dy []T, w 
 // elsewhere it is zero. In the same pass it adds up the gradients of the weights of batch
 // normalization and of the slopes.
 func (k *Block[T]) activationGradient(gradient []T, dw BlockWeights[T], w BlockWeights[T], y, dy []T) {
-	pool := k.shape.pool()
+	pool := k.pool
 	out, sums := pool.output(), 0
 	if k.norm != nil {
 		sums = 2 * pool.Channels
@@ -181,7 +181,7 @@ func (k *Block[T]) activationGradient(gradient []T, dw BlockWeights[T], w BlockW
 // gradient of the activation's argument, scaled by batch normalization, and the part that
 // comes from the statistics of the batch, which is not zero anywhere.
 func (k *Block[T]) convolutionGradient(gradient, x []T, w BlockWeights[T]) source[T] {
-	pool := k.shape.pool()
+	pool := k.pool
 	height, width := pool.Output()
 	run, out := pool.Width*pool.Channels, width*pool.Channels
 	batchNorm := k.shape.Norm == BatchStatistics
@@ -239,7 +239,7 @@ func (k *Block[T]) peaks() (vector.PeakAdder, bool) {
 // backwardPeaks writes the gradients of the weights and of the bias that are not nil,
 // given the gradient at the maxima.
 func (k *Block[T]) backwardPeaks(adder vector.PeakAdder, dweight, dbias, x, gradient []T) {
-	c, s, pool := k.conv, k.shape.Conv, k.shape.pool()
+	c, s, pool := k.conv, k.shape.Conv, k.pool
 	checkLength("x", x, s.inputs())
 	checkOptional("dweight", dweight, s.weights())
 	checkOptional("dbias", dbias, s.Filters)

@@ -238,29 +238,32 @@ type packed[T Float] struct {
 	data           []T
 	depth, columns int
 	lanes, panels  int
+	vectors        int // of a row
 }
 
 // resize sets the shape of the matrix, whose elements are then set panel by panel.
 func (p *packed[T]) resize(e vector.Engine[T], depth, columns int) {
 	p.layout(e, depth, columns)
-	grow(&p.data, p.vectors()*p.lanes*depth)
+	grow(&p.data, p.vectors*p.lanes*depth)
 }
 
 // layout sets the shape and the division into panels, without memory for elements.
 func (p *packed[T]) layout(e vector.Engine[T], depth, columns int) {
 	p.depth, p.columns, p.lanes = depth, columns, e.Lanes()
-	p.panels = ceilDiv(p.vectors(), e.MaxWidth())
+	p.vectors = ceilDiv(columns, p.lanes)
+	p.panels = ceilDiv(p.vectors, e.MaxWidth())
 }
 
-func (p *packed[T]) vectors() int { return ceilDiv(p.columns, p.lanes) }
-
 // paddedColumns returns the number of columns including those that fill the last vector.
-func (p *packed[T]) paddedColumns() int { return p.vectors() * p.lanes }
+func (p *packed[T]) paddedColumns() int { return p.vectors * p.lanes }
 
 // panelColumns returns the first column of a panel, its number of columns and its width in
 // vectors.
 func (p *packed[T]) panelColumns(i int) (left, columns, width int) {
-	first, last := i*p.vectors()/p.panels, (i+1)*p.vectors()/p.panels
+	if p.panels == 1 { // without divisions, which take as long as a small product
+		return 0, p.columns, p.vectors
+	}
+	first, last := i*p.vectors/p.panels, (i+1)*p.vectors/p.panels
 	left = first * p.lanes
 	return left, min(last*p.lanes, p.columns) - left, last - first
 }

@@ -139,7 +139,7 @@ func (m *winograd) border(h halo) halo {
 // setWeights transforms weights that are packed for a direct convolution.
 func (m *winograd) setWeights(p *packed[float32]) {
 	m.panels = p
-	all := p.vectors() * p.lanes // columns
+	all := p.vectors * p.lanes // columns
 	grow(&m.values, tileValues*m.depth()*all)
 	taps := m.pieces * m.piece // rows of the padded kernel
 	if taps != m.kernel {
@@ -245,6 +245,7 @@ func (m *winograd) convolve(w *workspace[float32], y, x, bias []float32, clip ve
 		for row := t.first; row < t.last; row++ {
 			m.transformInput(w, values, x, h, t, row)
 		}
+		m.beginProducts(w, t)
 		for value := range tileValues {
 			m.multiply(w, results, values, t, value, firstPanel, lastPanel)
 		}
@@ -280,19 +281,22 @@ func (m *winograd) transformInput(w *workspace[float32], values, x []float32, h 
 	}
 }
 
-// multiply computes the products of one of the values of all tiles with that of the
-// weights.
-func (m *winograd) multiply(w *workspace[float32], results, values []float32, s tiles, value, firstPanel, lastPanel int) {
+// beginProducts describes the products of some tiles for multiply.
+func (m *winograd) beginProducts(w *workspace[float32], s tiles) {
 	depth, count := m.depth(), s.count()
 	offsets := grow(&w.offsets, 2*count)
 	for i := range count {
 		offsets[i], offsets[count+i] = int32(i*m.inStride()), int32(i*m.outStride())
 	}
+	w.product = vector.Rows[float32]{Segments: 1, Length: depth, Stride: depth, AOffsets: offsets[:count], COffsets: offsets[count:]}
+}
+
+// multiply computes the products of one of the values of all tiles with that of the
+// weights, after beginProducts.
+func (m *winograd) multiply(w *workspace[float32], results, values []float32, s tiles, value, firstPanel, lastPanel int) {
+	depth := m.depth()
 	p := &w.product
-	*p = vector.Rows[float32]{
-		A: values[value*s.valueStride(m.inStride()):], Segments: 1, Length: depth, Stride: depth,
-		AOffsets: offsets[:count], COffsets: offsets[count:],
-	}
+	p.A = values[value*s.valueStride(m.inStride()):]
 	for i := firstPanel; i < lastPanel; i++ {
 		q := m.panels.panelLayout(i)
 		size := depth * q.width * m.panels.lanes

@@ -99,6 +99,7 @@ func (m *winograd) multiplyPhase(k *tileMemory) {
 	all := tiles{last: k.images, across: m.tiles(), total: k.images * m.tiles()}
 	divide(tileValues*m.panels.panels, func(w *workspace[float32], unit int) {
 		value, panel := unit/m.panels.panels, unit%m.panels.panels
+		m.beginProducts(w, all)
 		m.multiply(w, k.results, k.values, all, value, panel, panel+1)
 	})
 }
