@@ -57,6 +57,7 @@ func BenchmarkElements(b *testing.B) {
 	benchmark(b, "ReLUGradient", 12*n, func(e Engine[float32]) { e.ReLUGradient(z, x, y) })
 	benchmark(b, "AddDifference", 16*n, func(e Engine[float32]) { e.AddDifference(z, x, y, 0.5) })
 	benchmark(b, "Dot", 8*n, func(e Engine[float32]) { e.Dot(x, y) })
+	benchmark(b, "DotRows", 4*n, func(e Engine[float32]) { e.DotRows(y[:64], x[:n/64], z) })
 	benchmark(b, "SquaredNorm", 4*n, func(e Engine[float32]) { e.SquaredNorm(x) })
 	benchmark(b, "SquaredDistance", 8*n, func(e Engine[float32]) { e.SquaredDistance(x, y) })
 	benchmark(b, "AbsoluteDistance", 8*n, func(e Engine[float32]) { e.AbsoluteDistance(x, y) })

@@ -428,6 +428,133 @@ end5:
 	MOVSS        X0, ret+24(FP)
 	RET
 
+// func dotRows_avx2(y *float32, x *float32, rows *float32, stride int, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·dotRows_avx2(SB), NOSPLIT, $0-40
+	MOVQ   x+8(FP), AX
+	MOVQ   rows+16(FP), CX
+	MOVQ   stride+24(FP), DX
+	LEAQ   (CX)(DX*1), BX
+	LEAQ   (BX)(DX*1), SI
+	LEAQ   (SI)(DX*1), DX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   n+32(FP), DI
+	SUBQ   $0x00000010, DI
+	JLT    done2
+
+loop1:
+	VMOVUPS     (AX), Y8
+	VMOVUPS     (CX), Y9
+	VFMADD231PS Y9, Y8, Y0
+	VMOVUPS     (BX), Y9
+	VFMADD231PS Y9, Y8, Y2
+	VMOVUPS     (SI), Y9
+	VFMADD231PS Y9, Y8, Y4
+	VMOVUPS     (DX), Y9
+	VFMADD231PS Y9, Y8, Y6
+	VMOVUPS     32(AX), Y8
+	VMOVUPS     32(CX), Y9
+	VFMADD231PS Y9, Y8, Y1
+	VMOVUPS     32(BX), Y9
+	VFMADD231PS Y9, Y8, Y3
+	VMOVUPS     32(SI), Y9
+	VFMADD231PS Y9, Y8, Y5
+	VMOVUPS     32(DX), Y9
+	VFMADD231PS Y9, Y8, Y7
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, BX
+	ADDQ        $0x00000040, SI
+	ADDQ        $0x00000040, DX
+	SUBQ        $0x00000010, DI
+	JGE         loop1
+
+done2:
+	ADDQ $0x00000010, DI
+	SUBQ $0x00000008, DI
+	JLT  done4
+
+loop3:
+	VMOVUPS     (AX), Y8
+	VMOVUPS     (CX), Y9
+	VFMADD231PS Y9, Y8, Y0
+	VMOVUPS     (BX), Y9
+	VFMADD231PS Y9, Y8, Y2
+	VMOVUPS     (SI), Y9
+	VFMADD231PS Y9, Y8, Y4
+	VMOVUPS     (DX), Y9
+	VFMADD231PS Y9, Y8, Y6
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000020, SI
+	ADDQ        $0x00000020, DX
+	SUBQ        $0x00000008, DI
+	JGE         loop3
+
+done4:
+	ADDQ         $0x00000008, DI
+	JZ           end5
+	MOVQ         $0x0706050403020100, R8
+	VMOVQ        R8, X8
+	VPMOVZXBD    X8, Y8
+	VMOVD        DI, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     Y8, Y9, Y9
+	VMASKMOVPS   (AX), Y9, Y8
+	VMASKMOVPS   (CX), Y9, Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VMASKMOVPS   (BX), Y9, Y10
+	VFMADD231PS  Y10, Y8, Y2
+	VMASKMOVPS   (SI), Y9, Y10
+	VFMADD231PS  Y10, Y8, Y4
+	VMASKMOVPS   (DX), Y9, Y9
+	VFMADD231PS  Y9, Y8, Y6
+
+end5:
+	MOVQ         y+0(FP), AX
+	VADDPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDPS       X1, X0, X0
+	VMOVSHDUP    X0, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (AX)
+	VADDPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X2
+	VUNPCKHPD    X2, X2, X0
+	VADDPS       X0, X2, X2
+	VMOVSHDUP    X2, X0
+	VADDSS       X0, X2, X2
+	VMOVSS       X2, 4(AX)
+	VADDPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X4
+	VUNPCKHPD    X4, X4, X0
+	VADDPS       X0, X4, X4
+	VMOVSHDUP    X4, X0
+	VADDSS       X0, X4, X4
+	VMOVSS       X4, 8(AX)
+	VADDPS       Y7, Y6, Y6
+	VEXTRACTF128 $0x01, Y6, X0
+	VADDPS       X0, X6, X6
+	VUNPCKHPD    X6, X6, X0
+	VADDPS       X0, X6, X6
+	VMOVSHDUP    X6, X0
+	VADDSS       X0, X6, X6
+	VMOVSS       X6, 12(AX)
+	VZEROUPPER
+	RET
+
 // func squaredNorm_avx2(x *float32, n int) float64
 // Requires: AVX, AVX2, FMA3, SSE2
 TEXT ·squaredNorm_avx2(SB), NOSPLIT, $0-24

@@ -412,6 +412,138 @@ end5:
 	MOVSS         X0, ret+24(FP)
 	RET
 
+// func dotRows_avx512(y *float32, x *float32, rows *float32, stride int, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·dotRows_avx512(SB), NOSPLIT, $0-40
+	MOVQ   x+8(FP), AX
+	MOVQ   rows+16(FP), CX
+	MOVQ   stride+24(FP), DX
+	LEAQ   (CX)(DX*1), BX
+	LEAQ   (BX)(DX*1), SI
+	LEAQ   (SI)(DX*1), DX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   n+32(FP), DI
+	SUBQ   $0x00000020, DI
+	JLT    done2
+
+loop1:
+	VMOVUPS     (AX), Z8
+	VMOVUPS     (CX), Z9
+	VFMADD231PS Z9, Z8, Z0
+	VMOVUPS     (BX), Z9
+	VFMADD231PS Z9, Z8, Z2
+	VMOVUPS     (SI), Z9
+	VFMADD231PS Z9, Z8, Z4
+	VMOVUPS     (DX), Z9
+	VFMADD231PS Z9, Z8, Z6
+	VMOVUPS     64(AX), Z8
+	VMOVUPS     64(CX), Z9
+	VFMADD231PS Z9, Z8, Z1
+	VMOVUPS     64(BX), Z9
+	VFMADD231PS Z9, Z8, Z3
+	VMOVUPS     64(SI), Z9
+	VFMADD231PS Z9, Z8, Z5
+	VMOVUPS     64(DX), Z9
+	VFMADD231PS Z9, Z8, Z7
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, BX
+	ADDQ        $0x00000080, SI
+	ADDQ        $0x00000080, DX
+	SUBQ        $0x00000020, DI
+	JGE         loop1
+
+done2:
+	ADDQ $0x00000020, DI
+	SUBQ $0x00000010, DI
+	JLT  done4
+
+loop3:
+	VMOVUPS     (AX), Z8
+	VMOVUPS     (CX), Z9
+	VFMADD231PS Z9, Z8, Z0
+	VMOVUPS     (BX), Z9
+	VFMADD231PS Z9, Z8, Z2
+	VMOVUPS     (SI), Z9
+	VFMADD231PS Z9, Z8, Z4
+	VMOVUPS     (DX), Z9
+	VFMADD231PS Z9, Z8, Z6
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, BX
+	ADDQ        $0x00000040, SI
+	ADDQ        $0x00000040, DX
+	SUBQ        $0x00000010, DI
+	JGE         loop3
+
+done4:
+	ADDQ        $0x00000010, DI
+	JZ          end5
+	MOVQ        $-1, R8
+	BZHIQ       DI, R8, R8
+	KMOVW       R8, K1
+	VMOVUPS.Z   (AX), K1, Z8
+	VMOVUPS.Z   (CX), K1, Z9
+	VFMADD231PS Z9, Z8, Z0
+	VMOVUPS.Z   (BX), K1, Z9
+	VFMADD231PS Z9, Z8, Z2
+	VMOVUPS.Z   (SI), K1, Z9
+	VFMADD231PS Z9, Z8, Z4
+	VMOVUPS.Z   (DX), K1, Z9
+	VFMADD231PS Z9, Z8, Z6
+
+end5:
+	MOVQ          y+0(FP), AX
+	VADDPS        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X1, X0, X0
+	VUNPCKHPD     X0, X0, X1
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (AX)
+	VADDPS        Z3, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPS        Y0, Y2, Y2
+	VEXTRACTF128  $0x01, Y2, X0
+	VADDPS        X0, X2, X2
+	VUNPCKHPD     X2, X2, X0
+	VADDPS        X0, X2, X2
+	VMOVSHDUP     X2, X0
+	VADDSS        X0, X2, X2
+	VMOVSS        X2, 4(AX)
+	VADDPS        Z5, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X0
+	VADDPS        X0, X4, X4
+	VUNPCKHPD     X4, X4, X0
+	VADDPS        X0, X4, X4
+	VMOVSHDUP     X4, X0
+	VADDSS        X0, X4, X4
+	VMOVSS        X4, 8(AX)
+	VADDPS        Z7, Z6, Z6
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPS        Y0, Y6, Y6
+	VEXTRACTF128  $0x01, Y6, X0
+	VADDPS        X0, X6, X6
+	VUNPCKHPD     X6, X6, X0
+	VADDPS        X0, X6, X6
+	VMOVSHDUP     X6, X0
+	VADDSS        X0, X6, X6
+	VMOVSS        X6, 12(AX)
+	VZEROUPPER
+	RET
+
 // func squaredNorm_avx512(x *float32, n int) float64
 // Requires: AVX, AVX512F, BMI2, SSE2
 TEXT ·squaredNorm_avx512(SB), NOSPLIT, $0-24

@@ -105,6 +105,23 @@ func TestSumsOverArrays(t *testing.T) {
 	}
 }
 
+func TestDotRows(t *testing.T) {
+	eachFuzz(t, 1000, func(f *fuzz) {
+		rows, n := f.IntN(11), f.length()
+		x, all, y := f.quarters(n), f.quarters(rows*n), f.quarters(rows)
+		f.engine.DotRows(y, x, all)
+		for i := range y {
+			var want float32
+			for k, v := range x {
+				want += v * all[i*n+k]
+			}
+			if y[i] != want {
+				f.Fatalf("call %d: row %d of %d with %d elements: found %v, expected %v", f.seed, i, rows, n, y[i], want)
+			}
+		}
+	})
+}
+
 // The rounding error must not grow with the number of elements, except in Dot.
 func TestPrecisionOfSums(t *testing.T) {
 	for _, each := range sums {

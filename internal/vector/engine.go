@@ -33,6 +33,8 @@ type Engine[T Float] interface {
 	Transpose(y []T, yStride int, x []T, xStride, rows, columns int)
 	// Dot returns Σ xᵢ·yᵢ.
 	Dot(x, y []T) T
+	// DotRows writes the dot products y of x with the rows of a matrix (len(y), len(x)).
+	DotRows(y, x, rows []T)
 
 	// MaxWindows and ScatterWindows are max pooling and its gradient. The maximum is
 	// the first of equal elements, or the first NaN if there is one.

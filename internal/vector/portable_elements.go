@@ -37,6 +37,13 @@ func (Portable[T]) Dot(x, y []T) T {
 	return (a + b) + (c + d)
 }
 
+// DotRows writes the dot products with the rows of a matrix.
+func (p Portable[T]) DotRows(y, x, rows []T) {
+	for i := range y {
+		y[i] = p.Dot(x, rows[i*len(x):][:len(x)])
+	}
+}
+
 // Add writes y += x.
 func (Portable[T]) Add(y, x []T) {
 	y = y[:len(x)]

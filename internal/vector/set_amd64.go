@@ -82,6 +82,7 @@ type routines struct {
 	sumProducts func(sum *float64, x, dy, mean *float32, rows, channels int)
 
 	dot                               func(x, y *float32, n int) float32
+	dotRows                           func(y, x, rows *float32, stride, n int)
 	squaredNorm                       func(x *float32, n int) float64
 	squaredDistance, absoluteDistance func(x, y *float32, n int) float64
 	weightedDistance                  func(x, y, weight *float32, n int) float64
@@ -153,6 +154,21 @@ func (s *Set) AddDifference(dx, x, y []float32, factor float32) {
 // Dot returns the sum of products.
 func (s *Set) Dot(x, y []float32) float32 {
 	return s.dot(unsafe.SliceData(x), pointer(y, len(x)), len(x))
+}
+
+// dotRows is the number of rows of a call of the routine of that name; the generator has the same number.
+const dotRows = 4
+
+// DotRows writes the dot products with the rows of a matrix.
+func (s *Set) DotRows(y, x, rows []float32) {
+	n, first := len(x), 0
+	rows = rows[:len(y)*n]
+	for ; n > 0 && first+dotRows <= len(y); first += dotRows {
+		s.dotRows(&y[first], &x[0], &rows[first*n], 4*n, n)
+	}
+	for i := first; i < len(y); i++ {
+		y[i] = s.Dot(x, rows[i*n:][:n])
+	}
 }
 
 // SquaredDistance returns Σ(xᵢ − yᵢ)².

@@ -115,6 +115,13 @@ func (s *Set) Dot(x, y []float32) float32 {
 	return dot_neon(unsafe.SliceData(x), unsafe.SliceData(y[:len(x)]), len(x))
 }
 
+// DotRows writes the dot products with the rows of a matrix.
+func (s *Set) DotRows(y, x, rows []float32) {
+	for i := range y {
+		y[i] = s.Dot(x, rows[i*len(x):][:len(x)])
+	}
+}
+
 // SquaredDistance returns Σ(xᵢ − yᵢ)².
 func (s *Set) SquaredDistance(x, y []float32) float64 {
 	return squaredDistance_neon(unsafe.SliceData(x), unsafe.SliceData(y[:len(x)]), len(x))

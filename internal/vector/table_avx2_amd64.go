@@ -72,6 +72,7 @@ var avx2 = &Set{
 		relu:                    relu_avx2,
 		reluGradient:            reluGradient_avx2,
 		dot:                     dot_avx2,
+		dotRows:                 dotRows_avx2,
 		squaredNorm:             squaredNorm_avx2,
 		squaredDistance:         squaredDistance_avx2,
 		absoluteDistance:        absoluteDistance_avx2,
@@ -522,6 +523,9 @@ func reluGradient_avx2(dx, x, dy *float32, n int)
 
 //go:noescape
 func dot_avx2(x, y *float32, n int) float32
+
+//go:noescape
+func dotRows_avx2(y, x, rows *float32, stride, n int)
 
 //go:noescape
 func squaredNorm_avx2(x *float32, n int) float64

@@ -78,6 +78,7 @@ var avx512 = &Set{
 		relu:                    relu_avx512,
 		reluGradient:            reluGradient_avx512,
 		dot:                     dot_avx512,
+		dotRows:                 dotRows_avx512,
 		squaredNorm:             squaredNorm_avx512,
 		squaredDistance:         squaredDistance_avx512,
 		absoluteDistance:        absoluteDistance_avx512,
@@ -669,6 +670,9 @@ func reluGradient_avx512(dx, x, dy *float32, n int)
 
 //go:noescape
 func dot_avx512(x, y *float32, n int) float32
+
+//go:noescape
+func dotRows_avx512(y, x, rows *float32, stride, n int)
 
 //go:noescape
 func squaredNorm_avx512(x *float32, n int) float64

@@ -43,11 +43,10 @@ func (l *Linear[T]) forwardOne(y, x, weight, bias []T) {
 	e := vector.For[T]()
 	bands := max(1, min(units, l.in*l.out>>14))
 	parallel.For(bands, func(band int) {
-		for i := band * l.out / bands; i < (band+1)*l.out/bands; i++ {
-			y[i] = e.Dot(x, weight[i*l.in:][:l.in])
-			if bias != nil {
-				y[i] += bias[i]
-			}
+		first, last := band*l.out/bands, (band+1)*l.out/bands
+		e.DotRows(y[first:last], x, weight[first*l.in:last*l.in])
+		if bias != nil {
+			e.Add(y[first:last], bias[first:last])
 		}
 	})
 }
