@@ -52,8 +52,9 @@ type miniStage struct {
 // No setting was chosen on the test classes. An image of 48 pixels costs a third as much as one of
 // 84, so the network sees most images in that size.
 var miniStages = []miniStage{
-	{"classes, 48 pixels", 48, 20, objectives.NormalizedSoftmax{Temperature: 0.1}, 64, 2, 0.1, 0.03, 1, 0.25},
-	{"classes", miniSide, 6, objectives.NormalizedSoftmax{Temperature: 0.1}, 64, 2, 0.06, 0, 0.5, 0.4},
+	{"classes, 48 pixels", 48, 40, objectives.NormalizedSoftmax{Temperature: 0.1}, 64, 2, 0.1, 0.03, 1, 0.25},
+	{"classes", miniSide, 22, objectives.NormalizedSoftmax{Temperature: 0.1}, 64, 2, 0.06, 0, 0.5, 0.4},
+	{"prototypes", miniSide, 2, objectives.Prototypical{Temperature: 0.1}, 16, 8, 0.005, 0, 0, 0.4},
 }
 
 func miniSize(side int) imaging.Size {
