@@ -29,17 +29,31 @@ func (b *Builder) Sequence(blocks []Block, x *Node) *Node { return b.SequenceFro
 // SequenceFrom applies the blocks from index first on to x, the result of those before. The
 // blocks are numbered as by Sequence, so they have the same weights.
 func (b *Builder) SequenceFrom(first int, blocks []Block, x *Node) *Node {
+	x, _ = b.sequence(first, blocks, x, false)
+	return x
+}
+
+// sequence is SequenceFrom. With add, it adds x to the result if the blocks are computed by one operation
+// that can do that, and reports whether it did.
+func (b *Builder) sequence(first int, blocks []Block, x *Node, add bool) (y *Node, added bool) {
 	if first < 0 || first > len(blocks) {
 		b.Fail("found %d as the first of %d blocks", first, len(blocks))
 	}
 	numbers := map[string]int{}
-	for i, block := range blocks {
+	for i := 0; i < len(blocks); i++ {
+		block := blocks[i]
 		if block == nil {
 			b.Fail("block %d of the sequence is nil", i+1)
 		}
 		kind := block.Kind()
 		numbers[kind]++
 		if i < first {
+			continue
+		}
+		if layers := b.invertedBlocks(blocks[i:], x); layers != nil {
+			x, added = b.invertedTraining(layers, numbers[kind], x, add && len(layers) == len(blocks))
+			numbers[kind] += len(layers) - 1
+			i += len(layers) - 1
 			continue
 		}
 		x = b.Named(blockName(kind, numbers[kind]), func() *Node {
@@ -53,15 +67,16 @@ func (b *Builder) SequenceFrom(first int, blocks []Block, x *Node) *Node {
 			return y
 		})
 	}
-	return x
+	return x, added
 }
 
 func blockName(kind string, number int) string { return kind + strconv.Itoa(number) }
 
 // image returns the extents of a batch of images (batch, height, width,
 // channels), or fails.
-func (b *Builder) image(x *Node) (batch, height, width, channels int) {
-	shape := x.Shape()
+func (b *Builder) image(x *Node) (batch, height, width, channels int) { return b.imageShape(x.Shape()) }
+
+func (b *Builder) imageShape(shape tensor.Shape) (batch, height, width, channels int) {
 	if shape.Dims() != 4 {
 		b.Fail("found an input of shape %v, expected (batch, height, width, channels)", shape)
 	}
@@ -102,8 +117,12 @@ func (r Residual) Apply(b *Builder, number int, x *Node) *Node {
 		b.Describe(name+"_drop", r.Drop)
 	}
 	var body, shortcut *Node
+	added := false // the body's operation adds the shortcut
 	b.Scope(name, func() *Node {
-		body = b.Sequence(r.Body, x)
+		alone := r.Activation == "" && len(r.Shortcut) == 0 && r.Drop == 0
+		if body, added = b.sequence(0, r.Body, x, alone); added {
+			return nil
+		}
 		shortcut = b.Scope("shortcut", func() *Node { return b.Sequence(r.Shortcut, x) })
 		if !body.Shape().Eq(shortcut.Shape()) {
 			b.Fail("the body has the shape %v and the shortcut %v, expected equal shapes", body.Shape(), shortcut.Shape())
@@ -115,7 +134,10 @@ func (r Residual) Apply(b *Builder, number int, x *Node) *Node {
 	if r.Activation != "" {
 		operation += "_" + r.Activation
 	}
-	sum := b.addActivated(operation, r.Activation, body, shortcut)
+	sum := body
+	if !added {
+		sum = b.addActivated(operation, r.Activation, body, shortcut)
+	}
 	if r.Pool > 0 {
 		sum = MaxPool{Size: r.Pool}.Apply(b, number, sum)
 	}

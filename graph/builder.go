@@ -57,6 +57,7 @@ type Builder struct {
 	precision    Precision
 	work         Work
 	norms        sharedNorms // see ShareNorms
+	apart        bool        // add each layer as an operation of its own, for tests
 	descriptions []string    // that Describe adds to the structure
 
 	calculations map[*Node]calculation // the nodes that are Functions

@@ -208,11 +208,12 @@ func allElements[T Float](values []gorgonia.Value) ([][]T, error) {
 // of its own in its hash, because Gorgonia takes two nodes of one hash for the same
 // expression.
 type operation struct {
-	name     string // the layer's path and the operation, for errors
-	settings string // of a user's Function, for Structure
-	adds     bool   // the operation begins with a sum, which is a node of its own in the structure
-	only     bool   // the sum is all of it
-	tap      bool   // it returns another gradient than that of its operand, which it does not read
+	name     string           // the layer's path and the operation, for errors
+	settings string           // of a user's Function, for Structure
+	adds     bool             // the operation begins with a sum, which is a node of its own in the structure
+	only     bool             // the sum is all of it
+	layers   []structureLayer // that it computes, if there are several; with adds, it then adds its first operand to the last
+	tap      bool             // it returns another gradient than that of its operand, which it does not read
 	id       uint64
 	position int                    // in the order by which results and gradients share memory
 	reads    func(operand int) bool // whether the values of an operand matter; nil if all do

@@ -47,8 +47,27 @@ func (Conv) Kind() string { return "conv" }
 
 // Apply adds the block to the graph.
 func (c Conv) Apply(b *Builder, number int, x *Node) *Node {
+	return b.applyLayer(c.layer(b, number, x.Shape()), x)
+}
+
+// convLayer is a convolution block without its input.
+type convLayer struct {
+	name    string
+	weights []*Node
+	output  tensor.Shape
+	f32     *convFunction[float32]
+	f64     *convFunction[float64]
+}
+
+// applyLayer adds a convolution block to the graph.
+func (b *Builder) applyLayer(l convLayer, x *Node) *Node {
+	return b.Apply(l.name, l.output, l.f32, l.f64, append([]*Node{x}, l.weights...)...)
+}
+
+// layer returns the block for an input of a shape, with its weights.
+func (c Conv) layer(b *Builder, number int, input tensor.Shape) convLayer {
 	b.Describe(blockName("conv", number), c)
-	batch, height, width, channels := b.image(x)
+	batch, height, width, channels := b.imageShape(input)
 	padding := kernel.Around(c.Padding)
 	if c.SamePadding {
 		if c.Padding != 0 {
@@ -75,7 +94,7 @@ func (c Conv) Apply(b *Builder, number int, x *Node) *Node {
 		b.Fail("%v", err)
 	}
 
-	operands := operandList{x: x}
+	var operands operandList
 	b.Scope(blockName("conv", number), func() *Node {
 		operands.add(slotWeight, b.Weight("weight", Kernel, c.Weight.or(He), c.Filters, channels/max(c.Groups, 1), c.Kernel, c.Kernel))
 		if !c.NoBias {
@@ -115,7 +134,7 @@ func (c Conv) Apply(b *Builder, number int, x *Node) *Node {
 	if norm != nil && !norm.given {
 		norm.track(b, batch*convHeight*convWidth, f32.block, f64.block, f32.block, f64.block)
 	}
-	return b.Apply(blockName("conv", number), tensor.Shape{batch, outHeight, outWidth, c.Filters}, f32, f64, operands.nodes()...)
+	return convLayer{blockName("conv", number), operands.weights, tensor.Shape{batch, outHeight, outWidth, c.Filters}, f32, f64}
 }
 
 // The operands of a convolution block.
@@ -130,9 +149,8 @@ const (
 	slotCount
 )
 
-// operandList collects the operands of a block.
+// operandList collects the operands of a block after its input.
 type operandList struct {
-	x       *Node
 	weights []*Node
 	slots   []int
 }
@@ -141,8 +159,6 @@ func (l *operandList) add(slot int, weight *Node) {
 	l.slots = append(l.slots, slot)
 	l.weights = append(l.weights, weight)
 }
-
-func (l *operandList) nodes() []*Node { return append([]*Node{l.x}, l.weights...) }
 
 // convFunction runs a kernel block on the operands of the node.
 type convFunction[T Float] struct {

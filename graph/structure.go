@@ -56,14 +56,24 @@ func (b *Builder) structureOf(outputs Outputs) string {
 		var operands []int
 		op, own := node.Op().(*operation)
 		own = own && op.adds
+		layers := b.layersOf(node)
 		children := b.graph.From(node.ID())
 		for i := 0; children.Next(); i++ {
 			operands = append(operands, number(children.Node().(*Node)))
-			if own && i == 1 { // as Gorgonia's sum of both
+			if len(layers) > 0 && len(operands) == 1+layers[0].weights {
+				operands = []int{line(layers[0].label, layers[0].shape, operands)}
+				layers = layers[1:]
+			} else if own && op.layers == nil && i == 1 { // as Gorgonia's sum of both
 				operands = []int{line("+ false", node.Shape(), operands)}
 			}
 		}
-		if own && op.only {
+		if b.layersOf(node) != nil {
+			if numbers[node] = operands[0]; own {
+				children.Reset()
+				children.Next()
+				numbers[node] = line("+ false", node.Shape(), []int{operands[0], number(children.Node().(*Node))})
+			}
+		} else if own && op.only {
 			numbers[node] = operands[0]
 		} else {
 			numbers[node] = line(b.label(node), node.Shape(), operands)
@@ -81,6 +91,22 @@ func (b *Builder) structureOf(outputs Outputs) string {
 		fmt.Fprintln(hash, description)
 	}
 	return fmt.Sprintf("%x", hash.Sum(nil)[:16])
+}
+
+// layersOf returns the layers that the operation of a node computes, or nil if it is not one of several.
+func (b *Builder) layersOf(node *Node) []structureLayer {
+	if op, own := node.Op().(*operation); own {
+		return op.layers
+	}
+	return nil
+}
+
+// structureLayer is a layer that is a node of its own in the structure, with the result of the one before
+// and a number of weights as its operands.
+type structureLayer struct {
+	label   string
+	shape   tensor.Shape
+	weights int
 }
 
 // roleInStructure is the name of a role in structures. That of Buffer is the one

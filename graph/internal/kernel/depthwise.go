@@ -350,7 +350,7 @@ func (p *depthwise[T]) imageGradients(c *Conv[T], w *workspace[T], dx, x []T, su
 		if bottom < height { // the rows in no window that begins later
 			last = min(max(done, bottom*s.Stride-s.Padding.Top), s.Height)
 		}
-		p.inputGradient(w, dx, gradient[:(bottom-first)*at.rowSize()], at, image, done, last)
+		p.inputGradient(w, dx[image*s.Height*s.Width*s.Channels:], gradient[:(bottom-first)*at.rowSize()], at, done, last)
 		done = last
 	}
 }
@@ -376,14 +376,18 @@ func (p *depthwise[T]) addWeights(w *workspace[T], sum []float64, x, gradient []
 	}
 }
 
-// inputGradient writes rows [top, bottom) of the gradient of an image.
-func (p *depthwise[T]) inputGradient(w *workspace[T], dx, gradient []T, at halo, image, top, bottom int) {
+// inputGradient writes rows [top, bottom) of the gradient dx of an image.
+func (p *depthwise[T]) inputGradient(w *workspace[T], dx, gradient []T, at halo, top, bottom int) {
+	size := p.shape.Width * p.shape.Channels
+	p.inputRowsGradient(w, dx[top*size:bottom*size], gradient, at, top, bottom)
+}
+
+// inputRowsGradient writes rows [top, bottom) of the gradient of an image to dx, which has these rows only.
+func (p *depthwise[T]) inputRowsGradient(w *workspace[T], dx, gradient []T, at halo, top, bottom int) {
 	s := p.shape
 	if top == bottom {
 		return
 	}
-	size := s.Width * s.Channels
-	dx = dx[(image*s.Height+top)*size:][:(bottom-top)*size]
 	y, to := dx, halo{images: 1, height: s.Height, width: s.Width, channels: s.Filters, top: -top}
 	if p.multiplier > 1 {
 		y = grow(&w.active, (bottom-top)*to.rowSize())
