@@ -42,8 +42,8 @@ func (c Conv) pointwise() bool {
 
 func (c Conv) projects() bool { return c.pointwise() && c.Activation == "" }
 
-// invertedTraining adds convolutions, of which the first has a number, as one operation if that is possible and
-// pays, and otherwise one by one. With add, the one operation adds x to the result, which added reports.
+// invertedTraining adds convolutions, of which the first has a number, as one operation if that is possible, and
+// otherwise one by one. With add, the one operation adds x to the result, which added reports.
 func (b *Builder) invertedTraining(blocks []Conv, number int, x *Node, add bool) (y *Node, added bool) {
 	var layers []convLayer
 	input := x.Shape()
@@ -83,8 +83,7 @@ type invertedTraining[T Float] struct {
 	layers [3]*convFunction[T] // the first may be nil
 }
 
-// newInvertedTraining returns the Function of two or three layers, or nil if they cannot be computed by one operation
-// or if that does not pay.
+// newInvertedTraining returns the Function of two or three layers, or nil if they cannot be computed by one operation.
 func newInvertedTraining[T Float](layers []convLayer, add bool) *invertedTraining[T] {
 	f := &invertedTraining[T]{}
 	var blocks [3]*kernel.Block[T]
@@ -93,7 +92,7 @@ func newInvertedTraining[T Float](layers []convLayer, add bool) *invertedTrainin
 		f.layers[at] = functionOf[T](l)
 		blocks[at] = f.layers[at].block
 	}
-	if f.kernel = kernel.NewInvertedTraining(blocks[0], blocks[1], blocks[2], add); f.kernel == nil || !f.kernel.Pays() {
+	if f.kernel = kernel.NewInvertedTraining(blocks[0], blocks[1], blocks[2], add); f.kernel == nil {
 		return nil
 	}
 	return f

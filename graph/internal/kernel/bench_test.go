@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/likeness-go/likeness/internal/parallel"
 )
@@ -197,6 +198,34 @@ func BenchmarkLinearOne(b *testing.B) {
 			for b.Loop() {
 				l.Forward(y, x, weight, nil)
 			}
+		})
+	}
+}
+
+// BenchmarkInvertedTraining is the inverted residuals of MobileNet-V2, forward and backward.
+func BenchmarkInvertedTraining(b *testing.B) {
+	for _, c := range []struct{ size, in, wide, out, stride int }{
+		{112, 0, 32, 16, 1}, {112, 16, 96, 24, 2}, {56, 24, 144, 24, 1}, {28, 32, 192, 32, 1}, {14, 64, 384, 64, 1}, {14, 96, 576, 96, 1}, {7, 160, 960, 160, 1}, {7, 160, 960, 320, 1},
+	} {
+		s := trainingShapeOf(c.in, withGroups(c.wide, convShape(16, c.size, c.size, c.wide, c.wide, 3, 3, c.stride, 1)), c.out, ReLU6, c.in == c.out)
+		subject := trainingSubject(s)
+		x, dy := subject.draw(1)
+		singleX, singleDy := convertAll[float32](x), convert[float32](dy)
+		dx := make([][]float32, len(x))
+		for i := range x {
+			dx[i] = make([]float32, len(x[i]))
+		}
+		y := make([]float32, len(dy))
+		b.Run(fmt.Sprint(c.in, "→", c.wide, "→", c.out, " on ", c.size, "², stride ", c.stride), func(b *testing.B) {
+			defer Retain()()
+			var forward time.Duration
+			for b.Loop() {
+				start := time.Now()
+				subject.single.forward(y, singleX...)
+				forward += time.Since(start)
+				subject.single.backward(dx, singleX, y, singleDy)
+			}
+			b.ReportMetric(float64(forward.Microseconds())/float64(b.N)/1e3, "forward-ms/op")
 		})
 	}
 }

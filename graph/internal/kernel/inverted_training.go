@@ -40,11 +40,15 @@ type InvertedTraining[T Float] struct {
 
 	mean        []T    // (in) of the input in the last Forward
 	covariance  []T    // (wide, in) the weights of the expansion times the covariance of the input
+	centers     []T    // (batch, channels) from which differences are computed
 	z2, z3      []T    // the results of the depthwise convolution and of the projection before normalization
 	offset      [3][]T // normalization is scale·z + offset
 	folded      []T    // (wide, in) the weights of the expansion times the scale of its normalization
+	turned      []T    // (wide, in) products of the expansion's gradient and the input
+	active      []T    // (batch, height, row) the expanded rows with their border, if they are stored
 	partial     []T    // sums over a part of the batch; borrowed
-	products    [2]packed[T]
+	sloped      []T    // the gradient of the projection's input, if it is stored; borrowed
+	products    [3]packed[T]
 	kept        bool
 	ones, zeros []T
 }
@@ -56,6 +60,14 @@ const (
 	chunkElements = 8 << 10
 	chunkPixels   = 48 // the smallest number of pixels of a chunk
 )
+
+// Reading an element from memory takes as long as about storedDepth products. Results of sums of more of them are stored.
+const storedDepth = 48
+
+// storesActive reports whether the expanded rows are stored for the gradient, and storesSloped whether the gradient
+// of the projection's input is rather than computed twice.
+func (k *InvertedTraining[T]) storesActive() bool { return k.expand != nil && k.in >= storedDepth }
+func (k *InvertedTraining[T]) storesSloped() bool { return k.out >= storedDepth }
 
 // NewInvertedTraining returns the combination of blocks, of which the first may be nil; with residual, the
 // input is added to the result. It returns nil if the blocks cannot be combined.
@@ -85,7 +97,7 @@ func NewInvertedTraining[T Float](expand, depthwise, project *Block[T], residual
 	for i := range rows * s.Width {
 		k.expanded = append(k.expanded, int32(i/s.Width*k.row+(s.Padding.Left+i%s.Width)*k.pixel))
 	}
-	pixels := max(rows*s.Width, k.band*k.width, k.chunk())
+	pixels := max(rows*s.Width, k.band*k.width, k.chunk(), k.wide)
 	for i, channels := range []int{k.in, k.wide, k.out} {
 		k.narrow[i] = make([]int32, pixels)
 		for j := range pixels {
@@ -146,10 +158,6 @@ func (k *InvertedTraining[T]) valid() bool {
 	return !k.residual || height == s.Height && width == s.Width && channels == chain.Filters
 }
 
-// Pays reports whether the combination is faster than its blocks one after the other. With large weights, which small
-// images have, products take most of the time, and the combination computes two of them twice.
-func (k *InvertedTraining[T]) Pays() bool { return k.in*k.wide < largeWeights }
-
 // check panics unless the arguments have the lengths of the shape.
 func (k *InvertedTraining[T]) check(x, y []T, weights [3]BlockWeights[T]) {
 	s := k.depthwise.shape.Conv
@@ -185,6 +193,9 @@ func (k *InvertedTraining[T]) Forward(y, x []T, weights [3]BlockWeights[T]) {
 		k.expansionStatistics(x, weights[0].Weight)
 		k.prepare(k.expand, 0, weights[0])
 		k.packExpansion(weights[0].Weight)
+	}
+	if s := k.depthwise.shape.Conv; k.storesActive() {
+		grow(&k.active, s.Batch*s.Height*k.row)
 	}
 	k.depthwise.conv.depthwise.pack(weights[1].Weight)
 	k.sweep.weights = k.depthwise.conv.depthwise.weights
@@ -226,10 +237,13 @@ func (k *InvertedTraining[T]) chunks(image int, work func(first, last int)) {
 // statistics computes the mean and the variance of arrays of rows of channels, which compute passes to add for each of
 // several images. As in Block.computeStatistics the squares are those of differences, here from the first row of an image.
 func (k *InvertedTraining[T]) statistics(n *BatchNorm[T], images int, compute func(w *workspace[T], image int, add func(z []T))) {
-	sums, centers := make([]float64, images*2*n.channels), make([]T, images*n.channels)
+	space := borrow[float64](0)
+	defer space.release()
+	sums, centers := grow(&space.columns, images*2*n.channels), grow(&k.centers, images*n.channels)
 	divide(images, func(w *workspace[T], image int) {
 		sum, center := sums[image*2*n.channels:][:2*n.channels], centers[image*n.channels:][:n.channels]
 		first := true
+		clear(sum)
 		compute(w, image, func(z []T) {
 			if first {
 				copy(center, z)
@@ -240,19 +254,22 @@ func (k *InvertedTraining[T]) statistics(n *BatchNorm[T], images int, compute fu
 		})
 	})
 	own := make([]float64, 2*n.channels)
+	mean, variance := own[:n.channels], own[n.channels:]
 	rows := float64(n.rows) / float64(images) // of each image
-	for c := range n.channels {
-		mean := 0.0
-		for image := range images {
-			mean += sums[image*2*n.channels+c]
+	for image := range images {
+		for c, v := range sums[image*2*n.channels:][:n.channels] {
+			mean[c] += v / float64(n.rows)
 		}
-		mean /= float64(n.rows)
-		squares := 0.0 // of the differences from the mean
-		for image := range images {
-			sum, center := sums[image*2*n.channels:], float64(centers[image*n.channels+c])
-			squares += sum[n.channels+c] - (mean-center)*(2*(sum[c]-rows*center)-rows*(mean-center))
+	}
+	for image := range images {
+		sum, squares := sums[image*2*n.channels:][:n.channels], sums[(image*2+1)*n.channels:][:n.channels]
+		for c, center := range centers[image*n.channels:][:n.channels] {
+			d := mean[c] - float64(center)
+			variance[c] += (squares[c] - d*(2*(sum[c]-rows*float64(center))-rows*d)) / float64(n.rows)
 		}
-		own[c], own[n.channels+c] = mean, max(0, squares/float64(n.rows))
+	}
+	for c, v := range variance {
+		variance[c] = max(0, v)
 	}
 	n.set(own)
 }
@@ -266,6 +283,17 @@ func (k *InvertedTraining[T]) multiply(w *workspace[T], b *packed[T], c []T, cOf
 		p.C, p.B, p.Columns, p.Width = c[q.left:], q.data, q.columns, q.width
 		k.engine.Rows(p)
 	}
+}
+
+// packRows packs a matrix, given its rows.
+func (k *InvertedTraining[T]) packRows(p *packed[T], matrix []T, depth, columns int) {
+	p.resize(k.engine, depth, columns)
+	parallel.For(p.panels, func(i int) {
+		q := p.panel(i)
+		for row := range depth {
+			p.put(q, row, matrix[row*columns:][:columns])
+		}
+	})
 }
 
 // parts returns the number of parts of the batch that have sums of their own, of the given size.
@@ -324,18 +352,23 @@ func (k *InvertedTraining[T]) expansionStatistics(x, weight []T) {
 	})
 	covariance := k.total(parts, size)
 	k.engine.Scale(covariance, covariance, T(1/float64(n.rows)))
-	MatMul(grow(&k.covariance, k.wide*k.in), weight, covariance, k.wide, k.in, k.in, false, false, false)
+	k.packRows(&k.products[1], covariance, k.in, k.in)
+	grow(&k.covariance, k.wide*k.in)
 	own := make([]float64, 2*k.wide)
-	for f := range k.wide {
-		var mean, variance float64
-		along := k.covariance[f*k.in:][:k.in]
-		for c, v := range weight[f*k.in:][:k.in] {
-			mean += float64(v) * float64(k.mean[c])
-			variance += float64(v) * float64(along[c])
+	k.eachFilter(func(w *workspace[T], first, last int) {
+		k.multiply(w, &k.products[1], k.covariance[first*k.in:], k.narrow[0], weight[first*k.in:], k.narrow[0], last-first)
+		for f := first; f < last; f++ {
+			row := weight[f*k.in:][:k.in]
+			own[f], own[k.wide+f] = float64(k.engine.Dot(row, k.mean)), max(0, float64(k.engine.Dot(row, k.covariance[f*k.in:][:k.in])))
 		}
-		own[f], own[k.wide+f] = mean, max(0, variance)
-	}
+	})
 	n.set(own)
+}
+
+// eachFilter calls work for ranges of the filters of the expansion.
+func (k *InvertedTraining[T]) eachFilter(work func(w *workspace[T], first, last int)) {
+	const step = 24
+	divide(ceilDiv(k.wide, step), func(w *workspace[T], i int) { work(w, i*step, min((i+1)*step, k.wide)) })
 }
 
 // packExpansion packs the weights of the expansion, times the scale of its normalization.
@@ -354,23 +387,36 @@ func (k *InvertedTraining[T]) packExpansion(weight []T) {
 type expandedRows[T Float] struct {
 	data       []T
 	begin, end int // the rows of the image that are there
+	stored     bool
+}
+
+// storedRows returns the memory of all rows of an image.
+func (k *InvertedTraining[T]) storedRows(image int) expandedRows[T] {
+	size := k.depthwise.shape.Conv.Height * k.row
+	return expandedRows[T]{data: k.active[image*size:][:size], stored: true}
 }
 
 // newExpanded returns no rows, with memory for a number of them.
-func (k *InvertedTraining[T]) newExpanded(w *workspace[T], rows int) expandedRows[T] {
+func (k *InvertedTraining[T]) newExpanded(w *workspace[T], image, rows int) (e expandedRows[T]) {
 	s := k.depthwise.shape.Conv
-	data := grow(&w.halo, rows*k.row)
-	for at := 0; at < len(data); at += k.row {
-		clear(data[at:][:s.Padding.Left*k.pixel])
-		clear(data[at+(s.Padding.Left+s.Width)*k.pixel:][:s.Padding.Right*k.pixel])
+	if k.storesActive() {
+		e = k.storedRows(image)
+	} else {
+		e.data = grow(&w.halo, rows*k.row)
 	}
-	return expandedRows[T]{data: data}
+	for at := 0; at < len(e.data); at += k.row {
+		clear(e.data[at:][:s.Padding.Left*k.pixel])
+		clear(e.data[at+(s.Padding.Left+s.Width)*k.pixel:][:s.Padding.Right*k.pixel])
+	}
+	return e
 }
 
 // expandTo makes the rows [above, below) of an image, of which those that are there are kept.
 func (k *InvertedTraining[T]) expandTo(w *workspace[T], e *expandedRows[T], x []T, image, above, below int) {
 	s := k.depthwise.shape.Conv
-	if e.end > above {
+	if e.stored {
+		above = 0
+	} else if e.end > above {
 		copy(e.data, e.data[(above-e.begin)*k.row:(e.end-e.begin)*k.row])
 	} else {
 		e.end = above
@@ -401,7 +447,7 @@ func (k *InvertedTraining[T]) depthwiseImage(w *workspace[T], x []T, image int, 
 	s, p := k.depthwise.shape.Conv, k.depthwise.conv.depthwise
 	var e expandedRows[T]
 	if k.expand != nil {
-		e = k.newExpanded(w, (k.band-1)*s.Stride+s.KernelHeight)
+		e = k.newExpanded(w, image, (k.band-1)*s.Stride+s.KernelHeight)
 	}
 	for first := 0; first < k.height; first += k.band {
 		last := min(first+k.band, k.height)
@@ -441,19 +487,16 @@ func (k *InvertedTraining[T]) Backward(dx []T, dw [3]BlockWeights[T], x []T, wei
 		k.engine.SumProducts(sum, k.z3[first*k.out:last*k.out], dy[first*k.out:last*k.out], third.Mean)
 	})
 	third.finishSums(total, dw[2].Gain, dw[2].Shift)
-	p := &k.products[0]
-	p.resize(k.engine, k.out, k.wide)
-	for i := range p.panels {
-		q := p.panel(i)
-		for f := range k.out {
-			p.put(q, f, weights[2].Weight[f*k.wide:][:k.wide])
-		}
-	}
+	k.packRows(&k.products[0], weights[2].Weight, k.out, k.wide)
 	along, mean := third.corrections()
 	result := func(w *workspace[T], first, last int) []T { // the gradient of the projection's result
 		to := grow(&w.normalized, (last-first)*k.out)
 		k.engine.Center(to, k.z3[first*k.out:last*k.out], dy[first*k.out:last*k.out], third.Mean, third.scale, along, mean)
 		return to
+	}
+	if k.storesSloped() {
+		defer borrowPass(func(m *passMemory[T]) { m.sloped, k.sloped = k.sloped, m.sloped })()
+		grow(&k.sloped, len(k.z2))
 	}
 	k.projectionGradient(dw, result)
 	k.depthwiseGradient(dx, dw, x, weights, dy, result)
@@ -481,6 +524,9 @@ func (k *InvertedTraining[T]) projectionGradient(dw [3]BlockWeights[T], result f
 					}
 					k.engine.Outer(o)
 				}
+				if k.storesSloped() {
+					a = k.sloped[first*k.wide : last*k.wide]
+				}
 				k.multiply(w, &k.products[0], a, k.narrow[1], g, k.narrow[2], pixels)
 				k.engine.SumClipped(k.clips[1], sum, z, a, second.Mean, second.scale, k.offset[1])
 			})
@@ -503,14 +549,8 @@ func (k *InvertedTraining[T]) depthwiseGradient(dx []T, dw [3]BlockWeights[T], x
 	size := 0
 	if k.expand != nil {
 		size = k.in * k.wide
-		g.back = &packed[T]{}
-		g.back.resize(k.engine, k.wide, k.in)
-		for i := range g.back.panels {
-			q := g.back.panel(i)
-			for f := range k.wide {
-				g.back.put(q, f, k.folded[f*k.in:][:k.in])
-			}
-		}
+		g.back = &k.products[2]
+		k.packRows(g.back, k.folded, k.wide, k.in)
 	}
 	parts := k.parts(max(size, 1))
 	defer k.borrowPartial(parts * size)()
@@ -553,8 +593,11 @@ func (g *invertedGradient[T]) image(w *workspace[T], sum []float64, products []T
 	kept := ceilDiv(s.Padding.Top+s.KernelHeight, s.Stride) // at most
 	gradient := grow(&w.gradient, min(k.bandBack+kept, k.height)*at.rowSize())
 	var e expandedRows[T]
-	if k.expand != nil {
-		e = k.newExpanded(w, min(k.bandBack*s.Stride+s.KernelHeight+s.Padding.Top, s.Height))
+	if k.storesActive() {
+		e = k.storedRows(image)
+		e.end = s.Height
+	} else if k.expand != nil {
+		e = k.newExpanded(w, image, min(k.bandBack*s.Stride+s.KernelHeight+s.Padding.Top, s.Height))
 	}
 	first, done := 0, 0 // the first row of the gradient, and the number of rows of the input that are done
 	for top := 0; top < k.height; top += k.bandBack {
@@ -590,10 +633,14 @@ func (g *invertedGradient[T]) resultRows(w *workspace[T], to []T, image, top, bo
 	begin := (image*k.height + top) * k.width
 	for first := begin; first < (image*k.height+bottom)*k.width; first += k.chunk() {
 		last := min(first+k.chunk(), (image*k.height+bottom)*k.width)
-		from := g.result(w, first, last)
 		here := to[(first-begin)*k.wide:][:(last-first)*k.wide]
-		k.multiply(w, &k.products[0], here, k.narrow[1], from, k.narrow[2], last-first)
-		k.engine.CenterClipped(k.clips[1], here, k.z2[first*k.wide:last*k.wide], here, n.Mean, n.scale, k.offset[1], g.along, g.mean)
+		slope := here
+		if k.storesSloped() {
+			slope = k.sloped[first*k.wide : last*k.wide]
+		} else {
+			k.multiply(w, &k.products[0], here, k.narrow[1], g.result(w, first, last), k.narrow[2], last-first)
+		}
+		k.engine.CenterClipped(k.clips[1], here, k.z2[first*k.wide:last*k.wide], slope, n.Mean, n.scale, k.offset[1], g.along, g.mean)
 	}
 }
 
@@ -679,52 +726,60 @@ func (k *InvertedTraining[T]) expansionGradient(dx []T, dw BlockWeights[T], x, w
 	rows := float64(n.rows)
 	total := make([]float64, 2*k.wide)
 	own := make([]float64, k.wide) // the difference of this part's mean from that of all parts
-	for f := range k.wide {
-		own[f] = -float64(n.Mean[f])
-		for c, v := range weight[f*k.in:][:k.in] {
-			mean := float64(k.mean[c])
-			own[f] += float64(v) * mean
-			total[f] += float64(v) * (float64(products[c*k.wide+f]) - mean*sum[f])
+	turned := grow(&k.turned, k.wide*k.in)
+	k.eachFilter(func(_ *workspace[T], first, last int) {
+		k.engine.Transpose(turned[first*k.in:], k.in, products[first:], k.wide, k.in, last-first)
+		for f := first; f < last; f++ {
+			row, mean := weight[f*k.in:][:k.in], float64(n.Mean[f])
+			own[f] = float64(k.engine.Dot(row, k.mean)) - mean
+			total[f], total[k.wide+f] = float64(k.engine.Dot(row, turned[f*k.in:][:k.in]))-mean*sum[f], sum[f]
 		}
-		total[f] += own[f] * sum[f]
-		total[k.wide+f] = sum[f]
-	}
+	})
 	n.finishSums(total, dw.Gain, dw.Shift)
 	along, mean := n.corrections()
-	if dw.Weight != nil {
-		checkLength("dweight", dw.Weight, len(weight))
-		for f := range k.wide {
+	checkOptional("dweight", dw.Weight, len(weight))
+	if dx == nil && dw.Weight == nil {
+		return
+	}
+	scaled := k.folded // no longer needed: now times −along, for dx −= x·M + constant
+	constants := make([]float64, k.wide)
+	k.eachFilter(func(_ *workspace[T], first, last int) {
+		for f := first; f < last; f++ {
 			scale, along := float64(n.scale[f]), float64(along[f])
-			constant := rows * (float64(mean[f]) + along*own[f])
-			for c := range k.in {
-				at := f*k.in + c
-				dw.Weight[at] = T(scale * (float64(products[c*k.wide+f]) - constant*float64(k.mean[c]) - along*rows*float64(k.covariance[at])))
+			constants[f] = scale * (along*float64(n.Mean[f]) - float64(mean[f]))
+			k.engine.Scale(scaled[f*k.in:][:k.in], weight[f*k.in:][:k.in], T(-scale*along))
+			if dw.Weight == nil {
+				continue
+			}
+			constant, slope := T(rows*(float64(mean[f])+along*own[f])), T(along*rows)
+			product, covariance := turned[f*k.in:][:k.in], k.covariance[f*k.in:][:k.in]
+			for c, m := range k.mean {
+				dw.Weight[f*k.in+c] = n.scale[f] * (product[c] - constant*m - slope*covariance[c])
 			}
 		}
-	}
+	})
 	if dx == nil {
 		return
 	}
-	// dx −= x·M + constant
-	scaled, matrix, constant := make([]T, len(weight)), make([]T, k.in*k.in), make([]float64, k.in)
-	for f, scale := range n.scale {
-		k.engine.Scale(scaled[f*k.in:][:k.in], weight[f*k.in:][:k.in], -scale*along[f])
-		each := float64(scale) * (float64(along[f])*float64(n.Mean[f]) - float64(mean[f]))
-		for c, v := range weight[f*k.in:][:k.in] {
-			constant[c] += float64(v) * each
+	constant, initial, matrix := make([]float64, k.in), make([]T, k.in), make([]T, k.in*k.in)
+	for f, v := range constants {
+		for c, weight := range weight[f*k.in:][:k.in] {
+			constant[c] += float64(weight) * v
 		}
 	}
-	MatMul(matrix, weight, scaled, k.in, k.in, k.wide, true, false, false)
-	initial := make([]T, k.in)
 	round(initial, constant)
-	m := &packed[T]{}
-	m.resize(k.engine, k.in, k.in)
-	for i := range m.panels {
-		q := m.panel(i)
-		for c := range k.in {
-			m.put(q, c, matrix[c*k.in:][:k.in])
+	bands := ceilDiv(k.in, 8)
+	divide(bands, func(w *workspace[T], band int) {
+		first, last := band*k.in/bands, (band+1)*k.in/bands
+		o := &w.outer
+		*o = vector.Outer[T]{
+			A: weight[first:], B: scaled, C: matrix[first*k.in:], AOffsets: k.narrow[0][:k.wide], BOffsets: k.narrow[0][:k.wide],
+			Run: last - first, Columns: k.in, CStride: k.in,
 		}
-	}
+		k.engine.Outer(o)
+	})
+	m := &k.products[2]
+	k.packRows(m, matrix, k.in, k.in)
 	step := min(max(chunkPixels, chunkElements/k.in), len(k.narrow[0]))
 	divide(ceilDiv(n.rows, step), func(w *workspace[T], i int) {
 		first, last := i*step, min((i+1)*step, n.rows)

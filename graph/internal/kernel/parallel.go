@@ -134,6 +134,7 @@ type passMemory[T Float] struct {
 	kept            kept
 	tiles           tileMemory
 	partial         []T
+	sloped          []T
 	sum, total      []T
 }
 
