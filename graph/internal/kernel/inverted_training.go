@@ -212,7 +212,7 @@ func (k *InvertedTraining[T]) Forward(y, x []T, weights [3]BlockWeights[T]) {
 			a := grow(&w.active, (last-first)*k.wide)
 			k.engine.NormalizeClipped(k.clips[1], a, k.z2[first*k.wide:last*k.wide], k.depthwise.norm.scale, k.offset[1])
 			to := k.z3[first*k.out : last*k.out]
-			k.multiply(w, p, to, k.narrow[2], a, k.narrow[1], last-first)
+			k.multiply(w, p, to, k.narrow[2], a, k.narrow[1], last-first, k.following(k.z2, last))
 			add(to)
 		})
 	})
@@ -224,6 +224,11 @@ func (k *InvertedTraining[T]) Forward(y, x []T, weights [3]BlockWeights[T]) {
 		}
 	})
 	k.kept = true
+}
+
+// following returns the chunk of wide pixels from a pixel on, which is processed next.
+func (k *InvertedTraining[T]) following(x []T, pixel int) []T {
+	return x[min(pixel*k.wide, len(x)):min((pixel+k.chunk())*k.wide, len(x))]
 }
 
 // chunks calls work for ranges of the pixels of the result of an image, numbered in the batch.
@@ -274,10 +279,10 @@ func (k *InvertedTraining[T]) statistics(n *BatchNorm[T], images int, compute fu
 	n.set(own)
 }
 
-// multiply multiplies rows of pixels with a packed matrix.
-func (k *InvertedTraining[T]) multiply(w *workspace[T], b *packed[T], c []T, cOffsets []int32, a []T, aOffsets []int32, pixels int) {
+// multiply multiplies rows of pixels with a packed matrix, and loads an array that is read next.
+func (k *InvertedTraining[T]) multiply(w *workspace[T], b *packed[T], c []T, cOffsets []int32, a []T, aOffsets []int32, pixels int, ahead []T) {
 	p := &w.product
-	*p = vector.Rows[T]{A: a, Segments: 1, Length: b.depth, AOffsets: aOffsets[:pixels], COffsets: cOffsets[:pixels]}
+	*p = vector.Rows[T]{A: a, Segments: 1, Length: b.depth, AOffsets: aOffsets[:pixels], COffsets: cOffsets[:pixels], Ahead: ahead}
 	for i := range b.panels {
 		q := b.panel(i)
 		p.C, p.B, p.Columns, p.Width = c[q.left:], q.data, q.columns, q.width
@@ -356,7 +361,7 @@ func (k *InvertedTraining[T]) expansionStatistics(x, weight []T) {
 	grow(&k.covariance, k.wide*k.in)
 	own := make([]float64, 2*k.wide)
 	k.eachFilter(func(w *workspace[T], first, last int) {
-		k.multiply(w, &k.products[1], k.covariance[first*k.in:], k.narrow[0], weight[first*k.in:], k.narrow[0], last-first)
+		k.multiply(w, &k.products[1], k.covariance[first*k.in:], k.narrow[0], weight[first*k.in:], k.narrow[0], last-first, nil)
 		for f := first; f < last; f++ {
 			row := weight[f*k.in:][:k.in]
 			own[f], own[k.wide+f] = float64(k.engine.Dot(row, k.mean)), max(0, float64(k.engine.Dot(row, k.covariance[f*k.in:][:k.in])))
@@ -411,8 +416,9 @@ func (k *InvertedTraining[T]) newExpanded(w *workspace[T], image, rows int) (e e
 	return e
 }
 
-// expandTo makes the rows [above, below) of an image, of which those that are there are kept.
-func (k *InvertedTraining[T]) expandTo(w *workspace[T], e *expandedRows[T], x []T, image, above, below int) {
+// expandTo makes the rows [above, below) of an image, of which those that are there are kept. It loads an array that is
+// used next.
+func (k *InvertedTraining[T]) expandTo(w *workspace[T], e *expandedRows[T], x []T, image, above, below int, ahead []T) {
 	s := k.depthwise.shape.Conv
 	if e.stored {
 		above = 0
@@ -428,7 +434,7 @@ func (k *InvertedTraining[T]) expandTo(w *workspace[T], e *expandedRows[T], x []
 	in := x[(image*s.Height+e.end)*s.Width*k.in:]
 	to := e.data[(e.end-above)*k.row:]
 	weights, p := &k.products[1], &w.product
-	*p = vector.Rows[T]{A: in, Segments: 1, Length: k.in, Clip: k.clips[0]}
+	*p = vector.Rows[T]{A: in, Segments: 1, Length: k.in, Clip: k.clips[0], Ahead: ahead}
 	for first := 0; first < pixels; first += step {
 		last := min(first+step, pixels)
 		p.AOffsets, p.COffsets = k.narrow[0][first:last], k.expanded[first:last]
@@ -451,17 +457,17 @@ func (k *InvertedTraining[T]) depthwiseImage(w *workspace[T], x []T, image int, 
 	}
 	for first := 0; first < k.height; first += k.band {
 		last := min(first+k.band, k.height)
+		z := k.z2[(image*k.height+first)*k.width*k.wide:][:(last-first)*k.width*k.wide]
 		in, from := e.data, halo{}
 		if k.expand == nil {
+			k.engine.Prefetch(z)
 			in, from = p.input(w, x, image, first, last)
 		} else {
 			above, below := p.inputRows(first, last)
-			k.expandTo(w, &e, x, image, above, below)
+			k.expandTo(w, &e, x, image, above, below, z)
 			from = k.expandedHalo(&e)
 		}
 		to := halo{images: 1, height: k.height, width: k.width, channels: k.wide, top: -first}
-		z := k.z2[(image*k.height+first)*k.width*k.wide:][:(last-first)*k.width*k.wide]
-		k.engine.Prefetch(z)
 		k.sweep.run(w, k.engine, z, to, in, from, nil, vector.NoClip, first, last)
 		add(z)
 	}
@@ -527,7 +533,7 @@ func (k *InvertedTraining[T]) projectionGradient(dw [3]BlockWeights[T], result f
 				if k.storesSloped() {
 					a = k.sloped[first*k.wide : last*k.wide]
 				}
-				k.multiply(w, &k.products[0], a, k.narrow[1], g, k.narrow[2], pixels)
+				k.multiply(w, &k.products[0], a, k.narrow[1], g, k.narrow[2], pixels, k.following(k.z2, last))
 				k.engine.SumClipped(k.clips[1], sum, z, a, second.Mean, second.scale, k.offset[1])
 			})
 		}
@@ -618,7 +624,7 @@ func (g *invertedGradient[T]) image(w *workspace[T], sum []float64, products []T
 		in, from := []T(nil), halo{}
 		if k.expand != nil {
 			above, below := p.inputRows(top, bottom)
-			k.expandTo(w, &e, g.x, image, min(above, done), max(below, last))
+			k.expandTo(w, &e, g.x, image, min(above, done), max(below, last), nil)
 			in, from = e.data, k.expandedHalo(&e)
 		}
 		g.addWeights(w, sum[:g.taps*k.wide], gradient, at, in, from, image, top, bottom)
@@ -638,7 +644,7 @@ func (g *invertedGradient[T]) resultRows(w *workspace[T], to []T, image, top, bo
 		if k.storesSloped() {
 			slope = k.sloped[first*k.wide : last*k.wide]
 		} else {
-			k.multiply(w, &k.products[0], here, k.narrow[1], g.result(w, first, last), k.narrow[2], last-first)
+			k.multiply(w, &k.products[0], here, k.narrow[1], g.result(w, first, last), k.narrow[2], last-first, k.z2[first*k.wide:last*k.wide])
 		}
 		k.engine.CenterClipped(k.clips[1], here, k.z2[first*k.wide:last*k.wide], slope, n.Mean, n.scale, k.offset[1], g.along, g.mean)
 	}
@@ -698,7 +704,7 @@ func (g *invertedGradient[T]) inputRows(w *workspace[T], sum []float64, products
 		here, pixels := to[first*k.wide:last*k.wide], last-first
 		k.engine.SumRows(sum, here)
 		if g.dx != nil {
-			k.multiply(w, g.back, g.dx[(begin+first)*k.in:], k.narrow[0], here, k.narrow[1], pixels)
+			k.multiply(w, g.back, g.dx[(begin+first)*k.in:], k.narrow[0], here, k.narrow[1], pixels, nil)
 		}
 		o := &w.outer
 		*o = vector.Outer[T]{
