@@ -27,7 +27,7 @@ func (b *Builder) invertedBlocks(blocks []Block, x *Node) []Conv {
 		return c.Groups == channels && c.Groups > 1 && c.Filters == c.Groups
 	}
 	switch {
-	case len(layers) == 3 && layers[0].pointwise() && depthwise(layers[1], layers[0].Filters) && layers[2].projects():
+	case len(layers) == 3 && (layers[0].pointwise() || layers[0].first(channels) && !b.requiresGradient(x)) && depthwise(layers[1], layers[0].Filters) && layers[2].projects():
 		return layers
 	case len(layers) >= 2 && depthwise(layers[0], channels) && layers[1].projects():
 		return layers[:2]
@@ -39,6 +39,10 @@ func (b *Builder) invertedBlocks(blocks []Block, x *Node) []Conv {
 func (c Conv) pointwise() bool {
 	return c.Kernel == 1 && c.Stride <= 1 && c.Padding == 0 && c.Groups <= 1
 }
+
+// first reports whether the convolution of a number of channels is that of a first layer, whose products are so few that
+// they are faster computed again than stored.
+func (c Conv) first(channels int) bool { return c.Groups <= 1 && c.Kernel*c.Kernel*channels <= 64 }
 
 func (c Conv) projects() bool { return c.pointwise() && c.Activation == "" }
 
@@ -56,10 +60,14 @@ func (b *Builder) invertedTraining(blocks []Conv, number int, x *Node, add bool)
 	}
 	add = add && input.Eq(x.Shape())
 	f32, f64 := newInvertedTraining[float32](layers, add), newInvertedTraining[float64](layers, add)
-	if f32 == nil {
-		for i, l := range layers {
-			x = b.Named(blockName("conv", number+i), func() *Node { return b.applyLayer(l, x) })
+	for f32 == nil && len(layers) > 0 {
+		x = b.Named(layers[0].name, func() *Node { return b.applyLayer(layers[0], x) })
+		layers, add = layers[1:], false
+		if len(layers) == 2 {
+			f32, f64 = newInvertedTraining[float32](layers, false), newInvertedTraining[float64](layers, false)
 		}
+	}
+	if f32 == nil {
 		return x, false
 	}
 	operands := []*Node{x}

@@ -32,17 +32,19 @@ func TestInvertedTraining(t *testing.T) {
 		"a longer body":    {[]Block{Residual{Body: append([]Block{pointwise(8, "")}, whole...)}}, []string{"residual1.conv1", "residual1.conv4", "residual1"}},
 		"a bias":           {[]Block{pointwise(24, "relu6"), separate(24, 3, 1, "relu6"), pointwise(8, "")}, []string{"conv1", "conv2", "conv3"}},
 		"clipped at last":  {[]Block{pointwise(24, "relu6"), depthwise(24, 1), pointwise(8, "relu")}, []string{"conv1", "conv2", "conv3"}},
-		"SiLU":             {[]Block{pointwise(24, "silu"), depthwise(24, 1), pointwise(8, "")}, []string{"conv1", "conv2", "conv3"}},
+		"first layer":      {append([]Block{Conv{Filters: 24, Kernel: 2, Stride: 2, NoBias: true, BatchNorm: true, Activation: "relu"}}, whole[1:]...), []string{"conv3"}},
+		"SiLU":             {[]Block{pointwise(24, "silu"), depthwise(24, 1), pointwise(8, "")}, []string{"conv1", "conv3"}},
 	} {
 		for _, frozen := range []bool{false, true} {
 			shape := []int{3, 9, 10, 8}
 			run := func(apart bool) (structure string, operations []string, values map[string][]float64) {
 				weights := NewWeights(Float64, 1)
+				variable := name != "first layer"
 				if frozen {
-					build(t, weights, c.blocks, shape, apart)
+					build(t, weights, c.blocks, shape, variable, apart)
 					weights.FreezeStatistics()
 				}
-				p, operations := build(t, weights, c.blocks, shape, apart)
+				p, operations := build(t, weights, c.blocks, shape, variable, apart)
 				random := rand.New(rand.NewPCG(1, 2))
 				x := make([]float64, 3*9*10*8)
 				for i := range x {
@@ -54,7 +56,10 @@ func TestInvertedTraining(t *testing.T) {
 				if err := p.Run(); err != nil {
 					t.Fatal(err)
 				}
-				values = map[string][]float64{"input": p.variables["x"].gradients[0].value().Data().([]float64)}
+				values = map[string][]float64{}
+				if variable {
+					values["input"] = p.variables["x"].gradients[0].value().Data().([]float64)
+				}
 				for _, parameter := range p.Parameters() {
 					gradient, err := parameter.Elements()
 					if err != nil {
@@ -86,13 +91,17 @@ func TestInvertedTraining(t *testing.T) {
 	}
 }
 
-// build returns a training graph of blocks with the sum of the squares of the result as the cost, and the names of the
+// build returns a training graph of blocks, of an input or a variable, with the sum of the squares of the result as the cost, and the names of the
 // operations of the blocks.
-func build(t *testing.T, weights *Weights, blocks []Block, shape []int, apart bool) (p *Program, operations []string) {
+func build(t *testing.T, weights *Weights, blocks []Block, shape []int, variable, apart bool) (p *Program, operations []string) {
 	t.Helper()
 	p, err := Build(weights, Training, func(b *Builder) Outputs {
 		b.apart = apart
-		y := b.Sequence(blocks, b.Variable("x", shape...))
+		input := b.Input
+		if variable { // with a gradient
+			input = b.Variable
+		}
+		y := b.Sequence(blocks, input("x", shape...))
 		for _, node := range b.calculated {
 			operations = append(operations, node.Op().(*operation).name)
 		}

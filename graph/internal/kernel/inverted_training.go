@@ -22,10 +22,15 @@ import (
 //     computed together with g, minus x·M and a constant, where M = Wᵀ·diag(s·a)·W, and that of W follows
 //     from Σ g·x and cov(x).
 //
+// The expansion may have larger windows, as the first layer of a network has, if the gradient of its input is not needed.
+// Its input is then the windows, of which channels that are next to each other are nearly equal, and its statistics are
+// computed from its results.
+//
 // Sums are added in an order that depends on the shape alone.
 type InvertedTraining[T Float] struct {
 	expand, depthwise, project *Block[T] // expand may be nil
 	residual                   bool
+	windows                    bool // the expansion has larger windows than one pixel
 
 	engine         vector.Engine[T]
 	batch          int
@@ -34,6 +39,7 @@ type InvertedTraining[T Float] struct {
 	sweep          sweep[T]       // of the depthwise convolution, over expanded rows with a border
 	pixel, row     int            // elements from a pixel of the expanded rows to the next, and from a row
 	band, bandBack int            // rows of the result that are computed at a time, forward and backward
+	ordered        []T            // (wide, in) the weights of the expansion
 	expanded       []int32        // offsets of the pixels of expanded rows
 	narrow         [3][]int32     // offsets of pixels that follow each other, of in, wide and out channels
 	clips          [2]vector.Clip // of the expansion and of the depthwise convolution
@@ -83,7 +89,7 @@ func NewInvertedTraining[T Float](expand, depthwise, project *Block[T], residual
 	k.pixel, k.row = s.Channels, s.Width*s.Channels
 	k.sweep = p.forward
 	if expand != nil {
-		k.in = expand.shape.Conv.Channels
+		k.in, k.windows = expand.shape.Conv.patchSize(), !expand.multipliesPixels()
 		padded := s.Padding.Left + s.Width + s.Padding.Right
 		k.pixel = p.pixel
 		k.row = padded * k.pixel
@@ -136,17 +142,20 @@ func (k *InvertedTraining[T]) valid() bool {
 	channels := s.Channels
 	if k.expand != nil {
 		first := k.expand.shape.Conv
-		if first.Batch != s.Batch || first.Height != s.Height || first.Width != s.Width || first.Filters != s.Channels {
+		height, width := first.Output()
+		if first.Batch != s.Batch || height != s.Height || width != s.Width || first.Filters != s.Channels {
 			return false
 		}
-		channels = first.Channels
+		if channels = first.Channels; !k.expand.multipliesPixels() {
+			channels = 0 // there is no sum
+		}
 	}
 	for i, b := range []*Block[T]{k.expand, k.depthwise, k.project} {
 		if b == nil {
 			continue
 		}
 		clip, clips := b.shape.Activation.clip()
-		if !clips || b.shape.Evaluation || b.shape.pooled() || b.shape.Norm != BatchStatistics || i != 1 && !b.multipliesPixels() {
+		if !clips || b.shape.Evaluation || b.shape.pooled() || b.shape.Norm != BatchStatistics || i == 0 && !b.multipliesWindows() || i == 2 && !b.multipliesPixels() {
 			return false
 		}
 		if i < 2 {
@@ -161,7 +170,11 @@ func (k *InvertedTraining[T]) valid() bool {
 // check panics unless the arguments have the lengths of the shape.
 func (k *InvertedTraining[T]) check(x, y []T, weights [3]BlockWeights[T]) {
 	s := k.depthwise.shape.Conv
-	checkLength("x", x, s.Batch*s.Height*s.Width*k.in)
+	if k.windows {
+		checkLength("x", x, k.expand.shape.Conv.inputs())
+	} else {
+		checkLength("x", x, s.Batch*s.Height*s.Width*k.in)
+	}
 	checkLength("y", y, k.project.shape.Conv.outputs())
 	for i, b := range []*Block[T]{k.expand, k.depthwise, k.project} {
 		if b == nil {
@@ -190,9 +203,14 @@ func (k *InvertedTraining[T]) Forward(y, x []T, weights [3]BlockWeights[T]) {
 	k.check(x, y, weights)
 	k.kept = false
 	if k.expand != nil {
-		k.expansionStatistics(x, weights[0].Weight)
+		k.orderWeights(weights[0].Weight)
+		if k.windows {
+			k.windowStatistics(x)
+		} else {
+			k.expansionStatistics(x, k.ordered)
+		}
 		k.prepare(k.expand, 0, weights[0])
-		k.packExpansion(weights[0].Weight)
+		k.packExpansion(true)
 	}
 	if s := k.depthwise.shape.Conv; k.storesActive() {
 		grow(&k.active, s.Batch*s.Height*k.row)
@@ -376,15 +394,117 @@ func (k *InvertedTraining[T]) eachFilter(work func(w *workspace[T], first, last 
 	divide(ceilDiv(k.wide, step), func(w *workspace[T], i int) { work(w, i*step, min((i+1)*step, k.wide)) })
 }
 
-// packExpansion packs the weights of the expansion, times the scale of its normalization.
-func (k *InvertedTraining[T]) packExpansion(weight []T) {
-	grow(&k.folded, len(weight))
+// orderWeights sets the weights of the expansion in the order of windows.
+func (k *InvertedTraining[T]) orderWeights(weight []T) {
+	grow(&k.ordered, len(weight))
+	channels := k.expand.shape.Conv.Channels
+	taps := k.in / channels
+	if taps == 1 {
+		copy(k.ordered, weight)
+		return
+	}
+	for f := range k.wide {
+		k.engine.Transpose(k.ordered[f*k.in:][:k.in], channels, weight[f*k.in:][:k.in], taps, channels, taps)
+	}
+}
+
+// packExpansion packs the weights of the expansion, times the scale of its normalization or not.
+func (k *InvertedTraining[T]) packExpansion(scaled bool) {
+	grow(&k.folded, len(k.ordered))
+	copy(k.folded, k.ordered)
 	for f, scale := range k.expand.norm.scale {
-		k.engine.Scale(k.folded[f*k.in:][:k.in], weight[f*k.in:][:k.in], scale)
+		if scaled {
+			k.engine.Scale(k.folded[f*k.in:][:k.in], k.ordered[f*k.in:][:k.in], scale)
+		}
 	}
 	p := &k.products[1]
 	p.resize(k.engine, k.in, k.wide)
 	parallel.For(p.panels, func(i int) { p.putTransposed(k.engine, p.panel(i), k.folded, k.in) })
+}
+
+// inputImage returns an image of the input, with its border if the expansion has windows.
+func (k *InvertedTraining[T]) inputImage(w *workspace[T], x []T, image int) []T {
+	s := k.expand.shape.Conv
+	size := s.Height * s.Width * s.Channels
+	x = x[image*size:][:size]
+	h := k.expand.conv.input
+	h.images = 1
+	if h == h.withoutBorder() {
+		return x
+	}
+	to := grow(&w.groupInput, h.size())
+	copyWithBorder(h, to, x, 0, h.rows())
+	return to
+}
+
+// expansion describes the product of pixels [first, last) of an image with the weights of the expansion, without the panels.
+func (k *InvertedTraining[T]) expansion(p *vector.Rows[T], in []T, first, last int) {
+	left := k.expand.conv.left
+	*p = vector.Rows[T]{
+		A: in, Segments: left.rows, Length: left.run, Stride: left.halo.rowSize(), AOffsets: left.windows[first:last],
+		Initial: p.Initial, Clip: p.Clip, Ahead: p.Ahead,
+	}
+}
+
+// windowStatistics computes the statistics of the expansion from its results, and the mean and the covariance of the
+// windows.
+func (k *InvertedTraining[T]) windowStatistics(x []T) {
+	n, left := k.expand.norm, k.expand.conv.left
+	k.packExpansion(false)
+	size := (k.in + 1) * k.in // the sums of the products and of the windows
+	step, pixels := k.chunk(), n.rows/k.batch
+	partial, one, zeros := make([]T, k.batch*size), []T{1}, make([]int32, step)
+	k.statistics(n, k.batch, func(w *workspace[T], image int, add func(z []T)) {
+		in := k.inputImage(w, x, image)
+		sums := partial[image*size:][:size]
+		for first := 0; first < pixels; first += step {
+			last := min(first+step, pixels)
+			p := &w.product
+			*p = vector.Rows[T]{}
+			k.expansion(p, in, first, last)
+			z := grow(&w.active, (last-first)*k.wide)
+			p.COffsets = k.narrow[1][:last-first]
+			for i := range k.products[1].panels {
+				q := k.products[1].panel(i)
+				p.C, p.B, p.Columns, p.Width = z[q.left:], q.data, q.columns, q.width
+				k.engine.Rows(p)
+			}
+			add(z)
+			for column := range left.rows {
+				o := &w.outer
+				*o = vector.Outer[T]{
+					B: in[column*left.halo.rowSize():], BOffsets: left.windows[first:last], Columns: left.run, CStride: k.in, Add: true,
+				}
+				o.A, o.AOffsets, o.Run, o.C = one, zeros[:last-first], 1, sums[k.in*k.in+column*left.run:]
+				k.engine.Outer(o)
+				for row := range column + 1 { // the others follow by symmetry
+					o.A, o.AOffsets, o.Run, o.C = in[row*left.halo.rowSize():], left.windows[first:last], left.run, sums[row*left.run*k.in+column*left.run:]
+					k.engine.Outer(o)
+				}
+			}
+		}
+	})
+	total := make([]float64, size)
+	for image := range k.batch {
+		for i, v := range partial[image*size:][:size] {
+			total[i] += float64(v) / float64(n.rows)
+		}
+	}
+	covariance, mean := make([]T, k.in*k.in), total[k.in*k.in:]
+	round(grow(&k.mean, k.in), mean)
+	for i := range covariance {
+		row, column := i/k.in, i%k.in
+		at := i
+		if row > column {
+			at = column*k.in + row
+		}
+		covariance[i] = T(total[at] - mean[row]*mean[column])
+	}
+	k.packRows(&k.products[2], covariance, k.in, k.in)
+	grow(&k.covariance, k.wide*k.in)
+	k.eachFilter(func(w *workspace[T], first, last int) {
+		k.multiply(w, &k.products[2], k.covariance[first*k.in:], k.narrow[0], k.ordered[first*k.in:], k.narrow[0], last-first, nil)
+	})
 }
 
 // expandedRows are rows of the expanded channels of an image, normalized and clipped, with a border at the left
@@ -416,9 +536,9 @@ func (k *InvertedTraining[T]) newExpanded(w *workspace[T], image, rows int) (e e
 	return e
 }
 
-// expandTo makes the rows [above, below) of an image, of which those that are there are kept. It loads an array that is
+// expandTo makes the rows [above, below) of an image, whose input is given, of which those that are there are kept. It loads an array that is
 // used next.
-func (k *InvertedTraining[T]) expandTo(w *workspace[T], e *expandedRows[T], x []T, image, above, below int, ahead []T) {
+func (k *InvertedTraining[T]) expandTo(w *workspace[T], e *expandedRows[T], in []T, above, below int, ahead []T) {
 	s := k.depthwise.shape.Conv
 	if e.stored {
 		above = 0
@@ -430,14 +550,14 @@ func (k *InvertedTraining[T]) expandTo(w *workspace[T], e *expandedRows[T], x []
 	if e.begin = above; e.end >= below {
 		return
 	}
-	pixels, step := (below-e.end)*s.Width, max(chunkPixels, chunkElements/k.wide)
-	in := x[(image*s.Height+e.end)*s.Width*k.in:]
+	begin, pixels, step := e.end*s.Width, (below-e.end)*s.Width, k.chunk()
 	to := e.data[(e.end-above)*k.row:]
 	weights, p := &k.products[1], &w.product
-	*p = vector.Rows[T]{A: in, Segments: 1, Length: k.in, Clip: k.clips[0], Ahead: ahead}
+	*p = vector.Rows[T]{Clip: k.clips[0], Ahead: ahead}
 	for first := 0; first < pixels; first += step {
 		last := min(first+step, pixels)
-		p.AOffsets, p.COffsets = k.narrow[0][first:last], k.expanded[first:last]
+		k.expansion(p, in, begin+first, begin+last)
+		p.COffsets = k.expanded[first:last]
 		for i := range weights.panels {
 			q := weights.panel(i)
 			p.C, p.B, p.Columns, p.Width = to[q.left:], q.data, q.columns, q.width
@@ -452,8 +572,10 @@ func (k *InvertedTraining[T]) expandTo(w *workspace[T], e *expandedRows[T], x []
 func (k *InvertedTraining[T]) depthwiseImage(w *workspace[T], x []T, image int, add func(z []T)) {
 	s, p := k.depthwise.shape.Conv, k.depthwise.conv.depthwise
 	var e expandedRows[T]
+	var input []T
 	if k.expand != nil {
 		e = k.newExpanded(w, image, (k.band-1)*s.Stride+s.KernelHeight)
+		input = k.inputImage(w, x, image)
 	}
 	for first := 0; first < k.height; first += k.band {
 		last := min(first+k.band, k.height)
@@ -464,7 +586,7 @@ func (k *InvertedTraining[T]) depthwiseImage(w *workspace[T], x []T, image int, 
 			in, from = p.input(w, x, image, first, last)
 		} else {
 			above, below := p.inputRows(first, last)
-			k.expandTo(w, &e, x, image, above, below, z)
+			k.expandTo(w, &e, input, above, below, z)
 			from = k.expandedHalo(&e)
 		}
 		to := halo{images: 1, height: k.height, width: k.width, channels: k.wide, top: -first}
@@ -483,6 +605,9 @@ func (k *InvertedTraining[T]) expandedHalo(e *expandedRows[T]) halo {
 func (k *InvertedTraining[T]) Backward(dx []T, dw [3]BlockWeights[T], x []T, weights [3]BlockWeights[T], dy []T) {
 	k.check(x, dy, weights)
 	checkOptional("dx", dx, len(x))
+	if k.windows && dx != nil {
+		panic("kernel: an inverted residual whose expansion has larger windows than a pixel has no gradient of its input")
+	}
 	if !k.kept {
 		panic("kernel: Backward of an inverted residual must follow a Forward, without another Backward between them")
 	}
@@ -550,13 +675,14 @@ func (k *InvertedTraining[T]) depthwiseGradient(dx []T, dw [3]BlockWeights[T], x
 	s, p := k.depthwise.shape.Conv, k.depthwise.conv.depthwise
 	p.initGradient()
 	p.packBackward()
-	g := &invertedGradient[T]{InvertedTraining: k, dx: dx, x: x, result: result, taps: s.KernelHeight * s.KernelWidth}
+	g := &invertedGradient[T]{InvertedTraining: k, dx: dx, x: x, result: result, taps: s.KernelHeight * s.KernelWidth, input: make([][]T, k.batch)}
 	g.along, g.mean = k.depthwise.norm.corrections()
 	size := 0
 	if k.expand != nil {
 		size = k.in * k.wide
-		g.back = &k.products[2]
-		k.packRows(g.back, k.folded, k.wide, k.in)
+		if g.back = &k.products[2]; dx != nil {
+			k.packRows(g.back, k.folded, k.wide, k.in)
+		}
 	}
 	parts := k.parts(max(size, 1))
 	defer k.borrowPartial(parts * size)()
@@ -575,7 +701,7 @@ func (k *InvertedTraining[T]) depthwiseGradient(dx []T, dw [3]BlockWeights[T], x
 		}
 	}
 	if k.expand != nil {
-		k.expansionGradient(dx, dw[0], x, weights[0].Weight, dy, k.total(parts, size), total[g.taps*k.wide:])
+		k.expansionGradient(dx, dw[0], x, k.ordered, dy, k.total(parts, size), total[g.taps*k.wide:])
 	} else if dx != nil && k.residual {
 		Add(dx, dy)
 	}
@@ -588,6 +714,7 @@ type invertedGradient[T Float] struct {
 	result      func(w *workspace[T], first, last int) []T
 	taps        int
 	along, mean []T        // corrections of the depthwise convolution's norm
+	input       [][]T      // the present images of the input
 	back        *packed[T] // (wide, in) the folded weights of the expansion; nil without one
 }
 
@@ -604,6 +731,9 @@ func (g *invertedGradient[T]) image(w *workspace[T], sum []float64, products []T
 		e.end = s.Height
 	} else if k.expand != nil {
 		e = k.newExpanded(w, image, min(k.bandBack*s.Stride+s.KernelHeight+s.Padding.Top, s.Height))
+	}
+	if k.expand != nil {
+		g.input[image] = k.inputImage(w, g.x, image)
 	}
 	first, done := 0, 0 // the first row of the gradient, and the number of rows of the input that are done
 	for top := 0; top < k.height; top += k.bandBack {
@@ -624,7 +754,7 @@ func (g *invertedGradient[T]) image(w *workspace[T], sum []float64, products []T
 		in, from := []T(nil), halo{}
 		if k.expand != nil {
 			above, below := p.inputRows(top, bottom)
-			k.expandTo(w, &e, g.x, image, min(above, done), max(below, last), nil)
+			k.expandTo(w, &e, g.input[image], min(above, done), max(below, last), nil)
 			in, from = e.data, k.expandedHalo(&e)
 		}
 		g.addWeights(w, sum[:g.taps*k.wide], gradient, at, in, from, image, top, bottom)
@@ -706,12 +836,15 @@ func (g *invertedGradient[T]) inputRows(w *workspace[T], sum []float64, products
 		if g.dx != nil {
 			k.multiply(w, g.back, g.dx[(begin+first)*k.in:], k.narrow[0], here, k.narrow[1], pixels, nil)
 		}
-		o := &w.outer
+		o, left, at := &w.outer, k.expand.conv.left, top*s.Width+first
 		*o = vector.Outer[T]{
-			A: g.x[(begin+first)*k.in:], B: here, C: products, AOffsets: k.narrow[0][:pixels], BOffsets: k.narrow[1][:pixels],
-			Run: k.in, Columns: k.wide, CStride: k.wide, Add: true,
+			B: here, AOffsets: left.windows[at : at+pixels], BOffsets: k.narrow[1][:pixels],
+			Run: left.run, Columns: k.wide, CStride: k.wide, Add: true,
 		}
-		k.engine.Outer(o)
+		for row := range left.rows {
+			o.A, o.C = g.input[image][row*left.halo.rowSize():], products[row*left.run*k.wide:]
+			k.engine.Outer(o)
+		}
 	}
 }
 
@@ -760,8 +893,14 @@ func (k *InvertedTraining[T]) expansionGradient(dx []T, dw BlockWeights[T], x, w
 			constant, slope := T(rows*(float64(mean[f])+along*own[f])), T(along*rows)
 			product, covariance := turned[f*k.in:][:k.in], k.covariance[f*k.in:][:k.in]
 			for c, m := range k.mean {
-				dw.Weight[f*k.in+c] = n.scale[f] * (product[c] - constant*m - slope*covariance[c])
+				product[c] = n.scale[f] * (product[c] - constant*m - slope*covariance[c])
 			}
+			channels := k.expand.shape.Conv.Channels
+			if channels == k.in {
+				copy(dw.Weight[f*k.in:], product)
+				continue
+			}
+			k.engine.Transpose(dw.Weight[f*k.in:][:k.in], k.in/channels, product, channels, k.in/channels, channels)
 		}
 	})
 	if dx == nil {

@@ -56,6 +56,10 @@ func trainingOperation[T Float](k *InvertedTraining[T], s invertedShape) operati
 	return operation[T]{
 		forward: func(y []T, x ...[]T) { k.Forward(y, x[0], weights(x)) },
 		backward: func(dx, x [][]T, y, dy []T) {
+			if k.windows { // there is no gradient of the input
+				clear(dx[0])
+				dx = append([][]T{nil}, dx[1:]...)
+			}
 			k.Backward(dx[0], weights(dx), x[0], weights(x), dy)
 		},
 	}
@@ -92,6 +96,9 @@ func oneAfterTheOther[T Float](s invertedShape) operation[T] {
 				below := make([]T, len(results[i]))
 				blocks[i].backward([][]T{below, dx[1+3*i], nil, dx[2+3*i], dx[3+3*i]}, arguments(x, i), results[i+1], gradient)
 				gradient = below
+			}
+			if c := shapes[0].Conv; len(shapes) == 3 && (c.Padding != Padding{} || c.KernelHeight > 1) {
+				gradient = make([]T, len(dx[0]))
 			}
 			copy(dx[0], gradient)
 			for i := range dx[0] {
@@ -154,6 +161,9 @@ func TestInvertedTrainingInBands(t *testing.T) {
 		"512 channels":        trainingShapeOf(64, withGroups(512, convShape(2, 14, 14, 512, 512, 3, 3, 1, 1)), 64, ReLU, true),
 		"separable":           trainingShapeOf(0, withGroups(32, convShape(2, 112, 60, 32, 32, 3, 3, 1, 1)), 16, ReLU6, false),
 		"a stride of three":   trainingShapeOf(8, withGroups(300, convShape(1, 61, 60, 300, 300, 2, 2, 3, 0)), 32, ReLU6, false),
+		"first layer":         trainingShapeOf(3, withGroups(32, convShape(2, 28, 30, 32, 32, 3, 3, 1, 1)), 16, ReLU6, false).withWindows(convShape(2, 56, 60, 3, 32, 3, 3, 2, 1)),
+		"first layer, valid":  trainingShapeOf(3, withGroups(40, convShape(2, 29, 30, 40, 40, 5, 5, 2, 2)), 24, ReLU, false).withWindows(convShape(2, 33, 34, 3, 40, 5, 5, 1, 0)),
+		"a border of 1×1":     trainingShapeOf(3, withGroups(40, convShape(2, 30, 30, 40, 40, 3, 3, 1, 1)), 24, ReLU, false).withWindows(convShape(2, 26, 26, 3, 40, 1, 1, 1, 2)),
 		"7×7":                 trainingShapeOf(160, withGroups(960, convShape(3, 7, 7, 960, 960, 3, 3, 1, 1)), 160, ReLU6, true),
 	} {
 		t.Run(name, func(t *testing.T) {
