@@ -99,11 +99,8 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 	}
 	if dweight != nil {
 		count := parts
-		switch {
-		case g.keeps && c.winograd.sumsInBlocks():
+		if g.keeps {
 			size, count = 1, 1 // the sums have memory of their own
-		case g.keeps:
-			count = 1
 		}
 		grow(&g.partial, count*size)
 	}
@@ -127,15 +124,10 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 		c.inputGradientInPhases(dx)
 	}
 	switch {
-	case dweight != nil && g.keeps && c.winograd.sumsInBlocks():
+	case dweight != nil && g.keeps:
 		c.winograd.weightsFromKept(asFloat32(dweight), &g.kept, s.Batch)
 	case dweight != nil:
-		if g.keeps {
-			c.winograd.addKept(asFloat32(g.partial), &g.kept, s.Batch)
-			parts = 1
-		}
 		c.orderGradient(dweight, c.addParts(parts))
-		parts = len(sums) / s.Filters
 	}
 	if dbias != nil {
 		for part := 1; part < parts; part++ {
@@ -170,7 +162,7 @@ func (c *Conv[T]) groupGradient(w *workspace[T], dx, weights []T, sum []float64,
 		h.images = images
 		in := c.window(w, x, span{image: image, images: images, bottom: height})
 		if c.gradient.keeps {
-			c.winograd.keep(any(w).(*workspace[float32]), &c.gradient.kept, asFloat32(in), asFloat32(gradient), h, at, image, s.Batch)
+			c.winograd.keep(any(w).(*workspace[float32]), &c.gradient.kept, asFloat32(in), asFloat32(gradient), h, at, image)
 		} else {
 			c.winograd.addGradient(any(w).(*workspace[float32]), asFloat32(weights), asFloat32(in), asFloat32(gradient), h, at, fresh)
 		}

@@ -367,14 +367,13 @@ func (m *winograd) transformOutput(w *workspace[float32], y, results, bias []flo
 const minGradientTiles = 512
 
 // Sums for each part of the batch would be large if there are many channels. Then the tiles of the
-// whole batch are transformed first, and each of the 36 values is summed up once.
-const (
-	minKeptTiles = 48       // the smallest number of tiles for which it pays
-	maxKept      = 16 << 20 // the largest number of transformed values
-)
+// whole batch are transformed first. The sums of some channels of the input and some filters at a time are
+// computed and transformed while they are in the level 2 cache.
+const maxKept = 16 << 20 // the largest number of transformed values
 
-// manyChannels is the product of in and out from which on that is done; tests set it.
-var manyChannels = 1 << 15
+// manyChannels is the product of in and out from which on that is done, and blockSide the largest
+// number of channels, and of filters, of a block. Tests set them.
+var manyChannels, blockSide = 1 << 15, 64
 
 // keeps reports whether the gradient of the weights is computed from the transformed tiles of
 // the whole batch.
@@ -383,79 +382,96 @@ func (m *winograd) keeps(batch int, part bool) bool {
 	if part && count >= minGradientTiles {
 		part = false // then sums for each part of the images cost little
 	}
-	least := minKeptTiles
-	if m.sumsInBlocks() {
-		least = minTiles
-	}
-	return m.kernel == 3 && (part || m.in*m.out >= manyChannels) && count >= least && m.tileValues(batch) <= maxKept
+	return m.kernel == 3 && (part || m.in*m.out >= manyChannels) && count >= minTiles && m.tileValues(batch) <= maxKept
 }
 
-// The sums of layers with very many channels would be written to memory and read again. They are computed for some
-// channels of the input at a time, and transformed while they are in the level 2 cache, which pays for any number of
-// tiles. blockSums is about the number of elements of one of the 36 values of these sums; tests set it.
-var blockSums = 8 << 10
-
-// sumsInBlocks reports whether that is done.
-func (m *winograd) sumsInBlocks() bool { return m.in*m.out >= 2*manyChannels }
-
-// weightsFromKept writes the gradient of the weights, (filters, channels, 3, 3), from the tiles of a batch, for some
-// channels of the input at a time.
-func (m *winograd) weightsFromKept(dweight []float32, k *kept, batch int) {
-	all := tiles{last: batch, across: m.tiles(), total: batch * m.tiles()}
-	step := max(m.engine.Lanes(), m.lanes(blockSums/m.out))
-	taps := m.kernel * m.kernel
-	divide(ceilDiv(m.in, step), func(w *workspace[float32], block int) {
-		first := block * step
-		channels := min(step, m.in-first)
-		size := channels * m.out
-		sums := grow(&w.results, tileValues*size)
-		for value := range tileValues {
-			o := m.outerProducts(w, all)
-			o.A, o.Run = k.values[value*all.valueStride(m.inStride())+first:], channels
-			o.B, o.C = k.slopes[value*all.valueStride(m.outStride()):], sums[value*size:][:size]
-			m.engine.Outer(o)
-		}
-		zeros, inverse := grow(&w.normalized, size), grow(&w.gradient, taps*size)
-		clear(zeros)
-		t := &w.tiles
-		t.Kernel, t.Tiles, t.Channels, t.Bias, t.Clip = m.step(), 1, size, zeros, vector.NoClip
-		t.XRow, t.XPixel, t.XTile, t.VStride, t.VTile = m.kernel*size, size, 0, size, 0
-		t.X, t.V = inverse, sums
-		m.transforms.WinogradOutput(t)
-		ordered := grow(&w.active, taps*size)
-		m.engine.Transpose(ordered, taps*channels, inverse, m.out, taps*channels, m.out)
-		for f := range m.out {
-			m.engine.Transpose(dweight[(f*m.in+first)*taps:][:channels*taps], taps, ordered[f*taps*channels:][:taps*channels], channels, taps, channels)
-		}
-	})
+// kept are the transformed tiles of a batch, in blocks of channels, so that what is read at a time is contiguous.
+type kept struct {
+	values, slopes blocks // of the input and of the gradient of the results
 }
 
-// kept are the transformed tiles of a batch.
-type kept struct{ values, slopes []float32 }
+// blocks are tiles with some of the channels at a time: value v of tile t of block b begins at element
+// b·36·stride + v·stride + t·width.
+type blocks struct {
+	data                    []float32
+	channels, width, stride int // width is the number of channels of a block, the last of which may have fewer
+}
 
 // resize makes memory for the tiles of a batch.
 func (k *kept) resize(m *winograd, batch int) {
-	all := tiles{total: batch * m.tiles()}
-	grow(&k.values, tileValues*all.valueStride(m.inStride()))
-	grow(&k.slopes, tileValues*all.valueStride(m.outStride()))
+	// A few blocks at least, for several threads.
+	width := min(blockSide, m.in)
+	for lanes := m.engine.Lanes(); width >= 2*lanes && ceilDiv(m.in, width)*ceilDiv(m.out, blockSide) < 8; {
+		width = m.lanes(width / 2)
+	}
+	k.values.resize(m.in, width, batch*m.tiles())
+	k.slopes.resize(m.out, min(blockSide, m.out), batch*m.tiles())
+}
+
+func (b *blocks) resize(channels, width, count int) {
+	b.channels, b.width = channels, width
+	b.stride = tiles{total: count}.valueStride(width)
+	grow(&b.data, b.count()*tileValues*b.stride)
+}
+
+// count returns the number of blocks.
+func (b *blocks) count() int { return ceilDiv(b.channels, b.width) }
+
+// block returns a block, its first channel and the number of its channels.
+func (b *blocks) block(i int) (data []float32, first, channels int) {
+	first = i * b.width
+	return b.data[i*tileValues*b.stride:], first, min(b.width, b.channels-first)
 }
 
 // keep transforms the tiles of images, from the given image on, and of the gradient of their
 // results.
-func (m *winograd) keep(w *workspace[float32], k *kept, x, gradient []float32, h, at halo, image, batch int) {
-	t := tiles{down: ceilDiv(m.height, m.step()), across: ceilDiv(m.width, m.step()), offset: image * m.tiles(), total: batch * m.tiles()}
-	t.last = h.images * t.down
-	for row := range t.last {
-		m.transformInput(w, k.values, x, h, t, row)
-		m.transformGradient(w, k.slopes, gradient, at, t, row)
+func (m *winograd) keep(w *workspace[float32], k *kept, x, gradient []float32, h, at halo, image int) {
+	down, across := ceilDiv(m.height, m.step()), ceilDiv(m.width, m.step())
+	t := &w.tiles
+	for row := range h.images * down {
+		first := image*m.tiles() + row*across
+		y := row % down * m.step()
+		*t = vector.Winograd[float32]{Kernel: m.piece, Tiles: across, XRow: h.rowSize(), XPixel: m.in, XTile: m.step() * m.in}
+		for i := range k.values.count() {
+			data, left, channels := k.values.block(i)
+			t.X, t.Channels = x[row/down*h.imageSize()+y*h.rowSize()+left:], channels
+			t.V, t.VTile, t.VStride = data[first*k.values.width:], k.values.width, k.values.stride
+			m.transforms.WinogradInput(t)
+		}
+		t.Kernel, t.XRow, t.XPixel, t.XTile = m.step(), at.rowSize(), m.out, m.step()*m.out
+		for i := range k.slopes.count() {
+			data, left, channels := k.slopes.block(i)
+			t.X, t.Channels = gradient[at.row(row/down, y)+left:], channels
+			t.V, t.VTile, t.VStride = data[first*k.slopes.width:], k.slopes.width, k.slopes.stride
+			m.transforms.WinogradWeights(t)
+		}
 	}
 }
 
-// addKept writes the sums over all tiles of a batch.
-func (m *winograd) addKept(sums []float32, k *kept, batch int) {
+// weightsFromKept writes the gradient of the weights, (filters, channels, 3, 3), from the tiles of a batch.
+func (m *winograd) weightsFromKept(dweight []float32, k *kept, batch int) {
 	all := tiles{last: batch, across: m.tiles(), total: batch * m.tiles()}
-	divide(tileValues, func(w *workspace[float32], value int) {
-		m.addProducts(w, sums, k.values, k.slopes, all, value, false)
+	taps, across := m.kernel*m.kernel, k.slopes.count()
+	divide(k.values.count()*across, func(w *workspace[float32], unit int) {
+		values, channel, channels := k.values.block(unit / across)
+		slopes, filter, filters := k.slopes.block(unit % across)
+		size := channels * filters
+		sums := grow(&w.results, tileValues*size)
+		o := m.outerProducts(w, all, k.values.width, k.slopes.width)
+		o.Run, o.Columns, o.CStride = channels, filters, filters
+		for value := range tileValues {
+			o.A, o.B, o.C = values[value*k.values.stride:], slopes[value*k.slopes.stride:], sums[value*size:][:size]
+			m.engine.Outer(o)
+		}
+		// The inverse transform, (channels, 3, 3, filters), and its transpose.
+		zeros, inverse := grow(&w.normalized, filters), grow(&w.gradient, taps*size)
+		clear(zeros)
+		t := &w.tiles
+		t.Kernel, t.Tiles, t.Channels, t.Bias, t.Clip = m.step(), channels, filters, zeros, vector.NoClip
+		t.X, t.XRow, t.XPixel, t.XTile = inverse, m.kernel*filters, filters, taps*filters
+		t.V, t.VStride, t.VTile = sums, size, filters
+		m.transforms.WinogradOutput(t)
+		m.engine.Transpose(dweight[(filter*m.in+channel)*taps:], m.in*taps, inverse, filters, channels*taps, filters)
 	})
 }
 
@@ -499,19 +515,19 @@ func (m *winograd) transformGradient(w *workspace[float32], slopes, gradient []f
 // addProducts computes the sum of the products of one of the values over all tiles.
 func (m *winograd) addProducts(w *workspace[float32], sums, values, slopes []float32, s tiles, value int, add bool) {
 	depth := m.depth()
-	o := m.outerProducts(w, s)
+	o := m.outerProducts(w, s, m.inStride(), m.outStride())
 	o.A, o.Run, o.B = values[value*s.valueStride(m.inStride()):], depth, slopes[value*s.valueStride(m.outStride()):]
 	o.C, o.Add = sums[value*depth*m.out:], add
 	m.engine.Outer(o)
 }
 
 // outerProducts returns the sum over all tiles of the outer products of transformed values of the input and of the
-// gradient of the results, without these.
-func (m *winograd) outerProducts(w *workspace[float32], s tiles) *vector.Outer[float32] {
+// gradient of the results, which are the given numbers of elements apart, without these.
+func (m *winograd) outerProducts(w *workspace[float32], s tiles, inStride, outStride int) *vector.Outer[float32] {
 	count := s.count()
 	offsets := grow(&w.offsets, 2*count)
 	for i := range count {
-		offsets[i], offsets[count+i] = int32(i*m.inStride()), int32(i*m.outStride())
+		offsets[i], offsets[count+i] = int32(i*inStride), int32(i*outStride)
 	}
 	w.outer = vector.Outer[float32]{CStride: m.out, Columns: m.out, AOffsets: offsets[:count], BOffsets: offsets[count:]}
 	return &w.outer
