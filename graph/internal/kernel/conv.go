@@ -450,6 +450,11 @@ func (c *Conv[T]) packForward(weight []T) {
 
 // packPlain packs the weights of a convolution that is direct or by Winograd's algorithm or the Fourier transform.
 func (c *Conv[T]) packPlain(weight []T) {
+	if c.winograd != nil && c.winograd.piece == c.winograd.kernel {
+		c.forward.layout(c.engine, c.left.patch(), c.shape.Filters)
+		c.winograd.transformWeights(any(&c.forward).(*packed[float32]), asFloat32(weight), false)
+		return
+	}
 	c.orderWeights(weight)
 	ordered := c.ordered
 	if c.factors.rounded {

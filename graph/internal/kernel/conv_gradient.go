@@ -273,6 +273,11 @@ func (c *Conv[T]) packBackward(weight []T) {
 
 func (c *Conv[T]) packGradient(weight []T) {
 	s, g := c.shape, &c.gradient
+	if g.winograd != nil && g.winograd.piece == g.winograd.kernel {
+		g.packed.layout(c.engine, s.KernelHeight*s.KernelWidth*s.Filters, s.Channels)
+		g.winograd.transformWeights(any(&g.packed).(*packed[float32]), asFloat32(weight), true)
+		return
+	}
 	c.orderWeights(weight)
 	taps, size := s.KernelHeight*s.KernelWidth, s.patchSize()
 	count := c.factors.count(s.Filters)

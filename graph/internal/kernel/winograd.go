@@ -164,6 +164,47 @@ func (m *winograd) setWeights(p *packed[float32]) {
 	})
 }
 
+// weightsBlock is about the number of weights that are transposed and transformed at a time, so that they
+// stay in the level 1 cache.
+const weightsBlock = 4 << 10
+
+// transformWeights sets the weights of a kernel of one piece, given those of a convolution, (out, in, taps) or, if flipped, (in,
+// out, taps), for the gradient of its input: then the last tap comes first. p has the division into panels.
+func (m *winograd) transformWeights(p *packed[float32], weight []float32, flipped bool) {
+	m.panels = p
+	grow(&m.values, tileValues*m.in*m.out)
+	taps := m.kernel * m.kernel
+	bands := ceilDiv(units, p.panels)
+	divide(p.panels*bands, func(w *workspace[float32], unit int) {
+		q, band := p.panelLayout(unit/bands), unit%bands
+		wide := q.columns // whole vectors
+		t := &w.tiles
+		*t = vector.Winograd[float32]{
+			Kernel: m.piece, Channels: wide, XRow: m.kernel * wide, XPixel: wide, XTile: taps * wide,
+			VTile: wide, VStride: m.in * wide,
+		}
+		step := max(1, weightsBlock/(taps*wide))
+		ordered := grow(&w.tile, step*taps*wide) // (in, taps, columns)
+		t.X = ordered
+		if flipped {
+			t.X, t.XRow, t.XPixel = ordered[(taps-1)*wide:], -t.XRow, -t.XPixel
+		}
+		end := (band + 1) * m.in / bands
+		for first := band * m.in / bands; first < end; first += step {
+			t.Tiles = min(step, end-first)
+			if flipped {
+				for i := range t.Tiles {
+					m.engine.Transpose(ordered[i*taps*wide:], wide, weight[((first+i)*m.out+q.left)*taps:], taps, wide, taps)
+				}
+			} else {
+				m.engine.Transpose(ordered, wide, weight[(q.left*m.in+first)*taps:], m.in*taps, wide, t.Tiles*taps)
+			}
+			t.V = m.panel(q)[first*wide:]
+			m.transforms.WinogradWeights(t)
+		}
+	})
+}
+
 // pad copies a row of pieces of the weights, size elements for each tap, and sets taps
 // beyond the kernel to zero.
 func (m *winograd) pad(to, from []float32, size, first int) {
