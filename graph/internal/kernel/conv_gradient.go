@@ -431,9 +431,9 @@ func (c *Conv[T]) addWeights(w *workspace[T], sum, x, gradient []T, at halo, spa
 	run := s.patchStart(1)
 	o := &w.outer
 	*o = vector.Outer[T]{B: gradient, Run: run, Columns: s.Filters, CStride: s.Filters}
-	// Pixels at a distance of a multiple of 256 bytes share few sets of the level 1 cache. A copy
-	// pays if every element is used often.
-	gather := (s.Filters%64 == 0 || s.Channels%64 == 0) && run*s.KernelHeight >= 64 && s.Filters >= 32
+	// Pixels at a distance of a multiple of 256 bytes share few sets of the level 1 cache, unless all of their elements
+	// are read. A copy pays if every element is used often.
+	gather := (s.Filters%64 == 0 && s.Filters > 64 || s.Channels%64 == 0) && run*s.KernelHeight >= 64 && s.Filters >= 32
 	for first := 0; first < pixels; first += weightPixels {
 		last := min(first+weightPixels, pixels)
 		o.AOffsets, o.BOffsets, o.Add = windows[first:last], offsets[first:last], !fresh || first > 0
