@@ -24,6 +24,7 @@ type BlockShape struct {
 	Epsilon              float64 // of the batch norm, above 0
 	Activation           Activation
 	PoolSize, PoolStride int  // of the max pool; 0 for none
+	PoolPadding          int  // of the max pool
 	Evaluation           bool // Backward is never called, so Forward keeps nothing for it; no factors are rounded
 }
 
@@ -38,14 +39,14 @@ type BlockWeights[T Float] struct {
 }
 
 // pooled reports whether the block has a max pool.
-func (s BlockShape) pooled() bool { return s.PoolSize != 0 || s.PoolStride != 0 }
+func (s BlockShape) pooled() bool { return s.PoolSize != 0 || s.PoolStride != 0 || s.PoolPadding != 0 }
 
 // pool returns the shape of the max pool; for a block without one, windows of size 1.
 func (s BlockShape) pool() PoolShape {
 	height, width := s.Conv.Output()
 	p := PoolShape{
 		Batch: s.Conv.Batch, Height: height, Width: width, Channels: s.Conv.Filters,
-		Size: s.PoolSize, Stride: s.PoolStride,
+		Size: s.PoolSize, Stride: s.PoolStride, Padding: s.PoolPadding,
 	}
 	if !s.pooled() {
 		p.Size, p.Stride = 1, 1
@@ -88,7 +89,7 @@ type Block[T Float] struct {
 	conv          *Conv[T]
 	norm          *BatchNorm[T]  // nil for NoNorm
 	spans         []span         // of the rows of the result
-	offsets       []int32        // of the positions of a pooling window, in contiguous rows
+	pooling       poolRanges     // the windows of the pool, in contiguous rows
 	parts         []blockPart[T] // by filters, for few images; nil otherwise
 	serial        *workspace[T]  // for a part, which runs on one thread; nil otherwise
 	recompute     bool           // compute the convolution's result again rather than store it
@@ -134,16 +135,16 @@ func newBlock[T Float](s BlockShape, conv *Conv[T]) *Block[T] {
 	pool := s.pool()
 	k := &Block[T]{
 		shape: s, pool: pool, engine: vector.For[T](), conv: conv,
-		offsets: pool.offsets(pool.Width * pool.Channels), recompute: s.Conv.patchSize() <= recomputeSize && conv.fourier == nil,
+		pooling: pool.windows(pool.Width * pool.Channels), recompute: s.Conv.patchSize() <= recomputeSize && conv.fourier == nil,
 	}
 	if !s.pooled() {
 		k.recompute = s.Conv.patchSize() <= recomputeUnpooled && conv.fourier == nil
 	}
 	height, _ := pool.Output()
 	k.spans = conv.spans(height, pool.Stride*pool.Width*pool.Channels, pool.Stride*pool.Width)
-	k.conv.gradient.bandRows = pool.Stride
-	if pool.Size > pool.Stride {
-		k.conv.gradient.bandRows = pool.Height // rows belong to several windows
+	k.conv.gradient.bandRows, k.conv.gradient.margin = pool.Stride, pool.Size-1
+	if conv.depthwise != nil && (pool.Size > pool.Stride || pool.Padding > 0) {
+		k.conv.gradient.bandRows = pool.Height // windows reach over the edges of bands
 	}
 	if s.Norm != NoNorm {
 		k.norm = NewBatchNorm[T](s.Conv.pixels(), s.Conv.Filters, s.Epsilon)
@@ -280,7 +281,7 @@ func (k *Block[T]) rows(span span) span {
 		span.top, span.bottom = 0, pool.Height
 		return span
 	}
-	span.top, span.bottom = span.top*pool.Stride, (span.bottom-1)*pool.Stride+pool.Size
+	span.top, span.bottom = pool.inputRows(span.top, span.bottom)
 	return span
 }
 
@@ -312,10 +313,7 @@ func (k *Block[T]) finish(work *workspace[T], y, convolved []T, span span, w Blo
 	below := k.rows(span)
 	rows := below.bottom - below.top // of the convolution's result, in each image
 	windows := &work.windows
-	*windows = vector.Windows[T]{
-		Offsets: k.offsets, Count: width, Step: pool.Stride * pool.Channels, Channels: pool.Channels,
-		Rectify: s.Activation == ReLU,
-	}
+	*windows = vector.Windows[T]{Step: pool.Stride * pool.Channels, Channels: pool.Channels, Rectify: s.Activation == ReLU}
 	from := convolved
 	switch {
 	case k.activatesFirst():
@@ -325,22 +323,27 @@ func (k *Block[T]) finish(work *workspace[T], y, convolved []T, span span, w Blo
 	}
 	for image := range span.images {
 		for row := span.top; row < span.bottom; row++ {
-			at := (image*rows + (row-span.top)*pool.Stride) * in
-			first := ((span.image+image)*height + row) * out
-			windows.X, windows.Y = from[at:], y[first:][:out]
-			if s.Evaluation {
-				windows.Position = grow(&work.position, out)
-			} else {
-				windows.Position = k.position[first:][:out]
-			}
-			if k.keepsMaxima() && !s.Evaluation {
-				windows.Kept = k.maxima[first:][:out]
-			}
-			k.engine.MaxWindows(windows)
-			if k.activatesFirst() && windows.Kept != nil {
-				gatherMaxima(windows, convolved[at:])
-			}
-			activate(k.pointwise(), windows.Y, windows.Y, nil)
+			begin := ((span.image+image)*height + row) * out
+			k.pooling.row(pool, row, func(offsets []int32, top, left, first, count int) {
+				at := (image*rows+top-below.top)*in + left*pool.Channels
+				first, size := begin+first*pool.Channels, count*pool.Channels
+				windows.Offsets, windows.Count = offsets, count
+				windows.X, windows.Y = from[at:], y[first:][:size]
+				if s.Evaluation {
+					windows.Position = grow(&work.position, size)
+				} else {
+					windows.Position = k.position[first:][:size]
+				}
+				if k.keepsMaxima() && !s.Evaluation {
+					windows.Kept = k.maxima[first:][:size]
+				}
+				k.engine.MaxWindows(windows)
+				if k.activatesFirst() && windows.Kept != nil {
+					gatherMaxima(windows, convolved[at:])
+				}
+			})
+			result := y[begin:][:out]
+			activate(k.pointwise(), result, result, nil)
 		}
 	}
 }

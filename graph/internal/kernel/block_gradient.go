@@ -183,24 +183,20 @@ func (k *Block[T]) activationGradient(gradient []T, dw BlockWeights[T], w BlockW
 func (k *Block[T]) convolutionGradient(gradient, x []T, w BlockWeights[T]) source[T] {
 	pool := k.pool
 	height, width := pool.Output()
-	run, out := pool.Width*pool.Channels, width*pool.Channels
+	run := pool.Width * pool.Channels
 	batchNorm := k.shape.Norm == BatchStatistics
 	var along, gradientMean []T
 	if batchNorm {
 		along, gradientMean = k.norm.corrections()
 	}
-	tiled := pool.Size == pool.Stride && pool.Height%pool.Stride == 0 && pool.Width%pool.Stride == 0
+	tiled := pool.Size == pool.Stride && pool.Padding == 0 && pool.Height%pool.Stride == 0 && pool.Width%pool.Stride == 0
 	return func(work *workspace[T], to []T, at halo, span span) {
 		var convolved []T
 		if batchNorm {
 			convolved = k.convolve(work, x, w.Bias, span)
 		}
-		windows := &work.windows
-		*windows = vector.Windows[T]{
-			Offsets: pool.appendOffsets(grow(&work.windowOffsets, pool.Size*pool.Size)[:0], at.rowSize()),
-			Count:   width, Step: pool.Stride * pool.Channels, Channels: pool.Channels,
-			Add: batchNorm || !tiled,
-		}
+		pooling, windows := pool.windows(at.rowSize()), &work.windows
+		*windows = vector.Windows[T]{Step: pool.Stride * pool.Channels, Channels: pool.Channels, Add: batchNorm || !tiled}
 		if k.norm != nil {
 			windows.Scale = k.norm.scale
 		}
@@ -214,11 +210,16 @@ func (k *Block[T]) convolutionGradient(gradient, x []T, w BlockWeights[T]) sourc
 					clear(here)
 				}
 			}
-			for row := ceilDiv(span.top, pool.Stride); row < min(ceilDiv(span.bottom, pool.Stride), height); row++ {
-				first := ((span.image+i)*height + row) * out
-				windows.X = to[at.row(i, row*pool.Stride):]
-				windows.Y, windows.Position = gradient[first:][:out], k.position[first:][:out]
-				k.engine.ScatterWindows(windows)
+			// Windows that reach over the edge of the span also write outside of it, in the margin.
+			firstRow, lastRow := pool.windowRows(span.top, span.bottom)
+			for row := firstRow; row < lastRow; row++ {
+				pooling.row(pool, row, func(offsets []int32, top, left, first, count int) {
+					first, size := (((span.image+i)*height+row)*width+first)*pool.Channels, count*pool.Channels
+					windows.Offsets, windows.Count = offsets, count
+					windows.X = to[at.row(i, top)+left*pool.Channels:]
+					windows.Y, windows.Position = gradient[first:][:size], k.position[first:][:size]
+					k.engine.ScatterWindows(windows)
+				})
 			}
 		}
 	}
@@ -230,7 +231,7 @@ func (k *Block[T]) convolutionGradient(gradient, x []T, w BlockWeights[T]) sourc
 // again, would take longer than everything else.
 func (k *Block[T]) peaks() (vector.PeakAdder, bool) {
 	s := k.shape
-	if s.Norm != NoNorm || s.PoolSize != 2 || s.PoolStride != 2 || s.Conv.Stride != 1 || s.Conv.groups() > 1 || s.Conv.patchStart(1) > vector.MaxTaps || k.conv.factors.rounded {
+	if s.Norm != NoNorm || s.PoolSize != 2 || s.PoolStride != 2 || s.PoolPadding != 0 || s.Conv.Stride != 1 || s.Conv.groups() > 1 || s.Conv.patchStart(1) > vector.MaxTaps || k.conv.factors.rounded {
 		return nil, false
 	}
 	return vector.AsPeakAdder(k.engine)

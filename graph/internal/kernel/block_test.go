@@ -105,6 +105,7 @@ func drawBlockShape(t *rapid.T) BlockShape {
 		height, width := s.Conv.Output()
 		s.PoolSize = rapid.IntRange(1, min(3, height, width)).Draw(t, "pool size")
 		s.PoolStride = rapid.IntRange(1, 3).Draw(t, "pool stride")
+		s.PoolPadding = rapid.IntRange(0, s.PoolSize/2).Draw(t, "pool padding")
 	}
 	return s
 }
@@ -117,9 +118,19 @@ func TestBlockGradient(t *testing.T) {
 	for _, a := range []Activation{Tanh, SiLU, GELU} {
 		s := BlockShape{Conv: convShape(2, 5, 4, 2, 3, 2, 2, 1, 1), Norm: BatchStatistics, Epsilon: 1e-3, Activation: a, PoolSize: 2, PoolStride: 2}
 		checkGradient(t, block(s, false))
-		s.PoolSize, s.PoolStride = 0, 0
+		s.PoolSize, s.PoolPadding = 3, 1
+		checkGradient(t, block(s, false))
+		s.PoolSize, s.PoolStride, s.PoolPadding = 0, 0, 0
 		checkGradient(t, block(s, false))
 	}
+}
+
+// The gradient of a first layer's weights is computed in bands, over whose edges the windows of its pool reach.
+func TestBlockInBands(t *testing.T) {
+	check(t, block(BlockShape{
+		Conv: convShape(1, 90, 66, 1, 160, 3, 3, 2, 1), Norm: BatchStatistics, Epsilon: 1e-3,
+		Activation: ReLU, PoolSize: 3, PoolStride: 2, PoolPadding: 1,
+	}, false), 1)
 }
 
 // A block for evaluation gives the same bits, except that a folded norm rounds otherwise.

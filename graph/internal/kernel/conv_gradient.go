@@ -12,6 +12,7 @@ import (
 type convGradient[T Float] struct {
 	initialized bool
 	bandRows    int         // number of rows of the result that must stay together; 0 means 1
+	margin      int         // number of rows beside a band, of whose values nothing is read, to which a source may write
 	flipped     bool        // the gradient of the input is computed as a convolution
 	output      halo        // the gradient of a group's results, with a border
 	right       layout      // of the result's gradient: the windows of the input's pixels, if flipped, or its own pixels
@@ -150,12 +151,21 @@ func (c *Conv[T]) groupGradient(w *workspace[T], dx, weights []T, sum []float64,
 	if !whole {
 		at = at.withoutBorder()
 	}
-	gradient := grow(&w.gradient, at.size())
-	for i := range images {
-		clearBorder(at, gradient, i, 0, at.rows())
+	step := max(1, c.gradient.bandRows)
+	if images > 1 || height*width*s.Filters < 2*spanElements {
+		step = height
+	} else {
+		step = max(step, spanElements/(width*s.Filters)/step*step)
 	}
+	var gradient []T
 	if whole {
+		gradient = grow(&w.gradient, at.size())
+		for i := range images {
+			clearBorder(at, gradient, i, 0, at.rows())
+		}
 		dy(w, gradient, at, span{image: image, images: images, bottom: height})
+	} else {
+		gradient = grow(&w.gradient, images*(step+2*c.gradient.margin)*at.rowSize())
 	}
 	if c.gradient.byTiles && weights != nil {
 		h := c.input
@@ -167,15 +177,12 @@ func (c *Conv[T]) groupGradient(w *workspace[T], dx, weights []T, sum []float64,
 			c.winograd.addGradient(any(w).(*workspace[float32]), asFloat32(weights), asFloat32(in), asFloat32(gradient), h, at, fresh)
 		}
 	}
-	step := max(1, c.gradient.bandRows)
-	if images > 1 || height*width*s.Filters < 2*spanElements {
-		step = height
-	} else {
-		step = max(step, spanElements/(width*s.Filters)/step*step)
-	}
 	for top := 0; top < height; top += step {
 		band := span{image: image, images: images, top: top, bottom: min(top+step, height)}
 		if !whole {
+			if images == 1 { // bands are in the same memory, with the margin before them
+				at.top = c.gradient.margin - top
+			}
 			dy(w, gradient, at, band)
 		}
 		if bias {

@@ -74,10 +74,11 @@ func TestGroupedBlock(t *testing.T) {
 			s.Conv.Height, s.Conv.Width = s.Conv.Height+4, s.Conv.Width+4
 			s.Conv.KernelHeight, s.Conv.KernelWidth = max(s.Conv.KernelHeight, 2), max(s.Conv.KernelWidth, 2)
 		}
-		s.PoolSize, s.PoolStride = 0, 0
+		s.PoolSize, s.PoolStride, s.PoolPadding = 0, 0, 0
 		if height, width := s.Conv.Output(); rapid.Bool().Draw(t, "pooled") {
 			s.PoolSize = rapid.IntRange(1, min(3, height, width)).Draw(t, "pool size")
 			s.PoolStride = rapid.IntRange(1, 3).Draw(t, "pool stride")
+			s.PoolPadding = rapid.IntRange(0, s.PoolSize/2).Draw(t, "pool padding")
 		}
 		return block(s, rapid.Bool().Draw(t, "shared slope"))
 	})
@@ -104,7 +105,7 @@ func TestDepthwiseBlockInBands(t *testing.T) {
 func TestGroupedBlockInEvaluation(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawBlockShape(t)
-		s.Conv, s.PoolSize, s.PoolStride = drawGroupedShape(t), 0, 0
+		s.Conv, s.PoolSize, s.PoolStride, s.PoolPadding = drawGroupedShape(t), 0, 0, 0
 		checkEvaluation(t, s)
 	})
 }

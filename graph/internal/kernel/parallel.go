@@ -27,7 +27,6 @@ type workspace[T Float] struct {
 	offsets       []int32
 	inputOffsets  []int32 // of rows that are copied
 	resultOffsets []int32
-	windowOffsets []int32 // of the positions of a pooling window
 	position      []uint8
 	pairs         []T // of bfloat16 numbers of a gradient
 	groupInput    []T // the channels of a group

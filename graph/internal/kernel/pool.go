@@ -56,9 +56,7 @@ func checkPool[T Float](s PoolShape, output, input []T) {
 
 // offsets returns the offset of each position of a window, in row-major order, from its
 // first element, for rows that are the given number of elements apart.
-func (s PoolShape) offsets(row int) []int32 { return s.appendOffsets(nil, row) }
-
-func (s PoolShape) appendOffsets(offsets []int32, row int) []int32 {
+func (s PoolShape) offsets(row int) (offsets []int32) {
 	for y := range s.Size {
 		for x := range s.Size {
 			offsets = append(offsets, int32(y*row+x*s.Channels))
@@ -72,10 +70,14 @@ func (s PoolShape) appendOffsets(offsets []int32, row int) []int32 {
 type MaxPool[T Float] struct {
 	shape    PoolShape
 	engine   vector.Engine[T]
-	rows     []poolRange
-	columns  []poolRange
-	offsets  [][][]int32 // of the positions inside the input, by the ranges of rows and columns
-	position []uint8     // of each result, among these positions of its window
+	ranges   poolRanges
+	position []uint8 // of each result, among the positions of its window inside the input
+}
+
+// poolRanges are the windows of a max pool, those of the same shape together.
+type poolRanges struct {
+	rows, columns []poolRange
+	offsets       [][][]int32 // of the positions inside the input, by the ranges of rows and columns
 }
 
 // poolRange is a number of neighboring rows, or columns, of windows that have the same
@@ -87,18 +89,20 @@ type poolRange struct {
 // NewMaxPool returns the layer of a valid shape.
 func NewMaxPool[T Float](s PoolShape) *MaxPool[T] {
 	mustBeValid(s.Validate())
+	return &MaxPool[T]{shape: s, engine: vector.For[T](), ranges: s.windows(s.Width * s.Channels)}
+}
+
+// windows returns the windows, for rows of the input that are the given number of elements apart.
+func (s PoolShape) windows(row int) poolRanges {
 	height, width := s.Output()
-	p := &MaxPool[T]{
-		shape: s, engine: vector.For[T](),
-		rows: s.ranges(s.Height, height), columns: s.ranges(s.Width, width),
-	}
+	p := poolRanges{rows: s.ranges(s.Height, height), columns: s.ranges(s.Width, width)}
 	for _, rows := range p.rows {
 		var list [][]int32
 		for _, columns := range p.columns {
 			var offsets []int32
 			for y := range rows.high - rows.low {
 				for x := range columns.high - columns.low {
-					offsets = append(offsets, int32((y*s.Width+x)*s.Channels))
+					offsets = append(offsets, int32(y*row+x*s.Channels))
 				}
 			}
 			list = append(list, offsets)
@@ -106,6 +110,30 @@ func NewMaxPool[T Float](s PoolShape) *MaxPool[T] {
 		p.offsets = append(p.offsets, list)
 	}
 	return p
+}
+
+// row calls visit for each range of windows of a row of the result: with the offsets of their positions, the row and
+// the column of the input at which the first begins, its number in the row, and the number of windows.
+func (p poolRanges) row(s PoolShape, row int, visit func(offsets []int32, top, left, first, count int)) {
+	for i, rows := range p.rows {
+		if row < rows.first || row >= rows.first+rows.count {
+			continue
+		}
+		for j, columns := range p.columns {
+			visit(p.offsets[i][j], row*s.Stride-s.Padding+rows.low, columns.first*s.Stride-s.Padding+columns.low, columns.first, columns.count)
+		}
+	}
+}
+
+// inputRows returns the range of the rows of the input that windows in rows [top, bottom) of the result have.
+func (s PoolShape) inputRows(top, bottom int) (first, last int) {
+	return max(0, top*s.Stride-s.Padding), min(s.Height, (bottom-1)*s.Stride-s.Padding+s.Size)
+}
+
+// windowRows returns the range of the rows of the result whose windows have some of rows [top, bottom) of the input.
+func (s PoolShape) windowRows(top, bottom int) (first, last int) {
+	height, _ := s.Output()
+	return max(0, ceilDiv(top+s.Padding-s.Size+1, s.Stride)), min(height, (bottom-1+s.Padding)/s.Stride+1)
 }
 
 // ranges divides the windows along an axis, of a number of elements of the input and of the
@@ -157,20 +185,15 @@ func (p *MaxPool[T]) Backward(dx, dy []T) {
 func (p *MaxPool[T]) visit(w *workspace[T], image, first, last int, y, x []T, visit func(*vector.Windows[T])) {
 	s := p.shape
 	height, width := s.Output()
-	for i, rows := range p.rows {
-		for row := max(first, rows.first); row < min(last, rows.first+rows.count); row++ {
-			top := image*s.Height + row*s.Stride - s.Padding + rows.low
-			for j, columns := range p.columns {
-				left := columns.first*s.Stride - s.Padding + columns.low
-				at := ((image*height+row)*width + columns.first) * s.Channels
-				size := columns.count * s.Channels
-				w.windows = vector.Windows[T]{
-					X: x[(top*s.Width+left)*s.Channels:], Y: y[at:][:size], Position: p.position[at:][:size],
-					Offsets: p.offsets[i][j], Count: columns.count, Step: s.Stride * s.Channels, Channels: s.Channels, Add: true,
-				}
-				visit(&w.windows)
+	for row := first; row < last; row++ {
+		p.ranges.row(s, row, func(offsets []int32, top, left, first, count int) {
+			at, size := ((image*height+row)*width+first)*s.Channels, count*s.Channels
+			w.windows = vector.Windows[T]{
+				X: x[((image*s.Height+top)*s.Width+left)*s.Channels:], Y: y[at:][:size], Position: p.position[at:][:size],
+				Offsets: offsets, Count: count, Step: s.Stride * s.Channels, Channels: s.Channels, Add: true,
 			}
-		}
+			visit(&w.windows)
+		})
 	}
 }
 
