@@ -56,6 +56,12 @@ func (b *Builder) sequence(first int, blocks []Block, x *Node, add bool) (y *Nod
 			i += len(layers) - 1
 			continue
 		}
+		if c, pool, ok := b.pooledBlocks(blocks[i:], x); ok {
+			numbers[pool.Kind()]++
+			x = b.convolveAndPool(c, numbers[kind], pool, numbers[pool.Kind()], x)
+			i++
+			continue
+		}
 		x = b.Named(blockName(kind, numbers[kind]), func() *Node {
 			if x == nil {
 				b.Fail("its input is nil, expected a node")

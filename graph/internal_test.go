@@ -338,3 +338,46 @@ func TestOperationsRunInTheOrderOfTheirMemory(t *testing.T) {
 		}
 	}
 }
+
+// In training, a convolution and a max pool after it are one operation. Its results, gradients and running statistics,
+// the structure of the graph and the masks of dropout are those of two.
+func TestConvolveAndPool(t *testing.T) {
+	norm := Conv{Filters: 5, Kernel: 3, Stride: 2, Padding: 1, NoBias: true, BatchNorm: true, Activation: "relu"}
+	plain := Conv{Filters: 6, Kernel: 2, Activation: "relu6"}
+	for name, c := range map[string]struct {
+		blocks     []Block
+		operations []string
+	}{
+		"padded":          {[]Block{norm, MaxPool{Size: 3, Stride: 2, Padding: 1}, Dropout{Rate: 0.5}}, []string{"maxpool1", "dropout1"}},
+		"without a norm":  {[]Block{MaxPool{Size: 2, Stride: 1}, plain, MaxPool{Size: 2}}, []string{"maxpool1", "maxpool2"}},
+		"inside":          {[]Block{Residual{Body: []Block{norm, MaxPool{Size: 2}}, Shortcut: []Block{MaxPool{Size: 5, Stride: 4, Padding: 1}, Conv{Filters: 5, Kernel: 1}}}}, []string{"residual1.maxpool1", "residual1.shortcut.maxpool1", "residual1.shortcut.conv1", "residual1"}},
+		"a stride of one": {[]Block{norm, MaxPool{Size: 2, Stride: 1}}, []string{"conv1", "maxpool1"}},
+		"SiLU":            {[]Block{Conv{Filters: 5, Kernel: 3, Activation: "silu"}, MaxPool{Size: 2}}, []string{"conv1", "maxpool1"}},
+		"pooled already":  {[]Block{Conv{Filters: 5, Kernel: 3, Pool: 2}, MaxPool{Size: 2}}, []string{"conv1", "maxpool1"}},
+	} {
+		for _, frozen := range []bool{false, true} {
+			shape := []int{3, 11, 12, 2}
+			structure, operations, values := runTraining(t, c.blocks, shape, true, frozen, false)
+			wantStructure, _, want := runTraining(t, c.blocks, shape, true, frozen, true)
+			if structure != wantStructure {
+				t.Errorf("%s: found the structure %s, want %s", name, structure, wantStructure)
+			}
+			if diff := cmp.Diff(c.operations, operations); diff != "" {
+				t.Errorf("%s: operations (-want +got):\n%s", name, diff)
+			}
+			if diff := cmp.Diff(want, values, cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) <= 1e-12*max(1, math.Abs(a)) })); diff != "" {
+				t.Errorf("%s, frozen %t: (-want +got):\n%s", name, frozen, diff)
+			}
+		}
+	}
+}
+
+// A pool that does not suit the result of a convolution is reported as its own mistake.
+func TestConvolveAndPoolRefuses(t *testing.T) {
+	_, err := Build(NewWeights(Float64, 1), Training, func(b *Builder) Outputs {
+		return Outputs{"y": b.Sequence([]Block{Conv{Filters: 5, Kernel: 3}, MaxPool{Size: 3}}, b.Input("x", 1, 4, 4, 2))}
+	})
+	if err == nil || !strings.Contains(err.Error(), "maxpool1: pool window 3×3 is larger than its 2×2 input") {
+		t.Errorf("found error %v, expected that of the pool", err)
+	}
+}

@@ -53,7 +53,7 @@ func (b *Builder) invertedTraining(blocks []Conv, number int, x *Node, add bool)
 	input := x.Shape()
 	for i, c := range blocks {
 		b.Named(blockName("conv", number+i), func() *Node {
-			layers = append(layers, c.layer(b, number+i, input))
+			layers = append(layers, c.layer(b, number+i, input, MaxPool{}))
 			return nil
 		})
 		input = layers[i].output

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
 )
 
 // Inverted residuals of a training graph are one operation. Its results, gradients and running statistics, the
@@ -37,43 +38,8 @@ func TestInvertedTraining(t *testing.T) {
 	} {
 		for _, frozen := range []bool{false, true} {
 			shape := []int{3, 9, 10, 8}
-			run := func(apart bool) (structure string, operations []string, values map[string][]float64) {
-				weights := NewWeights(Float64, 1)
-				variable := name != "first layer"
-				if frozen {
-					build(t, weights, c.blocks, shape, variable, apart)
-					weights.FreezeStatistics()
-				}
-				p, operations := build(t, weights, c.blocks, shape, variable, apart)
-				random := rand.New(rand.NewPCG(1, 2))
-				x := make([]float64, 3*9*10*8)
-				for i := range x {
-					x[i] = 1 + random.NormFloat64()
-				}
-				if err := p.Set("x", x); err != nil {
-					t.Fatal(err)
-				}
-				if err := p.Run(); err != nil {
-					t.Fatal(err)
-				}
-				values = map[string][]float64{}
-				if variable {
-					values["input"] = p.variables["x"].gradients[0].value().Data().([]float64)
-				}
-				for _, parameter := range p.Parameters() {
-					gradient, err := parameter.Elements()
-					if err != nil {
-						t.Fatal(err)
-					}
-					values["gradient of "+parameter.Name()] = gradient
-				}
-				for _, w := range weights.All() {
-					values[w.Name] = w.Value.Data().([]float64)
-				}
-				return p.Structure(), operations, values
-			}
-			structure, operations, values := run(false)
-			wantStructure, separate, want := run(true)
+			structure, operations, values := runTraining(t, c.blocks, shape, name != "first layer", frozen, false)
+			wantStructure, separate, want := runTraining(t, c.blocks, shape, name != "first layer", frozen, true)
 			if structure != wantStructure {
 				t.Errorf("%s: found the structure %s, want %s", name, structure, wantStructure)
 			}
@@ -89,6 +55,44 @@ func TestInvertedTraining(t *testing.T) {
 			}
 		}
 	}
+}
+
+// runTraining runs the graph of build once, on random numbers, and returns its structure, the names of its operations, and
+// its weights and gradients afterwards.
+func runTraining(t *testing.T, blocks []Block, shape []int, variable, frozen, apart bool) (structure string, operations []string, values map[string][]float64) {
+	t.Helper()
+	weights := NewWeights(Float64, 1)
+	if frozen {
+		build(t, weights, blocks, shape, variable, apart)
+		weights.FreezeStatistics()
+	}
+	p, operations := build(t, weights, blocks, shape, variable, apart)
+	random := rand.New(rand.NewPCG(1, 2))
+	x := make([]float64, tensor.Shape(shape).TotalSize())
+	for i := range x {
+		x[i] = 1 + random.NormFloat64()
+	}
+	if err := p.Set("x", x); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Run(); err != nil {
+		t.Fatal(err)
+	}
+	values = map[string][]float64{}
+	if variable {
+		values["input"] = p.variables["x"].gradients[0].value().Data().([]float64)
+	}
+	for _, parameter := range p.Parameters() {
+		gradient, err := parameter.Elements()
+		if err != nil {
+			t.Fatal(err)
+		}
+		values["gradient of "+parameter.Name()] = gradient
+	}
+	for _, w := range weights.All() {
+		values[w.Name] = w.Value.Data().([]float64)
+	}
+	return p.Structure(), operations, values
 }
 
 // build returns a training graph of blocks, of an input or a variable, with the sum of the squares of the result as the cost, and the names of the

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/likeness-go/likeness/graph/internal/kernel"
@@ -47,16 +48,17 @@ func (Conv) Kind() string { return "conv" }
 
 // Apply adds the block to the graph.
 func (c Conv) Apply(b *Builder, number int, x *Node) *Node {
-	return b.applyLayer(c.layer(b, number, x.Shape()), x)
+	return b.applyLayer(c.layer(b, number, x.Shape(), MaxPool{}), x)
 }
 
 // convLayer is a convolution block without its input.
 type convLayer struct {
-	name    string
-	weights []*Node
-	output  tensor.Shape
-	f32     *convFunction[float32]
-	f64     *convFunction[float64]
+	name     string
+	weights  []*Node
+	output   tensor.Shape
+	unpooled tensor.Shape // that of the result before a pool
+	f32      *convFunction[float32]
+	f64      *convFunction[float64]
 }
 
 // applyLayer adds a convolution block to the graph.
@@ -64,8 +66,9 @@ func (b *Builder) applyLayer(l convLayer, x *Node) *Node {
 	return b.Apply(l.name, l.output, l.f32, l.f64, append([]*Node{x}, l.weights...)...)
 }
 
-// layer returns the block for an input of a shape, with its weights.
-func (c Conv) layer(b *Builder, number int, input tensor.Shape) convLayer {
+// layer returns the block for an input of a shape, with its weights. With a size, the pool becomes a part of
+// the block, which then has none of its own, unless the pool does not suit its result.
+func (c Conv) layer(b *Builder, number int, input tensor.Shape, pool MaxPool) convLayer {
 	b.Describe(blockName("conv", number), c)
 	batch, height, width, channels := b.imageShape(input)
 	padding := kernel.Around(c.Padding)
@@ -85,10 +88,16 @@ func (c Conv) layer(b *Builder, number int, input tensor.Shape) convLayer {
 		PoolSize:   c.Pool, PoolStride: c.Pool,
 		Evaluation: b.mode == Evaluation,
 	}
+	if pool.Size != 0 {
+		shape.PoolSize, shape.PoolStride, shape.PoolPadding = pool.Size, cmp.Or(pool.Stride, pool.Size), pool.Padding
+	}
 	var norm *normWeights
 	if c.BatchNorm {
 		norm = b.norm(blockName("norm", number), c.Filters, c.Epsilon, c.Momentum)
 		shape.Norm, shape.Epsilon = norm.kernelMode(), norm.epsilon
+	}
+	if pool.Size != 0 && shape.Validate() != nil {
+		shape.PoolSize, shape.PoolStride, shape.PoolPadding = 0, 0, 0
 	}
 	if err := shape.Validate(); err != nil {
 		b.Fail("%v", err)
@@ -134,7 +143,10 @@ func (c Conv) layer(b *Builder, number int, input tensor.Shape) convLayer {
 	if norm != nil && !norm.given {
 		norm.track(b, batch*convHeight*convWidth, f32.block, f64.block, f32.block, f64.block)
 	}
-	return convLayer{blockName("conv", number), operands.weights, tensor.Shape{batch, outHeight, outWidth, c.Filters}, f32, f64}
+	return convLayer{
+		blockName("conv", number), operands.weights, tensor.Shape{batch, outHeight, outWidth, c.Filters},
+		tensor.Shape{batch, convHeight, convWidth, c.Filters}, f32, f64,
+	}
 }
 
 // The operands of a convolution block.
@@ -268,6 +280,45 @@ func (p MaxPool) Apply(b *Builder, number int, x *Node) *Node {
 	shape, output := b.pooled(x, p.Size, p.Stride, p.Padding)
 	return b.Apply(blockName("maxpool", number), output,
 		&maxPool[float32]{kernel.NewMaxPool[float32](shape)}, &maxPool[float64]{kernel.NewMaxPool[float64](shape)}, x)
+}
+
+// In training, a convolution and a max pool after it in a sequence are one operation, so that the convolution's result is
+// neither normalized nor differentiated where it is not a maximum. The structure of the graph is that of two.
+
+// pooledBlocks returns the convolution and the max pool at the beginning of blocks, and whether they may be one
+// operation: if the activation is the same after the pool, and most elements are not maxima.
+func (b *Builder) pooledBlocks(blocks []Block, x *Node) (c Conv, pool MaxPool, ok bool) {
+	if b.mode != Training || b.apart || x == nil || len(blocks) < 2 {
+		return c, pool, false
+	}
+	c, convolves := blocks[0].(Conv)
+	pool, pools := blocks[1].(MaxPool)
+	if !convolves || !pools || c.Pool != 0 || c.Groups > 1 || cmp.Or(pool.Stride, pool.Size) < 2 {
+		return c, pool, false
+	}
+	return c, pool, c.Activation == "" || c.Activation == "relu" || c.Activation == "relu6"
+}
+
+// convolveAndPool adds a convolution and a max pool with these numbers.
+func (b *Builder) convolveAndPool(c Conv, number int, pool MaxPool, poolNumber int, x *Node) (y *Node) {
+	b.Named(blockName("conv", number), func() *Node {
+		l := c.layer(b, number, x.Shape(), pool)
+		if l.output.Eq(l.unpooled) {
+			y = b.applyLayer(l, x)
+			return y
+		}
+		described := []structureLayer{{b.path(l.name) + " ", l.unpooled, len(l.weights)}}
+		l.name = blockName("maxpool", poolNumber)
+		b.Describe(l.name, pool)
+		y = b.applyLayer(l, x)
+		y.Op().(*operation).layers = append(described, structureLayer{b.path(l.name) + " ", l.output, 0})
+		b.count++
+		return y
+	})
+	if y.Op().(*operation).layers == nil {
+		y = b.Named(blockName("maxpool", poolNumber), func() *Node { return pool.Apply(b, poolNumber, y) })
+	}
+	return y
 }
 
 // AveragePool takes the mean of each window of (batch, height, width,

@@ -60,10 +60,11 @@ func (b *Builder) structureOf(outputs Outputs) string {
 		children := b.graph.From(node.ID())
 		for i := 0; children.Next(); i++ {
 			operands = append(operands, number(children.Node().(*Node)))
-			if len(layers) > 0 && len(operands) == 1+layers[0].weights {
+			for len(layers) > 0 && len(operands) == 1+layers[0].weights {
 				operands = []int{line(layers[0].label, layers[0].shape, operands)}
 				layers = layers[1:]
-			} else if own && op.layers == nil && i == 1 { // as Gorgonia's sum of both
+			}
+			if own && op.layers == nil && i == 1 { // as Gorgonia's sum of both
 				operands = []int{line("+ false", node.Shape(), operands)}
 			}
 		}
