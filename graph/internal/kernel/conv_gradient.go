@@ -95,7 +95,7 @@ func (c *Conv[T]) backward(dx, dweight, dbias, x, weight []T, dy source[T]) {
 		g.tiles.resize(g.winograd, s.Batch)
 	}
 	parts := 16
-	for parts > groups || parts > 4 && (parts*s.weights() > 1<<21 || s.pixels() < parts*1024) {
+	for parts > groups || parts > 4 && (parts*size > 1<<21 || s.pixels() < parts*1024) {
 		parts /= 2
 	}
 	if dweight != nil {
