@@ -362,7 +362,7 @@ func (b *Builder) machine(outputs Outputs, values map[string]*gorgonia.Value) (g
 	if err != nil {
 		return nil, errors.Wrap(err, "compile graph")
 	}
-	return gorgonia.NewTapeMachine(b.graph, gorgonia.WithPrecompiled(instructions, locations)), nil
+	return gorgonia.NewTapeMachine(b.graph, gorgonia.WithPrecompiled(instructions, locations), gorgonia.WithEngine(engine{})), nil
 }
 
 // differentiate adds the gradients of the cost with respect to every trainable

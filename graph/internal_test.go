@@ -381,3 +381,51 @@ func TestConvolveAndPoolRefuses(t *testing.T) {
 		t.Errorf("found error %v, expected that of the pool", err)
 	}
 }
+
+// Gradients of a node that several operations read are added up by the engine, in memory of any of them; what it does not
+// add itself Gorgonia adds.
+func TestEngineAdds(t *testing.T) {
+	numbers := func(begin, step float64, shape ...int) *tensor.Dense {
+		data := make([]float64, tensor.Shape(shape).TotalSize())
+		for i := range data {
+			data[i] = begin + step*float64(i)
+		}
+		return newDense(data, shape)
+	}
+	for name, c := range map[string]struct {
+		a, b    *tensor.Dense
+		options func(a, b *tensor.Dense) []tensor.FuncOpt
+		want    func(i int) float64
+	}{
+		"other memory": {numbers(1, 2, 3, 3000), numbers(5, 1, 3, 3000), func(a, b *tensor.Dense) []tensor.FuncOpt {
+			return []tensor.FuncOpt{tensor.WithReuse(numbers(7, 1, 3, 3000))}
+		}, func(i int) float64 { return 6 + 3*float64(i) }},
+		"the first": {numbers(1, 2, 9000), numbers(5, 1, 9000), func(a, b *tensor.Dense) []tensor.FuncOpt {
+			return []tensor.FuncOpt{tensor.WithReuse(a)}
+		}, func(i int) float64 { return 6 + 3*float64(i) }},
+		"the second": {numbers(1, 2, 9000), numbers(5, 1, 9000), func(a, b *tensor.Dense) []tensor.FuncOpt {
+			return []tensor.FuncOpt{tensor.WithReuse(b)}
+		}, func(i int) float64 { return 6 + 3*float64(i) }},
+		"added to": {numbers(1, 2, 9000), numbers(5, 1, 9000), func(a, b *tensor.Dense) []tensor.FuncOpt {
+			return []tensor.FuncOpt{tensor.WithIncr(numbers(7, 1, 9000))}
+		}, func(i int) float64 { return 13 + 4*float64(i) }},
+		"new memory": {numbers(1, 2, 9000), numbers(5, 1, 9000), func(a, b *tensor.Dense) []tensor.FuncOpt {
+			return nil
+		}, func(i int) float64 { return 6 + 3*float64(i) }},
+	} {
+		sum, err := engine{}.Add(c.a, c.b, c.options(c.a, c.b)...)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for i, v := range sum.Data().([]float64) {
+			if v != c.want(i) {
+				t.Errorf("%s: element %d is %v, expected %v", name, i, v, c.want(i))
+				break
+			}
+		}
+	}
+	if _, err := (engine{}).Add(numbers(1, 2, 3), numbers(1, 2, 4)); err == nil {
+		t.Error("arrays of different lengths: found no error")
+	}
+}

@@ -1,6 +1,9 @@
 package graph
 
 import (
+	"unsafe"
+
+	"github.com/likeness-go/likeness/graph/internal/kernel"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -22,6 +25,38 @@ type Node = gorgonia.Node
 // newDense returns a tensor of the shape over data, without a copy.
 func newDense[T Float](data []T, shape tensor.Shape) *tensor.Dense {
 	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(data))
+}
+
+// engine is Gorgonia's, except that it adds two arrays on all threads: Gorgonia adds up the gradients of a node that
+// several operations read, as that of a residual block's input.
+type engine struct{ gorgonia.StandardEngine }
+
+// Add returns a + b.
+func (e engine) Add(a, b tensor.Tensor, options ...tensor.FuncOpt) (tensor.Tensor, error) {
+	to, increments := tensor.ParseFuncOpts(options...).IncrReuse()
+	if to != nil && !increments && to.Shape().Eq(a.Shape()) && (addArrays[float32](to, a, b) || addArrays[float64](to, a, b)) {
+		return to, nil
+	}
+	return e.StdEng.Add(a, b, options...)
+}
+
+// addArrays writes to a tensor the sum of two others, and reports whether it did: if all are arrays of
+// equal length, of T, in row-major order.
+func addArrays[T Float](to, a, b tensor.Tensor) bool {
+	var arrays [3][]T
+	for i, t := range []tensor.Tensor{to, a, b} {
+		data, ok := t.Data().([]T)
+		if !ok || t.RequiresIterator() || !t.DataOrder().IsRowMajor() || len(data) != t.Shape().TotalSize() || len(data) != len(arrays[0]) && i > 0 {
+			return false
+		}
+		arrays[i] = data
+	}
+	y, x1, x2 := arrays[0], arrays[1], arrays[2]
+	if unsafe.SliceData(y) == unsafe.SliceData(x2) { // the first summand may be the result
+		x1, x2 = x2, x1
+	}
+	kernel.AddActivate(kernel.Identity, y, nil, x1, x2, nil, 1)
+	return true
 }
 
 // elements returns the elements of a value in row-major order. The slice is the
