@@ -140,7 +140,7 @@ func (m *winograd) border(h halo) halo {
 func (m *winograd) setWeights(p *packed[float32]) {
 	m.panels = p
 	all := p.vectors * p.lanes // columns
-	grow(&m.values, tileValues*m.depth()*all)
+	grow(&m.values, tileValues*m.weightRows()*all)
 	taps := m.pieces * m.piece // rows of the padded kernel
 	if taps != m.kernel {
 		grow(&m.padded, taps*taps*m.in*all)
@@ -155,7 +155,7 @@ func (m *winograd) setWeights(p *packed[float32]) {
 		}
 		t := &w.tiles
 		t.Kernel, t.Tiles, t.Channels, t.Bias = m.piece, 1, size, nil
-		t.XRow, t.XPixel, t.VStride = taps*size, size, m.pieces*m.pieces*size
+		t.XRow, t.XPixel, t.VStride = taps*size, size, m.weightRows()*q.width*p.lanes
 		for column := range m.pieces {
 			t.X = weights[(row*taps+column)*m.piece*size:]
 			t.V = m.panel(q)[(row*m.pieces+column)*size:]
@@ -172,7 +172,7 @@ const weightsBlock = 4 << 10
 // out, taps), for the gradient of its input: then the last tap comes first. p has the division into panels.
 func (m *winograd) transformWeights(p *packed[float32], weight []float32, flipped bool) {
 	m.panels = p
-	grow(&m.values, tileValues*m.in*m.out)
+	grow(&m.values, tileValues*m.weightRows()*m.out)
 	taps := m.kernel * m.kernel
 	bands := ceilDiv(units, p.panels)
 	divide(p.panels*bands, func(w *workspace[float32], unit int) {
@@ -181,7 +181,7 @@ func (m *winograd) transformWeights(p *packed[float32], weight []float32, flippe
 		t := &w.tiles
 		*t = vector.Winograd[float32]{
 			Kernel: m.piece, Channels: wide, XRow: m.kernel * wide, XPixel: wide, XTile: taps * wide,
-			VTile: wide, VStride: m.in * wide,
+			VTile: wide, VStride: m.weightRows() * wide,
 		}
 		step := max(1, weightsBlock/(taps*wide))
 		ordered := grow(&w.tile, step*taps*wide) // (in, taps, columns)
@@ -219,9 +219,13 @@ func (m *winograd) pad(to, from []float32, size, first int) {
 	}
 }
 
+// weightRows returns the number of rows from one of the 36 matrices of a panel to the next, one more than they have: matrices at
+// a distance of a multiple of 4 KiB, to all of which a transform writes at the same time, would share a few sets of the caches.
+func (m *winograd) weightRows() int { return m.depth() + 1 }
+
 // panel returns the transformed weights of a panel.
 func (m *winograd) panel(q panel[float32]) []float32 {
-	return m.values[tileValues*m.depth()*q.left:]
+	return m.values[tileValues*m.weightRows()*q.left:]
 }
 
 // asFloat32 returns x if it is a []float32, and nil otherwise.
@@ -335,14 +339,12 @@ func (m *winograd) beginProducts(w *workspace[float32], s tiles) {
 // multiply computes the products of one of the values of all tiles with that of the
 // weights, after beginProducts.
 func (m *winograd) multiply(w *workspace[float32], results, values []float32, s tiles, value, firstPanel, lastPanel int) {
-	depth := m.depth()
 	p := &w.product
 	p.A = values[value*s.valueStride(m.inStride()):]
 	for i := firstPanel; i < lastPanel; i++ {
 		q := m.panels.panelLayout(i)
-		size := depth * q.width * m.panels.lanes
 		p.Width, p.Columns = q.width, q.columns
-		p.B, p.C = m.panel(q)[value*size:][:size], results[value*s.valueStride(m.outStride())+q.left:]
+		p.B, p.C = m.weights(q, value), results[value*s.valueStride(m.outStride())+q.left:]
 		p.Ahead = m.weightsAfter(value, i, firstPanel, lastPanel)
 		m.engine.Rows(p)
 	}
@@ -361,9 +363,13 @@ func (m *winograd) weightsAfter(value, panel, firstPanel, lastPanel int) []float
 	if value == tileValues {
 		return nil
 	}
-	q := m.panels.panelLayout(panel)
-	size := m.depth() * q.width * m.panels.lanes
-	return m.panel(q)[value*size:][:size]
+	return m.weights(m.panels.panelLayout(panel), value)
+}
+
+// weights returns one of the 36 matrices of a panel.
+func (m *winograd) weights(q panel[float32], value int) []float32 {
+	wide := q.width * m.panels.lanes
+	return m.panel(q)[value*m.weightRows()*wide:][:m.depth()*wide]
 }
 
 // transformOutput writes the results of a row of tiles to its image, of which the result
