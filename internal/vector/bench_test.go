@@ -80,6 +80,7 @@ func BenchmarkChannels(b *testing.B) {
 		benchmark(b, "ScaleChannels"+name, 8*n, func(e Engine[float32]) { e.ScaleChannels(dx, x, scale) })
 		benchmark(b, "SumRows"+name, 4*n, func(e Engine[float32]) { e.SumRows(sum[:channels], x) })
 		benchmark(b, "SumSquares"+name, 4*n, func(e Engine[float32]) { e.SumSquares(sum[:channels], x, mean) })
+		benchmark(b, "SumMoments"+name, 4*n, func(e Engine[float32]) { e.SumMoments(sum, x, mean) })
 		benchmark(b, "SumProducts"+name, 8*n, func(e Engine[float32]) { e.SumProducts(sum, x, dy, mean) })
 	}
 }

@@ -1342,6 +1342,179 @@ end7:
 	VZEROUPPER
 	RET
 
+// func sumMoments_avx2(sum *float64, x *float32, mean *float32, rows int, channels int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·sumMoments_avx2(SB), NOSPLIT, $0-40
+	MOVQ channels+32(FP), DX
+	MOVQ channels+32(FP), BX
+	SHLQ $0x02, BX
+	XORQ AX, AX
+	SUBQ $0x00000010, DX
+	JLT  done2
+
+loop1:
+	MOVQ      sum+0(FP), SI
+	LEAQ      (SI)(AX*2), SI
+	MOVQ      mean+16(FP), CX
+	LEAQ      (CX)(AX*1), CX
+	VCVTPS2PD (CX), Y0
+	VCVTPS2PD 16(CX), Y1
+	VCVTPS2PD 32(CX), Y2
+	VCVTPS2PD 48(CX), Y3
+	MOVQ      channels+32(FP), DI
+	LEAQ      (SI)(DI*8), DI
+	VMOVUPD   (SI), Y4
+	VMOVUPD   32(SI), Y5
+	VMOVUPD   64(SI), Y6
+	VMOVUPD   96(SI), Y7
+	VMOVUPD   (DI), Y8
+	VMOVUPD   32(DI), Y9
+	VMOVUPD   64(DI), Y10
+	VMOVUPD   96(DI), Y11
+	MOVQ      x+8(FP), CX
+	ADDQ      AX, CX
+	MOVQ      rows+24(FP), R8
+
+row3:
+	VCVTPS2PD   (CX), Y12
+	VCVTPS2PD   16(CX), Y13
+	VADDPD      Y12, Y4, Y4
+	VSUBPD      Y0, Y12, Y12
+	VFMADD231PD Y12, Y12, Y8
+	VADDPD      Y13, Y5, Y5
+	VSUBPD      Y1, Y13, Y13
+	VFMADD231PD Y13, Y13, Y9
+	VCVTPS2PD   32(CX), Y12
+	VCVTPS2PD   48(CX), Y13
+	VADDPD      Y12, Y6, Y6
+	VSUBPD      Y2, Y12, Y12
+	VFMADD231PD Y12, Y12, Y10
+	VADDPD      Y13, Y7, Y7
+	VSUBPD      Y3, Y13, Y13
+	VFMADD231PD Y13, Y13, Y11
+	ADDQ        BX, CX
+	DECQ        R8
+	JNZ         row3
+	VMOVUPD     Y4, (SI)
+	VMOVUPD     Y5, 32(SI)
+	VMOVUPD     Y6, 64(SI)
+	VMOVUPD     Y7, 96(SI)
+	VMOVUPD     Y8, (DI)
+	VMOVUPD     Y9, 32(DI)
+	VMOVUPD     Y10, 64(DI)
+	VMOVUPD     Y11, 96(DI)
+	ADDQ        $0x00000040, AX
+	SUBQ        $0x00000010, DX
+	JGE         loop1
+
+done2:
+	ADDQ $0x00000010, DX
+	SUBQ $0x00000008, DX
+	JLT  done5
+
+loop4:
+	MOVQ      sum+0(FP), SI
+	LEAQ      (SI)(AX*2), SI
+	MOVQ      mean+16(FP), CX
+	LEAQ      (CX)(AX*1), CX
+	VCVTPS2PD (CX), Y0
+	VCVTPS2PD 16(CX), Y1
+	MOVQ      channels+32(FP), DI
+	LEAQ      (SI)(DI*8), DI
+	VMOVUPD   (SI), Y2
+	VMOVUPD   32(SI), Y3
+	VMOVUPD   (DI), Y4
+	VMOVUPD   32(DI), Y5
+	MOVQ      x+8(FP), CX
+	ADDQ      AX, CX
+	MOVQ      rows+24(FP), R8
+
+row6:
+	VCVTPS2PD   (CX), Y6
+	VCVTPS2PD   16(CX), Y7
+	VADDPD      Y6, Y2, Y2
+	VSUBPD      Y0, Y6, Y6
+	VFMADD231PD Y6, Y6, Y4
+	VADDPD      Y7, Y3, Y3
+	VSUBPD      Y1, Y7, Y7
+	VFMADD231PD Y7, Y7, Y5
+	ADDQ        BX, CX
+	DECQ        R8
+	JNZ         row6
+	VMOVUPD     Y2, (SI)
+	VMOVUPD     Y3, 32(SI)
+	VMOVUPD     Y4, (DI)
+	VMOVUPD     Y5, 32(DI)
+	ADDQ        $0x00000020, AX
+	SUBQ        $0x00000008, DX
+	JGE         loop4
+
+done5:
+	ADDQ         $0x00000008, DX
+	JZ           end7
+	MOVQ         $0x0706050403020100, CX
+	VMOVQ        CX, X0
+	VPMOVZXBD    X0, Y0
+	VMOVD        DX, X1
+	VPBROADCASTD X1, Y1
+	VPCMPGTD     Y0, Y1, Y1
+	MOVQ         sum+0(FP), DX
+	LEAQ         (DX)(AX*2), DX
+	MOVQ         mean+16(FP), CX
+	LEAQ         (CX)(AX*1), CX
+	VMASKMOVPS   (CX), Y1, Y0
+	VEXTRACTF128 $0x01, Y0, X2
+	VCVTPS2PD    X0, Y0
+	VCVTPS2PD    X2, Y2
+	MOVQ         channels+32(FP), SI
+	LEAQ         (DX)(SI*8), SI
+	VEXTRACTF128 $0x00, Y1, X3
+	VPMOVSXDQ    X3, Y3
+	VMASKMOVPD   (DX), Y3, Y3
+	VEXTRACTF128 $0x01, Y1, X4
+	VPMOVSXDQ    X4, Y4
+	VMASKMOVPD   32(DX), Y4, Y4
+	VEXTRACTF128 $0x00, Y1, X5
+	VPMOVSXDQ    X5, Y5
+	VMASKMOVPD   (SI), Y5, Y5
+	VEXTRACTF128 $0x01, Y1, X6
+	VPMOVSXDQ    X6, Y6
+	VMASKMOVPD   32(SI), Y6, Y6
+	MOVQ         x+8(FP), CX
+	ADDQ         AX, CX
+	MOVQ         rows+24(FP), AX
+
+row8:
+	VMASKMOVPS   (CX), Y1, Y7
+	VEXTRACTF128 $0x01, Y7, X8
+	VCVTPS2PD    X7, Y7
+	VCVTPS2PD    X8, Y8
+	VADDPD       Y7, Y3, Y3
+	VSUBPD       Y0, Y7, Y7
+	VFMADD231PD  Y7, Y7, Y5
+	VADDPD       Y8, Y4, Y4
+	VSUBPD       Y2, Y8, Y8
+	VFMADD231PD  Y8, Y8, Y6
+	ADDQ         BX, CX
+	DECQ         AX
+	JNZ          row8
+	VEXTRACTF128 $0x00, Y1, X0
+	VPMOVSXDQ    X0, Y0
+	VMASKMOVPD   Y3, Y0, (DX)
+	VEXTRACTF128 $0x01, Y1, X0
+	VPMOVSXDQ    X0, Y0
+	VMASKMOVPD   Y4, Y0, 32(DX)
+	VEXTRACTF128 $0x00, Y1, X0
+	VPMOVSXDQ    X0, Y0
+	VMASKMOVPD   Y5, Y0, (SI)
+	VEXTRACTF128 $0x01, Y1, X0
+	VPMOVSXDQ    X0, Y0
+	VMASKMOVPD   Y6, Y0, 32(SI)
+
+end7:
+	VZEROUPPER
+	RET
+
 // func sumProducts_avx2(sum *float64, x *float32, dy *float32, mean *float32, rows int, channels int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·sumProducts_avx2(SB), NOSPLIT, $0-48

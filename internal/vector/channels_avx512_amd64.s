@@ -1387,6 +1387,204 @@ end7:
 	VZEROUPPER
 	RET
 
+// func sumMoments_avx512(sum *float64, x *float32, mean *float32, rows int, channels int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·sumMoments_avx512(SB), NOSPLIT, $0-40
+	MOVQ channels+32(FP), DX
+	MOVQ channels+32(FP), BX
+	SHLQ $0x02, BX
+	XORQ AX, AX
+	SUBQ $0x00000040, DX
+	JLT  done2
+
+loop1:
+	MOVQ      sum+0(FP), SI
+	LEAQ      (SI)(AX*2), SI
+	MOVQ      mean+16(FP), CX
+	LEAQ      (CX)(AX*1), CX
+	VCVTPS2PD (CX), Z0
+	VCVTPS2PD 32(CX), Z1
+	VCVTPS2PD 64(CX), Z2
+	VCVTPS2PD 96(CX), Z3
+	VCVTPS2PD 128(CX), Z4
+	VCVTPS2PD 160(CX), Z5
+	VCVTPS2PD 192(CX), Z6
+	VCVTPS2PD 224(CX), Z7
+	MOVQ      channels+32(FP), DI
+	LEAQ      (SI)(DI*8), DI
+	VMOVUPD   (SI), Z8
+	VMOVUPD   64(SI), Z9
+	VMOVUPD   128(SI), Z10
+	VMOVUPD   192(SI), Z11
+	VMOVUPD   256(SI), Z12
+	VMOVUPD   320(SI), Z13
+	VMOVUPD   384(SI), Z14
+	VMOVUPD   448(SI), Z15
+	VMOVUPD   (DI), Z16
+	VMOVUPD   64(DI), Z17
+	VMOVUPD   128(DI), Z18
+	VMOVUPD   192(DI), Z19
+	VMOVUPD   256(DI), Z20
+	VMOVUPD   320(DI), Z21
+	VMOVUPD   384(DI), Z22
+	VMOVUPD   448(DI), Z23
+	MOVQ      x+8(FP), CX
+	ADDQ      AX, CX
+	MOVQ      rows+24(FP), R8
+
+row3:
+	VCVTPS2PD   (CX), Z24
+	VCVTPS2PD   32(CX), Z25
+	VADDPD      Z24, Z8, Z8
+	VSUBPD      Z0, Z24, Z24
+	VFMADD231PD Z24, Z24, Z16
+	VADDPD      Z25, Z9, Z9
+	VSUBPD      Z1, Z25, Z25
+	VFMADD231PD Z25, Z25, Z17
+	VCVTPS2PD   64(CX), Z24
+	VCVTPS2PD   96(CX), Z25
+	VADDPD      Z24, Z10, Z10
+	VSUBPD      Z2, Z24, Z24
+	VFMADD231PD Z24, Z24, Z18
+	VADDPD      Z25, Z11, Z11
+	VSUBPD      Z3, Z25, Z25
+	VFMADD231PD Z25, Z25, Z19
+	VCVTPS2PD   128(CX), Z24
+	VCVTPS2PD   160(CX), Z25
+	VADDPD      Z24, Z12, Z12
+	VSUBPD      Z4, Z24, Z24
+	VFMADD231PD Z24, Z24, Z20
+	VADDPD      Z25, Z13, Z13
+	VSUBPD      Z5, Z25, Z25
+	VFMADD231PD Z25, Z25, Z21
+	VCVTPS2PD   192(CX), Z24
+	VCVTPS2PD   224(CX), Z25
+	VADDPD      Z24, Z14, Z14
+	VSUBPD      Z6, Z24, Z24
+	VFMADD231PD Z24, Z24, Z22
+	VADDPD      Z25, Z15, Z15
+	VSUBPD      Z7, Z25, Z25
+	VFMADD231PD Z25, Z25, Z23
+	ADDQ        BX, CX
+	DECQ        R8
+	JNZ         row3
+	VMOVUPD     Z8, (SI)
+	VMOVUPD     Z9, 64(SI)
+	VMOVUPD     Z10, 128(SI)
+	VMOVUPD     Z11, 192(SI)
+	VMOVUPD     Z12, 256(SI)
+	VMOVUPD     Z13, 320(SI)
+	VMOVUPD     Z14, 384(SI)
+	VMOVUPD     Z15, 448(SI)
+	VMOVUPD     Z16, (DI)
+	VMOVUPD     Z17, 64(DI)
+	VMOVUPD     Z18, 128(DI)
+	VMOVUPD     Z19, 192(DI)
+	VMOVUPD     Z20, 256(DI)
+	VMOVUPD     Z21, 320(DI)
+	VMOVUPD     Z22, 384(DI)
+	VMOVUPD     Z23, 448(DI)
+	ADDQ        $0x00000100, AX
+	SUBQ        $0x00000040, DX
+	JGE         loop1
+
+done2:
+	ADDQ $0x00000040, DX
+	SUBQ $0x00000010, DX
+	JLT  done5
+
+loop4:
+	MOVQ      sum+0(FP), SI
+	LEAQ      (SI)(AX*2), SI
+	MOVQ      mean+16(FP), CX
+	LEAQ      (CX)(AX*1), CX
+	VCVTPS2PD (CX), Z0
+	VCVTPS2PD 32(CX), Z1
+	MOVQ      channels+32(FP), DI
+	LEAQ      (SI)(DI*8), DI
+	VMOVUPD   (SI), Z2
+	VMOVUPD   64(SI), Z3
+	VMOVUPD   (DI), Z4
+	VMOVUPD   64(DI), Z5
+	MOVQ      x+8(FP), CX
+	ADDQ      AX, CX
+	MOVQ      rows+24(FP), R8
+
+row6:
+	VCVTPS2PD   (CX), Z6
+	VCVTPS2PD   32(CX), Z7
+	VADDPD      Z6, Z2, Z2
+	VSUBPD      Z0, Z6, Z6
+	VFMADD231PD Z6, Z6, Z4
+	VADDPD      Z7, Z3, Z3
+	VSUBPD      Z1, Z7, Z7
+	VFMADD231PD Z7, Z7, Z5
+	ADDQ        BX, CX
+	DECQ        R8
+	JNZ         row6
+	VMOVUPD     Z2, (SI)
+	VMOVUPD     Z3, 64(SI)
+	VMOVUPD     Z4, (DI)
+	VMOVUPD     Z5, 64(DI)
+	ADDQ        $0x00000040, AX
+	SUBQ        $0x00000010, DX
+	JGE         loop4
+
+done5:
+	ADDQ          $0x00000010, DX
+	JZ            end7
+	MOVQ          $-1, CX
+	BZHIQ         DX, CX, CX
+	KMOVW         CX, K1
+	MOVQ          sum+0(FP), DX
+	LEAQ          (DX)(AX*2), DX
+	MOVQ          mean+16(FP), CX
+	LEAQ          (CX)(AX*1), CX
+	VMOVUPS.Z     (CX), K1, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VCVTPS2PD     Y0, Z0
+	VCVTPS2PD     Y1, Z1
+	MOVQ          channels+32(FP), SI
+	LEAQ          (DX)(SI*8), SI
+	KSHIFTRW      $0x00, K1, K2
+	VMOVUPD.Z     (DX), K2, Z2
+	KSHIFTRW      $0x08, K1, K2
+	VMOVUPD.Z     64(DX), K2, Z3
+	KSHIFTRW      $0x00, K1, K2
+	VMOVUPD.Z     (SI), K2, Z4
+	KSHIFTRW      $0x08, K1, K2
+	VMOVUPD.Z     64(SI), K2, Z5
+	MOVQ          x+8(FP), CX
+	ADDQ          AX, CX
+	MOVQ          rows+24(FP), AX
+
+row8:
+	VMOVUPS.Z     (CX), K1, Z6
+	VEXTRACTF64X4 $0x01, Z6, Y7
+	VCVTPS2PD     Y6, Z6
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z6, Z2, Z2
+	VSUBPD        Z0, Z6, Z6
+	VFMADD231PD   Z6, Z6, Z4
+	VADDPD        Z7, Z3, Z3
+	VSUBPD        Z1, Z7, Z7
+	VFMADD231PD   Z7, Z7, Z5
+	ADDQ          BX, CX
+	DECQ          AX
+	JNZ           row8
+	KSHIFTRW      $0x00, K1, K2
+	VMOVUPD       Z2, K2, (DX)
+	KSHIFTRW      $0x08, K1, K2
+	VMOVUPD       Z3, K2, 64(DX)
+	KSHIFTRW      $0x00, K1, K2
+	VMOVUPD       Z4, K2, (SI)
+	KSHIFTRW      $0x08, K1, K1
+	VMOVUPD       Z5, K1, 64(SI)
+
+end7:
+	VZEROUPPER
+	RET
+
 // func sumProducts_avx512(sum *float64, x *float32, dy *float32, mean *float32, rows int, channels int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·sumProducts_avx512(SB), NOSPLIT, $0-48

@@ -309,7 +309,7 @@ func TestSums(t *testing.T) {
 			sum[i] = float64(i)
 		}
 		want := slices.Clone(sum)
-		kind, clip := f.IntN(4), Clip(f.IntN(3))
+		kind, clip := f.IntN(5), Clip(f.IntN(3))
 		for i, v := range x {
 			c := i % channels
 			difference, slope := float64(v)-float64(mean[c]), float64(dy[i])
@@ -325,6 +325,9 @@ func TestSums(t *testing.T) {
 				slope = clippedSlope(clip, float64(v)*float64(scale[c])+float64(shift[c]), slope)
 				want[c] += slope * difference
 				want[channels+c] += slope
+			case 4:
+				want[c] += float64(v)
+				want[channels+c] += difference * difference
 			}
 		}
 		switch kind {
@@ -336,6 +339,8 @@ func TestSums(t *testing.T) {
 			f.engine.SumProducts(sum, x, dy, mean)
 		case 3:
 			f.engine.SumClipped(clip, sum, x, dy, mean, scale, shift)
+		case 4:
+			f.engine.SumMoments(sum, x, mean)
 		}
 		for i, v := range sum {
 			if v != want[i] && (v == v || want[i] == want[i]) {

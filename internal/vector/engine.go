@@ -74,11 +74,12 @@ type Engine[T Float] interface {
 	NormalizeClipped(clip Clip, y, x, scale, shift []T)
 	CenterClipped(clip Clip, dx, x, dy, mean, scale, shift, along, dyMean []T)
 	SumClipped(clip Clip, sum []float64, x, dy, mean, scale, shift []T)
-	// SumRows adds the rows of x to sum, SumSquares adds (x − mean)², and
-	// SumProducts adds dy·(x − mean) to the first half of sum and dy to the
-	// second. All add in float64.
+	// SumRows adds the rows of x to sum, SumSquares adds (x − mean)², and SumMoments adds the
+	// one to the first half of sum and the other to the second. SumProducts adds dy·(x − mean)
+	// to the first half and dy to the second. All add in float64.
 	SumRows(sum []float64, x []T)
 	SumSquares(sum []float64, x, mean []T)
+	SumMoments(sum []float64, x, mean []T)
 	SumProducts(sum []float64, x, dy, mean []T)
 
 	// InnerTile is the size of a tile of InnerProducts, which adds to c (rows, columns), whose

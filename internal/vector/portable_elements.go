@@ -205,6 +205,12 @@ func (Portable[T]) SumSquares(sum []float64, x, mean []T) {
 	}
 }
 
+// SumMoments adds the rows of x and (x − mean)² to the halves of sum.
+func (p Portable[T]) SumMoments(sum []float64, x, mean []T) {
+	p.SumRows(sum[:len(mean)], x)
+	p.SumSquares(sum[len(mean):], x, mean)
+}
+
 // NormalizeClipped writes y = clip(x·scale + shift).
 func (Portable[T]) NormalizeClipped(clip Clip, y, x, scale, shift []T) {
 	floor, limit := clip.bounds()

@@ -79,6 +79,7 @@ type routines struct {
 
 	sumRows     func(sum *float64, x *float32, rows, channels int)
 	sumSquares  func(sum *float64, x, mean *float32, rows, channels int)
+	sumMoments  func(sum *float64, x, mean *float32, rows, channels int)
 	sumProducts func(sum *float64, x, dy, mean *float32, rows, channels int)
 
 	dot                               func(x, y *float32, n int) float32
@@ -300,6 +301,13 @@ func (s *Set) SumRows(sum []float64, x []float32) {
 func (s *Set) SumSquares(sum []float64, x, mean []float32) {
 	if rows, channels := rowsOf(x, len(sum)); rows > 0 {
 		s.sumSquares(&sum[0], &x[0], pointer(mean, channels), rows, channels)
+	}
+}
+
+// SumMoments adds the rows of x and (x − mean)² to the halves of sum.
+func (s *Set) SumMoments(sum []float64, x, mean []float32) {
+	if rows, channels := rowsOf(x, len(mean)); rows > 0 {
+		s.sumMoments(pointer(sum, 2*channels), &x[0], &mean[0], rows, channels)
 	}
 }
 

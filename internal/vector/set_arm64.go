@@ -253,6 +253,12 @@ func (s *Set) SumSquares(sum []float64, x, mean []float32) {
 	sumSquares_neon(&sum[0], &x[0], unsafe.SliceData(mean[:n]), n, len(x)/n)
 }
 
+// SumMoments adds the rows of x and (x − mean)² to the halves of sum.
+func (s *Set) SumMoments(sum []float64, x, mean []float32) {
+	s.SumRows(sum[:len(mean)], x)
+	s.SumSquares(sum[len(mean):], x, mean)
+}
+
 // SumProducts adds dy·(x − mean) and dy to the halves of sum.
 func (s *Set) SumProducts(sum []float64, x, dy, mean []float32) {
 	if len(x) == 0 {

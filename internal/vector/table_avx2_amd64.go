@@ -102,6 +102,7 @@ var avx2 = &Set{
 		centerClipped:           centerClipped_avx2,
 		sumRows:                 sumRows_avx2,
 		sumSquares:              sumSquares_avx2,
+		sumMoments:              sumMoments_avx2,
 		sumProducts:             sumProducts_avx2,
 		roundBFloat16:           roundBFloat16_avx2,
 	},
@@ -613,6 +614,9 @@ func sumRows_avx2(sum *float64, x *float32, rows, channels int)
 
 //go:noescape
 func sumSquares_avx2(sum *float64, x, mean *float32, rows, channels int)
+
+//go:noescape
+func sumMoments_avx2(sum *float64, x, mean *float32, rows, channels int)
 
 //go:noescape
 func sumProducts_avx2(sum *float64, x, dy, mean *float32, rows, channels int)

@@ -109,6 +109,7 @@ var avx512 = &Set{
 		centerClipped:           centerClipped_avx512,
 		sumRows:                 sumRows_avx512,
 		sumSquares:              sumSquares_avx512,
+		sumMoments:              sumMoments_avx512,
 		sumProducts:             sumProducts_avx512,
 		roundBFloat16:           roundBFloat16_avx512,
 		pairLists:               pairLists_avx512,
@@ -763,6 +764,9 @@ func sumRows_avx512(sum *float64, x *float32, rows, channels int)
 
 //go:noescape
 func sumSquares_avx512(sum *float64, x, mean *float32, rows, channels int)
+
+//go:noescape
+func sumMoments_avx512(sum *float64, x, mean *float32, rows, channels int)
 
 //go:noescape
 func sumProducts_avx512(sum *float64, x, dy, mean *float32, rows, channels int)

@@ -508,8 +508,7 @@ func (k *Block[T]) computeStatistics(x, bias []T) {
 		if !computed {
 			k.conv.convolve(work, to, x, bias, rows)
 		}
-		k.engine.SumRows(sum[:n.channels], to)
-		k.engine.SumSquares(sum[n.channels:], to, center)
+		k.engine.SumMoments(sum, to, center)
 	})
 	own := make([]float64, 2*n.channels)
 	for c, m := range center {

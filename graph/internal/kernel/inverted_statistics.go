@@ -19,8 +19,7 @@ func (k *InvertedTraining[T]) statistics(n *BatchNorm[T], images int, compute fu
 				copy(center, z)
 				first = false
 			}
-			k.engine.SumRows(sum[:n.channels], z)
-			k.engine.SumSquares(sum[n.channels:], z, center)
+			k.engine.SumMoments(sum, z, center)
 		})
 	})
 	own := make([]float64, 2*n.channels)

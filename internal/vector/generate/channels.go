@@ -177,6 +177,7 @@ func (c *code) scaleChannels() {
 func writeSums(c *code) {
 	c.sumRows()
 	c.sumSquares()
+	c.sumMoments()
 	c.sumProducts()
 }
 
@@ -215,6 +216,31 @@ func (c *code) sumSquares() {
 				}
 			}, func() {
 				storeSums(parts, sums, to)
+			}
+	})
+}
+
+// sumMoments is sumRows and sumSquares, which convert the elements to double precision once.
+func (c *code) sumMoments() {
+	c.routine("sumMoments", "(sum *float64, x, mean *float32, rows, channels int)")
+	l := c.channels()
+	x := l.rows("x")
+	l.each(c.several(), func(parts []part) (row, end func()) {
+		plain, mean := l.of("sum", 2), loadMeans(parts, l.of("mean", 1))
+		squares := c.argument("channels")
+		c.LEAQ(operand.Mem{Base: plain, Index: squares, Scale: 8}, squares)
+		sums, squareSums := loadSums(parts, plain), loadSums(parts, squares)
+		return func() {
+				for i, p := range parts {
+					for half, v := range p.loadWide(x) {
+						c.VADDPD(v, sums[i][half], sums[i][half])
+						c.VSUBPD(mean[i][half], v, v)
+						c.VFMADD231PD(v, v, squareSums[i][half])
+					}
+				}
+			}, func() {
+				storeSums(parts, sums, plain)
+				storeSums(parts, squareSums, squares)
 			}
 	})
 }
