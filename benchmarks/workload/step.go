@@ -220,10 +220,15 @@ func (w Workload) Stream() (*Stream, error) {
 	return s, nil
 }
 
-// onStep reports the loss of a step and waits until Do is called again.
+// onStep reports the loss of a step and waits until Do is called again. The trainer may begin a step while
+// Close stops it, whose loss nobody receives.
 func (s *Stream) onStep(ctx context.Context) func(trainer.Step) {
 	return func(step trainer.Step) {
-		s.costs <- step.Loss
+		select {
+		case s.costs <- step.Loss:
+		case <-ctx.Done():
+			return
+		}
 		select {
 		case <-s.proceed:
 		case <-ctx.Done():

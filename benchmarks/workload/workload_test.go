@@ -1,9 +1,11 @@
 package workload
 
 import (
+	"context"
 	"math"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/likeness-go/likeness"
@@ -11,6 +13,7 @@ import (
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/safetensors"
+	"github.com/likeness-go/likeness/trainer"
 )
 
 // narrow returns the workload with few images and a network of few channels.
@@ -162,6 +165,22 @@ func TestStream(t *testing.T) {
 	}
 	if err := stream.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A step that the trainer began before Close stopped it must not wait for Do, which is not called again.
+func TestStreamEndsAStepAfterClose(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	ended := make(chan struct{})
+	go func() {
+		(&Stream{proceed: make(chan struct{}), costs: make(chan float64)}).onStep(ctx)(trainer.Step{})
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("the step waits for a reader of its loss")
 	}
 }
 
