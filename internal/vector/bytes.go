@@ -184,7 +184,7 @@ type byteRowsCall struct {
 	columns       int
 	order         [16]uint8
 	_             [32]uint8 // a row of bytes, for the assembly
-	next, nextEnd *uint8    // that is prefetched, and its last line
+	next, nextEnd uintptr   // that is prefetched, and its last line; numbers, because the assembly changes one
 	result        byteResultCall
 }
 

@@ -165,9 +165,10 @@ func (s *ByteSet) product(r *ByteRows, tiles []func(*byteRowsCall)) {
 		r.Result.set(&call.result, r.Width*s.lanes)
 	}
 	call.mask, call.columns = 1<<r.Columns-1, r.Columns
-	call.next, call.nextEnd = call.b, call.b
+	call.next = uintptr(unsafe.Pointer(call.b))
+	call.nextEnd = call.next
 	if last := len(r.Next) - 128; last > 0 {
-		call.next, call.nextEnd = &r.Next[0], &r.Next[last]
+		call.next, call.nextEnd = uintptr(unsafe.Pointer(&r.Next[0])), uintptr(unsafe.Pointer(&r.Next[last]))
 	}
 	most := len(tiles) - 1
 	n := (count + most - 1) / most

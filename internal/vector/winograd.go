@@ -31,6 +31,7 @@ type winogradCall struct {
 	bias                *float32
 	tiles, vectors      int
 	scratch             *float32
+	xDone, vDone        int // bytes whose tiles are done, for the assembly; begin at 0
 	clip                clipRange
 }
 

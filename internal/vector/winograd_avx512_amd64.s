@@ -23,7 +23,9 @@ TEXT ·winograd_input_avx512(SB), NOSPLIT, $0-8
 
 tile1:
 	MOVQ (R11), AX
+	ADDQ 88(R11), AX
 	MOVQ 32(R11), DX
+	ADDQ 96(R11), DX
 	MOVQ 72(R11), R10
 	MOVQ 56(R11), DI
 
@@ -480,9 +482,9 @@ vector2:
 	DECQ         R10
 	JNZ          vector2
 	MOVQ         24(R11), R13
-	ADDQ         R13, (R11)
+	ADDQ         R13, 88(R11)
 	MOVQ         48(R11), R13
-	ADDQ         R13, 32(R11)
+	ADDQ         R13, 96(R11)
 	DECQ         R9
 	JNZ          tile1
 	VZEROUPPER
@@ -512,7 +514,9 @@ TEXT ·winograd_weights_avx512(SB), NOSPLIT, $0-8
 
 tile1:
 	MOVQ (R11), AX
+	ADDQ 88(R11), AX
 	MOVQ 32(R11), DX
+	ADDQ 96(R11), DX
 	MOVQ 72(R11), R10
 	MOVQ 56(R11), DI
 
@@ -786,9 +790,9 @@ vector2:
 	DECQ         R10
 	JNZ          vector2
 	MOVQ         24(R11), R13
-	ADDQ         R13, (R11)
+	ADDQ         R13, 88(R11)
 	MOVQ         48(R11), R13
-	ADDQ         R13, 32(R11)
+	ADDQ         R13, 96(R11)
 	DECQ         R9
 	JNZ          tile1
 	VZEROUPPER
@@ -815,7 +819,9 @@ TEXT ·winograd_output_avx512(SB), NOSPLIT, $0-8
 
 tile1:
 	MOVQ (R11), AX
+	ADDQ 88(R11), AX
 	MOVQ 32(R11), DX
+	ADDQ 96(R11), DX
 	MOVQ 72(R11), R10
 	MOVQ 56(R11), DI
 
@@ -1151,8 +1157,8 @@ vector2:
 	VFMADD231PS  Z12, Z11, Z7
 	VFMADD213PS  Z10, Z13, Z8
 	MOVQ         R12, R13
-	VBROADCASTSS 88(R11), Z0
-	VBROADCASTSS 92(R11), Z1
+	VBROADCASTSS 104(R11), Z0
+	VBROADCASTSS 108(R11), Z1
 	VADDPS       (DI), Z6, Z6
 	VMAXPS       Z6, Z0, Z6
 	VMINPS       Z6, Z1, Z6
@@ -1191,8 +1197,8 @@ vector2:
 	VFMADD231PS  Z12, Z11, Z7
 	VFMADD213PS  Z10, Z13, Z8
 	MOVQ         R12, R13
-	VBROADCASTSS 88(R11), Z0
-	VBROADCASTSS 92(R11), Z1
+	VBROADCASTSS 104(R11), Z0
+	VBROADCASTSS 108(R11), Z1
 	VADDPS       (DI), Z6, Z6
 	VMAXPS       Z6, Z0, Z6
 	VMINPS       Z6, Z1, Z6
@@ -1231,8 +1237,8 @@ vector2:
 	VFMADD231PS  Z12, Z11, Z7
 	VFMADD213PS  Z10, Z13, Z8
 	MOVQ         R12, R13
-	VBROADCASTSS 88(R11), Z0
-	VBROADCASTSS 92(R11), Z1
+	VBROADCASTSS 104(R11), Z0
+	VBROADCASTSS 108(R11), Z1
 	VADDPS       (DI), Z6, Z6
 	VMAXPS       Z6, Z0, Z6
 	VMINPS       Z6, Z1, Z6
@@ -1271,8 +1277,8 @@ vector2:
 	VFMADD231PS  Z12, Z11, Z7
 	VFMADD213PS  Z10, Z13, Z8
 	MOVQ         R12, R13
-	VBROADCASTSS 88(R11), Z0
-	VBROADCASTSS 92(R11), Z1
+	VBROADCASTSS 104(R11), Z0
+	VBROADCASTSS 108(R11), Z1
 	VADDPS       (DI), Z6, Z6
 	VMAXPS       Z6, Z0, Z6
 	VMINPS       Z6, Z1, Z6
@@ -1300,9 +1306,9 @@ vector2:
 	DECQ         R10
 	JNZ          vector2
 	MOVQ         24(R11), R13
-	ADDQ         R13, (R11)
+	ADDQ         R13, 88(R11)
 	MOVQ         48(R11), R13
-	ADDQ         R13, 32(R11)
+	ADDQ         R13, 96(R11)
 	DECQ         R9
 	JNZ          tile1
 	VZEROUPPER
@@ -1332,7 +1338,9 @@ TEXT ·winograd_weights4_avx512(SB), NOSPLIT, $0-8
 
 tile1:
 	MOVQ (R11), AX
+	ADDQ 88(R11), AX
 	MOVQ 32(R11), DX
+	ADDQ 96(R11), DX
 	MOVQ 72(R11), R10
 	MOVQ 56(R11), DI
 
@@ -1677,9 +1685,9 @@ vector2:
 	DECQ        R10
 	JNZ         vector2
 	MOVQ        24(R11), R13
-	ADDQ        R13, (R11)
+	ADDQ        R13, 88(R11)
 	MOVQ        48(R11), R13
-	ADDQ        R13, 32(R11)
+	ADDQ        R13, 96(R11)
 	DECQ        R9
 	JNZ         tile1
 	VZEROUPPER
@@ -1703,7 +1711,9 @@ TEXT ·winograd_output3_avx512(SB), NOSPLIT, $0-8
 
 tile1:
 	MOVQ (R11), AX
+	ADDQ 88(R11), AX
 	MOVQ 32(R11), DX
+	ADDQ 96(R11), DX
 	MOVQ 72(R11), R10
 	MOVQ 56(R11), DI
 
@@ -2026,8 +2036,8 @@ vector2:
 	VFMADD213PS  Z10, Z13, Z8
 	VADDPS       Z5, Z8, Z8
 	MOVQ         R12, R13
-	VBROADCASTSS 88(R11), Z0
-	VBROADCASTSS 92(R11), Z1
+	VBROADCASTSS 104(R11), Z0
+	VBROADCASTSS 108(R11), Z1
 	VADDPS       (DI), Z6, Z6
 	VMAXPS       Z6, Z0, Z6
 	VMINPS       Z6, Z1, Z6
@@ -2060,8 +2070,8 @@ vector2:
 	VFMADD213PS  Z10, Z13, Z8
 	VADDPS       Z5, Z8, Z8
 	MOVQ         R12, R13
-	VBROADCASTSS 88(R11), Z0
-	VBROADCASTSS 92(R11), Z1
+	VBROADCASTSS 104(R11), Z0
+	VBROADCASTSS 108(R11), Z1
 	VADDPS       (DI), Z6, Z6
 	VMAXPS       Z6, Z0, Z6
 	VMINPS       Z6, Z1, Z6
@@ -2094,8 +2104,8 @@ vector2:
 	VFMADD213PS  Z10, Z13, Z8
 	VADDPS       Z5, Z8, Z8
 	MOVQ         R12, R13
-	VBROADCASTSS 88(R11), Z0
-	VBROADCASTSS 92(R11), Z1
+	VBROADCASTSS 104(R11), Z0
+	VBROADCASTSS 108(R11), Z1
 	VADDPS       (DI), Z6, Z6
 	VMAXPS       Z6, Z0, Z6
 	VMINPS       Z6, Z1, Z6
@@ -2118,9 +2128,9 @@ vector2:
 	DECQ         R10
 	JNZ          vector2
 	MOVQ         24(R11), R13
-	ADDQ         R13, (R11)
+	ADDQ         R13, 88(R11)
 	MOVQ         48(R11), R13
-	ADDQ         R13, 32(R11)
+	ADDQ         R13, 96(R11)
 	DECQ         R9
 	JNZ          tile1
 	VZEROUPPER

@@ -20,7 +20,9 @@ const (
 	winogradTiles
 	winogradVectors // of channels
 	winogradScratch // 36 vectors
-	winogradFloor   // of clipping: two float32
+	winogradXDone   // bytes of x whose tiles are done
+	winogradVDone
+	winogradFloor // of clipping: two float32
 )
 
 // writeWinograd writes the transforms of Winograd's algorithms for tiles of 4×4 results of a
@@ -68,7 +70,9 @@ func (c *code) winograd(name string, t winogradTransform) {
 	tile, vector := c.label("tile"), c.label("vector")
 	c.Label(tile)
 	field(winogradX, x)
+	c.ADDQ(operand.Mem{Base: call, Disp: winogradXDone}, x)
 	field(winogradV, v)
+	c.ADDQ(operand.Mem{Base: call, Disp: winogradVDone}, v)
 	field(winogradVectors, vectors)
 	field(winogradBias, bias)
 	c.Label(vector)
@@ -139,9 +143,9 @@ func (c *code) winograd(name string, t winogradTransform) {
 	c.DECQ(vectors)
 	c.JNZ(operand.LabelRef(vector))
 	field(winogradXTile, address)
-	c.ADDQ(address, operand.Mem{Base: call, Disp: winogradX})
+	c.ADDQ(address, operand.Mem{Base: call, Disp: winogradXDone})
 	field(winogradVTile, address)
-	c.ADDQ(address, operand.Mem{Base: call, Disp: winogradV})
+	c.ADDQ(address, operand.Mem{Base: call, Disp: winogradVDone})
 	c.DECQ(tiles)
 	c.JNZ(operand.LabelRef(tile))
 	c.end()
