@@ -31,7 +31,7 @@ type winogradCall struct {
 	bias                *float32
 	tiles, vectors      int
 	scratch             *float32
-	xDone, vDone        int // bytes whose tiles are done, for the assembly; begin at 0
+	_, _                int // bytes of x and of v whose tiles are done, for the assembly; begin at 0
 	clip                clipRange
 }
 
