@@ -446,9 +446,9 @@ type blocks struct {
 
 // resize makes memory for the tiles of a batch.
 func (k *kept) resize(m *winograd, batch int) {
-	// A few blocks at least, for several threads.
+	// A block for each thread at least; smaller ones take more time, and sums are the same in blocks of any size.
 	width := min(blockSide, m.in)
-	for lanes := m.engine.Lanes(); width >= 2*lanes && ceilDiv(m.in, width)*ceilDiv(m.out, blockSide) < 8; {
+	for lanes := m.engine.Lanes(); width >= 2*lanes && ceilDiv(m.in, width)*ceilDiv(m.out, blockSide) < parallel.Threads(); {
 		width = m.lanes(width / 2)
 	}
 	k.values.resize(m.in, width, batch*m.tiles())
