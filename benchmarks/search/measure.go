@@ -43,8 +43,8 @@ type row struct {
 	Head     string  `json:"head"`
 	Method   string  `json:"method"`
 	Version  string  `json:"version"`
-	Build    float64 `json:"build_seconds"`
-	Bytes    int64   `json:"bytes"` // with the vectors
+	Build    float64 `json:"build_seconds"` // negative if other programs ran meanwhile
+	Bytes    int64   `json:"bytes"`         // with the vectors
 	Breadth  int     `json:"breadth,omitempty"`
 	One      float64 `json:"one_microseconds"`
 	Together float64 `json:"together_microseconds"` // of a query
@@ -188,7 +188,7 @@ type peer struct {
 	requests io.WriteCloser
 	answers  *json.Decoder
 	about    struct {
-		Build   float64 `json:"build"`
+		Build   float64 `json:"build"` // in seconds; negative in the file of an index that was made while other programs ran
 		Bytes   int64   `json:"bytes"`
 		Version string  `json:"version"`
 	}

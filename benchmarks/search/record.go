@@ -112,7 +112,11 @@ func (r row) line() string {
 	if r.Together == 0 {
 		together = ""
 	}
-	return fmt.Sprintf("| %d | %s | %.1f | %s | %.4f | %.1f | %.0f |\n", r.Vectors, r.name(), r.One, together, r.Recall, r.Build, float64(r.Bytes)/1e6)
+	build := fmt.Sprintf("%.1f", r.Build)
+	if r.Build < 0 {
+		build = "–"
+	}
+	return fmt.Sprintf("| %d | %s | %.1f | %s | %.4f | %s | %.0f |\n", r.Vectors, r.name(), r.One, together, r.Recall, build, float64(r.Bytes)/1e6)
 }
 
 // document returns search.md.
@@ -127,6 +131,7 @@ processors, those of a graph one. *Together* is the time of a query in µs if ma
 processors. All methods of a size are measured in turn, in %d rounds, in processes of their own. Graphs have 16 links and a
 breadth of 100 when they are built, and are searched with the smallest breadth of %s with a recall of at least
 %v. Build is in seconds (likeness: reading the vectors from a file and compressing them), memory in MB with the vectors.
+A dash is where an index was made while other programs ran.
 `, neighbors, clusters.PerGroup, perClass, clusters.AmongClasses, clusters.WithinClass, rounds, strings.Trim(fmt.Sprint(breadths), "[]"), minRecall)
 	title := ""
 	for _, r := range rows {
