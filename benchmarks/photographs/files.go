@@ -173,6 +173,9 @@ func (o options) timeFiles(folder, variant string) (fileTime, error) {
 	return t, errors.Wrap(json.Unmarshal([]byte(lines[len(lines)-1]), &t), "answer of the peer")
 }
 
+// largeCopies is the number of files of largeFiles with the same picture and another comment: to make pictures takes long.
+const largeCopies = 10
+
 // largePart is the part of the files that the peer of largeFiles gets, because it takes long.
 const largePart = 5
 
@@ -306,12 +309,12 @@ func largeFiles(o options) error {
 		Command: fmt.Sprintf("%s -count %d", o.command(), o.count),
 		Tools:   times.Tools,
 		Took:    took,
-		Result: fmt.Sprintf("JPEG files of %d×%d pixels (quality 90), made of Caltech-101. The tool as a whole process, with its cache of embeddings,\nwhich is empty before the first run; imagededup's find_duplicates in a process that has loaded its network, with the faster of 0\nand 2 worker processes. Its time grows with the number of files, so the time for each file is compared.\n\n",
-			kind.width, kind.height) + text,
+		Result: fmt.Sprintf("JPEG files of %d×%d pixels (quality 90), made of Caltech-101, %d for each picture, which differ in a\ncomment. The tool as a whole process, with its cache of embeddings,\nwhich is empty before the first run; imagededup's find_duplicates in a process that has loaded its network, with the faster of 0\nand 2 worker processes. Its time grows with the number of files, so the time for each file is compared.\n\n",
+			kind.width, kind.height, largeCopies) + text,
 	}.WriteFile(filepath.Join(o.out, "photographs-large.md"))
 }
 
-// makeLarge writes -count large files to the folder all, and links few of them into part.
+// makeLarge writes -count different large files to the folder all, and links few of them into part.
 func (o options) makeLarge(all, part string, few int) error {
 	found, err := imaging.Find(o.data)
 	if err != nil {
@@ -325,9 +328,23 @@ func (o options) makeLarge(all, part string, few int) error {
 			return errors.WithStack(err)
 		}
 	}
-	files, err := makeFiles(all, found.Files, o.count, fileKinds[1].width, fileKinds[1].height)
+	pictures, err := makeFiles(all, found.Files, (o.count+largeCopies-1)/largeCopies, fileKinds[1].width, fileKinds[1].height)
 	if err != nil {
 		return err
+	}
+	files := slices.Clone(pictures)
+	for i := range o.count - len(pictures) {
+		picture, number := pictures[i%len(pictures)], i/len(pictures)+1
+		text, err := os.ReadFile(picture)
+		if err != nil {
+			return errors.WithStack(err)
+		}
+		// A comment segment after the start of the image: its marker, its length and one byte.
+		text = slices.Insert(text, 2, 0xff, 0xfe, 0, 3, byte(number))
+		files = append(files, strings.TrimSuffix(picture, ".jpg")+fmt.Sprintf("-%d.jpg", number))
+		if err := os.WriteFile(files[len(files)-1], text, 0o666); err != nil {
+			return errors.WithStack(err)
+		}
 	}
 	for i := range few {
 		file := files[i*len(files)/few]
