@@ -240,11 +240,52 @@ const tileElements = 384 << 10
 
 // tiles is a range of rows of tiles that are computed at a time.
 type tiles struct {
-	first, last  int // range of rows of tiles, numbered over all images
-	down, across int // rows and columns of tiles of an image
-	top          int // row of the result at which the first tile of an image begins
-	offset       int // number of the first tile of the range in the arrays
-	total        int // number of tiles of the arrays; 0 for those of the range
+	first, last  int  // range of rows of tiles, numbered over all images
+	down, across int  // rows and columns of tiles of an image
+	top          int  // row of the result at which the first tile of an image begins
+	offset       int  // number of the first tile of the range in the arrays
+	total        int  // number of tiles of the arrays; 0 for those of the range
+	cutRows      bool // the last row of tiles of an image has fewer results than the others
+	cutColumns   bool // the last column
+}
+
+// needed returns the numbers of the tiles of a range, from 0, whose products are needed for one of the 36 values. The last
+// of the six values in each direction, that of the point at infinity, is a term of the last result of a tile only, and
+// vanishes in the transform of a gradient whose last element is zero: a tile of fewer results does not need it.
+func (t tiles) needed(space *[]int32, value int) []int32 {
+	row, column := value/tilePixels == tilePixels-1 && t.cutRows, value%tilePixels == tilePixels-1 && t.cutColumns
+	numbers := grow(space, t.count())[:0]
+	for y := t.first; y < t.last; y++ {
+		if row && y%t.down == t.down-1 {
+			continue
+		}
+		last := t.across
+		if column {
+			last--
+		}
+		for x := range last {
+			numbers = append(numbers, int32((y-t.first)*t.across+x))
+		}
+	}
+	return numbers
+}
+
+// sameNeeded reports whether the tiles that are needed for a value are those for the value before it.
+func (t tiles) sameNeeded(value int) bool {
+	return value > 0 && !t.cutColumns && (!t.cutRows || value != tileValues-tilePixels) ||
+		value%tilePixels > 0 && value%tilePixels < tilePixels-1
+}
+
+// withCuts returns the tiles with cutRows and cutColumns for images of results of a size.
+func (m *winograd) withCuts(t tiles, height, width int) tiles {
+	t.cutRows, t.cutColumns = height%m.step() != 0, width%m.step() != 0
+	return t
+}
+
+// tilesOf returns the tiles of whole images.
+func (m *winograd) tilesOf(images int) tiles {
+	down, across := ceilDiv(m.height, m.step()), ceilDiv(m.width, m.step())
+	return m.withCuts(tiles{last: images * down, down: down, across: across}, m.height, m.width)
 }
 
 // valueStride returns the distance from one of the 36 values of all tiles to the next, for
@@ -281,7 +322,7 @@ func (m *winograd) convolve(w *workspace[float32], y, x, bias []float32, clip ve
 	if lastPanel < m.panels.panels {
 		columns.last = m.panels.panelLayout(lastPanel).left
 	}
-	all := tiles{down: ceilDiv(bottom-top, m.step()), across: ceilDiv(width, m.step()), top: top}
+	all := m.withCuts(tiles{down: ceilDiv(bottom-top, m.step()), across: ceilDiv(width, m.step()), top: top}, bottom-top, width)
 	all.last = h.images * all.down
 	bias = m.biasOrZeros(w, bias)
 	for _, t := range m.chunks(all, tileElements) {
@@ -290,8 +331,10 @@ func (m *winograd) convolve(w *workspace[float32], y, x, bias []float32, clip ve
 		for row := t.first; row < t.last; row++ {
 			m.transformInput(w, values, x, h, t, row)
 		}
-		m.beginProducts(w, t)
 		for value := range tileValues {
+			if !t.sameNeeded(value) {
+				m.beginProducts(w, t, value)
+			}
 			m.multiply(w, results, values, t, value, firstPanel, lastPanel)
 		}
 		for row := t.first; row < t.last; row++ {
@@ -326,12 +369,14 @@ func (m *winograd) transformInput(w *workspace[float32], values, x []float32, h 
 	}
 }
 
-// beginProducts describes the products of some tiles for multiply.
-func (m *winograd) beginProducts(w *workspace[float32], s tiles) {
-	depth, count := m.depth(), s.count()
+// beginProducts describes the products of some tiles for multiply, for the given value.
+func (m *winograd) beginProducts(w *workspace[float32], s tiles, value int) {
+	depth := m.depth()
+	numbers := s.needed(&w.inputOffsets, value)
+	count := len(numbers)
 	offsets := grow(&w.offsets, 2*count)
-	for i := range count {
-		offsets[i], offsets[count+i] = int32(i*m.inStride()), int32(i*m.outStride())
+	for i, number := range numbers {
+		offsets[i], offsets[count+i] = number*int32(m.inStride()), number*int32(m.outStride())
 	}
 	w.product = vector.Rows[float32]{Segments: 1, Length: depth, Stride: depth, AOffsets: offsets[:count], COffsets: offsets[count:]}
 }
@@ -497,18 +542,21 @@ func (m *winograd) keep(w *workspace[float32], k *kept, x, gradient []float32, h
 
 // weightsFromKept writes the gradient of the weights, (filters, channels, 3, 3), from the tiles of a batch.
 func (m *winograd) weightsFromKept(dweight []float32, k *kept, batch int) {
-	all := tiles{last: batch, across: m.tiles(), total: batch * m.tiles()}
+	all := m.tilesOf(batch)
 	taps, across := m.kernel*m.kernel, k.slopes.count()
 	divide(k.values.count()*across, func(w *workspace[float32], unit int) {
 		values, channel, channels := k.values.block(unit / across)
 		slopes, filter, filters := k.slopes.block(unit % across)
 		size := channels * filters
 		sums := grow(&w.results, tileValues*size)
-		o := m.outerProducts(w, all, k.values.width, k.slopes.width)
-		o.Run, o.Columns, o.CStride = channels, filters, filters
+		o := &w.outer
 		for value := range tileValues {
+			if !all.sameNeeded(value) {
+				m.beginOuter(w, all, value, k.values.width, k.slopes.width)
+				o.Run, o.Columns, o.CStride = channels, filters, filters
+			}
 			o.A, o.B, o.C = values[value*k.values.stride:], slopes[value*k.slopes.stride:], sums[value*size:][:size]
-			m.engine.Outer(o)
+			m.outerProducts(o)
 		}
 		// The inverse transform, (channels, 3, 3, filters), and its transpose.
 		zeros, inverse := grow(&w.normalized, filters), grow(&w.gradient, taps*size)
@@ -534,9 +582,7 @@ func (m *winograd) overhang() (rows, columns int) {
 // addGradient adds to sums the products of the images x with the gradient of their
 // results, both with their border; if fresh, it overwrites sums.
 func (m *winograd) addGradient(w *workspace[float32], sums, x, gradient []float32, h, at halo, fresh bool) {
-	all := tiles{down: ceilDiv(m.height, m.step()), across: ceilDiv(m.width, m.step())}
-	all.last = h.images * all.down
-	for _, t := range m.chunks(all, tileElements) {
+	for _, t := range m.chunks(m.tilesOf(h.images), tileElements) {
 		values := grow(&w.values, tileValues*t.valueStride(m.inStride()))
 		slopes := grow(&w.results, tileValues*t.valueStride(m.outStride()))
 		for row := t.first; row < t.last; row++ {
@@ -561,23 +607,33 @@ func (m *winograd) transformGradient(w *workspace[float32], slopes, gradient []f
 
 // addProducts computes the sum of the products of one of the values over all tiles.
 func (m *winograd) addProducts(w *workspace[float32], sums, values, slopes []float32, s tiles, value int, add bool) {
-	depth := m.depth()
-	o := m.outerProducts(w, s, m.inStride(), m.outStride())
+	depth, o := m.depth(), &w.outer
+	if !s.sameNeeded(value) {
+		m.beginOuter(w, s, value, m.inStride(), m.outStride())
+	}
 	o.A, o.Run, o.B = values[value*s.valueStride(m.inStride()):], depth, slopes[value*s.valueStride(m.outStride()):]
-	o.C, o.Add = sums[value*depth*m.out:], add
-	m.engine.Outer(o)
+	o.C, o.Add = sums[value*depth*m.out:][:depth*m.out], add
+	m.outerProducts(o)
 }
 
-// outerProducts returns the sum over all tiles of the outer products of transformed values of the input and of the
-// gradient of the results, which are the given numbers of elements apart, without these.
-func (m *winograd) outerProducts(w *workspace[float32], s tiles, inStride, outStride int) *vector.Outer[float32] {
-	count := s.count()
+// beginOuter describes the sum over tiles of the outer products of a transformed value of the input and of the
+// gradient of the results, which are the given numbers of elements apart.
+func (m *winograd) beginOuter(w *workspace[float32], s tiles, value, inStride, outStride int) {
+	numbers := s.needed(&w.inputOffsets, value)
+	count := len(numbers)
 	offsets := grow(&w.offsets, 2*count)
-	for i := range count {
-		offsets[i], offsets[count+i] = int32(i*inStride), int32(i*outStride)
+	for i, number := range numbers {
+		offsets[i], offsets[count+i] = number*int32(inStride), number*int32(outStride)
 	}
 	w.outer = vector.Outer[float32]{CStride: m.out, Columns: m.out, AOffsets: offsets[:count], BOffsets: offsets[count:]}
-	return &w.outer
+}
+
+// outerProducts computes such a sum, which may have no terms.
+func (m *winograd) outerProducts(o *vector.Outer[float32]) {
+	if len(o.AOffsets) == 0 && !o.Add {
+		clear(o.C)
+	}
+	m.engine.Outer(o)
 }
 
 // weightGradient writes the gradient of the weights, (kernel, kernel, in, out).

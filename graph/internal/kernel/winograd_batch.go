@@ -96,10 +96,10 @@ func (c *Conv[T]) convolveInPhases(y, x, bias []T, clip vector.Clip, finish func
 
 // multiplyPhase multiplies the tiles of all images by the weights.
 func (m *winograd) multiplyPhase(k *tileMemory) {
-	all := tiles{last: k.images, across: m.tiles(), total: k.images * m.tiles()}
+	all := m.tilesOf(k.images)
 	divide(tileValues*m.panels.panels, func(w *workspace[float32], unit int) {
 		value, panel := unit/m.panels.panels, unit%m.panels.panels
-		m.beginProducts(w, all)
+		m.beginProducts(w, all, value)
 		m.multiply(w, k.results, k.values, all, value, panel, panel+1)
 	})
 }
