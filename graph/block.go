@@ -29,13 +29,12 @@ func (b *Builder) Sequence(blocks []Block, x *Node) *Node { return b.SequenceFro
 // SequenceFrom applies the blocks from index first on to x, the result of those before. The
 // blocks are numbered as by Sequence, so they have the same weights.
 func (b *Builder) SequenceFrom(first int, blocks []Block, x *Node) *Node {
-	x, _ = b.sequence(first, blocks, x, false)
-	return x
+	return b.sequence(first, blocks, x, nil)
 }
 
-// sequence is SequenceFrom. With add, it adds x to the result if the blocks are computed by one operation
-// that can do that, and reports whether it did.
-func (b *Builder) sequence(first int, blocks []Block, x *Node, add bool) (y *Node, added bool) {
+// sequence is SequenceFrom. With a sum, unless that is nil, it leaves out the last convolution, or adds x, as the
+// fields of the sum say.
+func (b *Builder) sequence(first int, blocks []Block, x *Node, sum *bodySum) *Node {
 	if first < 0 || first > len(blocks) {
 		b.Fail("found %d as the first of %d blocks", first, len(blocks))
 	}
@@ -51,7 +50,10 @@ func (b *Builder) sequence(first int, blocks []Block, x *Node, add bool) (y *Nod
 			continue
 		}
 		if layers := b.invertedBlocks(blocks[i:], x); layers != nil {
-			x, added = b.invertedTraining(layers, numbers[kind], x, add && len(layers) == len(blocks))
+			add := sum != nil && sum.alone && len(layers) == len(blocks)
+			if x, add = b.invertedTraining(layers, numbers[kind], x, add); add {
+				sum.added = true
+			}
 			numbers[kind] += len(layers) - 1
 			i += len(layers) - 1
 			continue
@@ -66,6 +68,9 @@ func (b *Builder) sequence(first int, blocks []Block, x *Node, add bool) (y *Nod
 			if x == nil {
 				b.Fail("its input is nil, expected a node")
 			}
+			if c, ok := block.(Conv); ok && sum != nil && i == len(blocks)-1 {
+				return b.convolveOrHold(c, numbers[kind], x, sum)
+			}
 			y := block.Apply(b, numbers[kind], x)
 			if y == nil {
 				b.Fail("a block of type %T returned a nil node, expected one", block)
@@ -73,7 +78,7 @@ func (b *Builder) sequence(first int, blocks []Block, x *Node, add bool) (y *Nod
 			return y
 		})
 	}
-	return x, added
+	return x
 }
 
 func blockName(kind string, number int) string { return kind + strconv.Itoa(number) }
@@ -123,15 +128,22 @@ func (r Residual) Apply(b *Builder, number int, x *Node) *Node {
 		b.Describe(name+"_drop", r.Drop)
 	}
 	var body, shortcut *Node
-	added := false // the body's operation adds the shortcut
+	var part *bodySum // the part of the body in the sum
+	if r.Drop == 0 {
+		part = &bodySum{alone: r.Activation == "" && len(r.Shortcut) == 0, function: b.activation(r.Activation)}
+	}
 	b.Scope(name, func() *Node {
-		alone := r.Activation == "" && len(r.Shortcut) == 0 && r.Drop == 0
-		if body, added = b.sequence(0, r.Body, x, alone); added {
+		body = b.sequence(0, r.Body, x, part)
+		if part != nil && part.added {
 			return nil
 		}
 		shortcut = b.Scope("shortcut", func() *Node { return b.Sequence(r.Shortcut, x) })
-		if !body.Shape().Eq(shortcut.Shape()) {
-			b.Fail("the body has the shape %v and the shortcut %v, expected equal shapes", body.Shape(), shortcut.Shape())
+		shape := body.Shape()
+		if part != nil && part.last != nil {
+			shape = part.last.output
+		}
+		if !shape.Eq(shortcut.Shape()) {
+			b.Fail("the body has the shape %v and the shortcut %v, expected equal shapes", shape, shortcut.Shape())
 		}
 		body = b.drop(r.Drop, body)
 		return nil
@@ -141,7 +153,10 @@ func (r Residual) Apply(b *Builder, number int, x *Node) *Node {
 		operation += "_" + r.Activation
 	}
 	sum := body
-	if !added {
+	switch {
+	case part != nil && part.last != nil:
+		sum = b.convolveAndAdd(operation, part, body, shortcut)
+	case part == nil || !part.added:
 		sum = b.addActivated(operation, r.Activation, body, shortcut)
 	}
 	if r.Pool > 0 {
@@ -200,12 +215,17 @@ func (b *Builder) addActivated(name, functionName string, x, y *Node) *Node {
 	sum := b.Apply(name, shape.Clone(),
 		&residualSum[float32]{function: function, channels: channels, training: b.mode == Training},
 		&residualSum[float64]{function: function, channels: channels, training: b.mode == Training}, operands...)
-	op := sum.Op().(*operation)
+	b.adds(sum, function)
+	return sum
+}
+
+// adds records that the operation of a node begins with a sum, after which it applies the function.
+func (b *Builder) adds(node *Node, function kernel.Activation) {
+	op := node.Op().(*operation)
 	if op.adds = true; function == kernel.Identity {
 		op.only = true
 		b.sums++
 	}
-	return sum
 }
 
 type residualSum[T Float] struct {

@@ -7,7 +7,7 @@ import (
 )
 
 // In evaluation, blocks that are an inverted residual are computed together, see kernel.Inverted, and so
-// are a convolution and the sum of a residual block. They are found among the nodes of a sequence rather
+// are a convolution and the sum of a residual block, these in training, too. In evaluation they are found among the nodes of a sequence rather
 // than among the blocks of a network, so that neither the structure of a graph nor the names of its
 // weights depend on it.
 
@@ -83,7 +83,7 @@ func (b *Builder) readers(nodes []*Node) map[*Node][]*Node {
 	return readers
 }
 
-// combineSums replaces the last convolution of a residual block and the sum after it by one calculation,
+// combineSums replaces the last convolution of a residual block and the sum after it by one calculation in evaluation,
 // which saves two passes over memory, and returns the nodes that are left.
 func (b *Builder) combineSums(nodes []*Node, kept map[*Node]bool) []*Node {
 	if b.Dtype() == Float32 {
@@ -123,9 +123,49 @@ func (f *convSum[T]) Forward(y []T, x ...[]T) {
 	f.conv.block.ForwardSum(y, x[0], f.conv.arrange(x[:last]), x[last], f.function)
 }
 
-// Backward is never called: graphs for evaluation have no gradients.
+// Backward is called in training only.
 func (f *convSum[T]) Backward(dx, x [][]T, y, dy []T) {
-	panic("graph: a convolution that is computed with a sum has no gradient")
+	last := len(x) - 1
+	f.conv.block.BackwardSum(dx[0], f.conv.arrange(dx[:last]), dx[last], x[0], f.conv.arrange(x[:last]), y, dy, f.function)
+}
+
+func (f *convSum[T]) backwardReads(operand int) bool {
+	if operand == result {
+		return f.function != kernel.Identity
+	}
+	return operand <= len(f.conv.slots) // not the other summand
+}
+
+// bodySum is the part of the body of a residual block in its sum, in training.
+type bodySum struct {
+	function kernel.Activation // of the sum
+	alone    bool              // the other summand is the input of the body, and the function is the identity
+	added    bool              // the body's operation computes the sum
+	last     *convLayer        // the last convolution of the body, which is not an operation yet; nil if all are
+	label    string            // of that convolution, in the structure of the graph
+}
+
+// convolveOrHold adds the last convolution of the body of a residual block. If the convolution and the sum can be one operation,
+// it records the convolution in the sum instead and returns its input.
+func (b *Builder) convolveOrHold(c Conv, number int, x *Node, sum *bodySum) *Node {
+	layer := c.layer(b, number, x.Shape(), MaxPool{})
+	if b.mode != Training || b.apart || !layer.f32.block.Adds(sum.function) || !layer.f64.block.Adds(sum.function) {
+		return b.applyLayer(layer, x)
+	}
+	sum.last, sum.label = &layer, b.path(layer.name)+" "
+	b.count++
+	return x
+}
+
+// convolveAndAdd adds the last convolution of a body, whose input is x, and the sum of a residual block as one operation with the
+// given name. The structure of the graph is that of two.
+func (b *Builder) convolveAndAdd(name string, sum *bodySum, x, shortcut *Node) *Node {
+	layer := sum.last
+	operands := append(append([]*Node{x}, layer.weights...), shortcut)
+	y := b.Apply(name, layer.output, &convSum[float32]{layer.f32, sum.function}, &convSum[float64]{layer.f64, sum.function}, operands...)
+	b.adds(y, sum.function)
+	y.Op().(*operation).layers = []structureLayer{{sum.label, layer.output, len(layer.weights)}}
+	return y
 }
 
 // conv returns the Function if it is that of a convolution block, and nil otherwise.

@@ -2,10 +2,12 @@ package graph
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"gorgonia.org/tensor"
 )
 
@@ -105,6 +107,48 @@ func TestCombine(t *testing.T) {
 			}
 			whole.Close()
 			separated.Close()
+		}
+	}
+}
+
+// In training, the last convolution of a residual block and the sum are one operation. Its results, gradients and running
+// statistics, the structure of the graph and the masks of dropout are those of the two.
+func TestCombineTraining(t *testing.T) {
+	body := []Block{Conv{Filters: 8, Kernel: 3, Padding: 1, NoBias: true, BatchNorm: true, Activation: "relu"}, pointwise(8, "")}
+	shortcut := []Block{Conv{Filters: 8, Kernel: 3, Padding: 1}, Dropout{Rate: 0.5}}
+	for name, c := range map[string]struct {
+		blocks     []Block
+		operations []string
+	}{
+		"relu":              {[]Block{Residual{Body: body, Activation: "relu"}}, []string{"residual1.conv1", "residual1_relu"}},
+		"two blocks":        {[]Block{Residual{Body: body, Activation: "relu6"}, Residual{Body: body}, Dropout{Rate: 0.5}}, []string{"residual1.conv1", "residual1_relu6", "residual2.conv1", "residual2", "dropout1"}},
+		"a shortcut":        {[]Block{Residual{Body: body, Shortcut: shortcut, Activation: "relu", Pool: 2}}, []string{"residual1.conv1", "residual1.shortcut.conv1", "residual1.shortcut.dropout1", "residual1_relu", "maxpool1"}},
+		"one convolution":   {[]Block{Residual{Body: body[1:]}}, []string{"residual1"}},
+		"an inverted body":  {[]Block{Residual{Body: []Block{pointwise(24, "relu6"), Conv{Filters: 24, Kernel: 3, Padding: 1, Groups: 24, NoBias: true, BatchNorm: true}, pointwise(8, "")}, Activation: "relu"}}, []string{"residual1.conv3", "residual1_relu"}},
+		"SiLU":              {[]Block{Residual{Body: body, Activation: "silu"}}, []string{"residual1.conv1", "residual1.conv2", "residual1_silu"}},
+		"PReLU":             {[]Block{Residual{Body: body, Activation: "prelu"}}, []string{"residual1.conv1", "residual1.conv2", "residual1_prelu"}},
+		"an activated body": {[]Block{Residual{Body: body[:1], Activation: "relu"}}, []string{"residual1.conv1", "residual1_relu"}},
+		"a drop":            {[]Block{Residual{Body: body, Drop: 0.5}}, []string{"residual1.conv1", "residual1.conv2", "residual1.drop", "residual1"}},
+		"a block after it":  {[]Block{Residual{Body: append(body[:2:2], Activate{Function: "relu"})}}, []string{"residual1.conv1", "residual1.conv2", "residual1.relu1", "residual1"}},
+		"a pool":            {[]Block{Residual{Body: body[:1], Shortcut: []Block{Conv{Filters: 8, Kernel: 3, Padding: 1, BatchNorm: true, Pool: 1}}}}, []string{"residual1.conv1", "residual1.shortcut.conv1", "residual1"}},
+	} {
+		for _, frozen := range []bool{false, true} {
+			shape := []int{3, 6, 7, 8}
+			structure, operations, values := runTraining(t, c.blocks, shape, true, frozen, false)
+			wantStructure, separate, want := runTraining(t, c.blocks, shape, true, frozen, true)
+			if structure != wantStructure {
+				t.Errorf("%s: found the structure %s, want %s", name, structure, wantStructure)
+			}
+			expected := c.operations
+			if frozen {
+				expected = separate
+			}
+			if diff := cmp.Diff(expected, operations); diff != "" {
+				t.Errorf("%s, frozen %t: operations (-want +got):\n%s", name, frozen, diff)
+			}
+			if diff := cmp.Diff(want, values, cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) <= 1e-10*max(1, math.Abs(a)) })); diff != "" {
+				t.Errorf("%s, frozen %t: (-want +got):\n%s", name, frozen, diff)
+			}
 		}
 	}
 }

@@ -212,7 +212,7 @@ type operation struct {
 	settings string           // of a user's Function, for Structure
 	adds     bool             // the operation begins with a sum, which is a node of its own in the structure
 	only     bool             // the sum is all of it
-	layers   []structureLayer // that it computes, if there are several; with adds, it then adds its first operand to the last
+	layers   []structureLayer // that it computes; with adds, it then adds the operand after them, or its first one if there is none
 	tap      bool             // it returns another gradient than that of its operand, which it does not read
 	id       uint64
 	position int                    // in the order by which results and gradients share memory

@@ -68,13 +68,18 @@ func (b *Builder) structureOf(outputs Outputs) string {
 				operands = []int{line("+ false", node.Shape(), operands)}
 			}
 		}
-		if b.layersOf(node) != nil {
+		if b.layersOf(node) != nil && len(operands) == 1 {
 			if numbers[node] = operands[0]; own {
 				children.Reset()
 				children.Next()
 				numbers[node] = line("+ false", node.Shape(), []int{operands[0], number(children.Node().(*Node))})
 			}
-		} else if own && op.only {
+			return numbers[node]
+		}
+		if own && op.layers != nil { // the last layer and another summand
+			operands = []int{line("+ false", node.Shape(), operands)}
+		}
+		if own && op.only {
 			numbers[node] = operands[0]
 		} else {
 			numbers[node] = line(b.label(node), node.Shape(), operands)

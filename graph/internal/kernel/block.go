@@ -106,6 +106,15 @@ type Block[T Float] struct {
 	foldedBias    []T            // (filters), with that norm
 	byPanel       bool           // of a few images, threads compute different filters rather than rows
 	kept          bool           // Forward has stored what Backward needs
+	sum           blockSum[T]    // in ForwardSum and BackwardSum of a block in training
+}
+
+// blockSum is the sum of a block's result and another array, in training.
+type blockSum[T Float] struct {
+	computed   bool
+	activation Activation // of the sum
+	addend     []T
+	gradient   []T // that of the addend, or nil
 }
 
 // recomputeSize is the size of a window up to which computing a convolution again is
@@ -352,8 +361,15 @@ func (k *Block[T]) finish(work *workspace[T], y, convolved []T, span span, w Blo
 func (k *Block[T]) finishUnpooled(y, convolved []T, span span, w BlockWeights[T]) {
 	height, width := k.shape.Conv.Output()
 	run := width * k.shape.Conv.Filters
-	y = y[(span.image*height+span.top)*run:][:span.images*(span.bottom-span.top)*run]
+	begin := (span.image*height + span.top) * run
+	y = y[begin:][:span.images*(span.bottom-span.top)*run]
 	k.inParts(len(y), func(first, last int) {
+		if k.sum.computed {
+			k.unpooledArgument(y[first:last], convolved[first:last])
+			k.engine.Add(y[first:last], k.sum.addend[begin+first:begin+last])
+			activate(k.sum.activation, y[first:last], y[first:last], nil)
+			return
+		}
 		if k.unpooledArgument(y[first:last], convolved[first:last]) {
 			return
 		}

@@ -93,10 +93,11 @@ func (k *Block[T]) divideFew() {
 }
 
 // Adds reports whether ForwardSum can compute the sum of the block's result and another array, with an
-// activation.
+// activation: in evaluation, and in training with the statistics of the batch.
 func (k *Block[T]) Adds(a Activation) bool {
 	_, clips := a.clip()
-	return clips && k.folds() && k.conv.plain() && k.shape.Activation == Identity
+	trains := !k.shape.Evaluation && !k.shape.pooled() && k.shape.Norm == BatchStatistics
+	return clips && (trains || k.folds() && k.conv.plain()) && k.shape.Activation == Identity
 }
 
 // ForwardSum writes y = a(z + addend), where z is what Forward would write. It has the bits of AddActivate
@@ -108,9 +109,15 @@ func (k *Block[T]) ForwardSum(y, x []T, w BlockWeights[T], addend []T, a Activat
 	checkOptional("bias", w.Bias, k.shape.Conv.Filters)
 	checkLength("addend", addend, len(y))
 	if !k.Adds(a) {
-		panic("kernel: a block that does not fold, or has an activation, cannot add")
+		panic("kernel: a block that has an activation or a pool, or statistics that are given in training, cannot add")
 	}
-	k.forwardFolded(y, addend, x, w, a)
+	if k.shape.Evaluation {
+		k.forwardFolded(y, addend, x, w, a)
+		return
+	}
+	k.sum = blockSum[T]{computed: true, activation: a, addend: addend}
+	defer func() { k.sum = blockSum[T]{} }()
+	k.Forward(y, x, w)
 }
 
 // forwardFolded is Forward for a block that folds, or ForwardSum with an addend that is not nil. Every

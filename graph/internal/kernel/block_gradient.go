@@ -35,6 +35,15 @@ func (k *Block[T]) Backward(dx []T, dw BlockWeights[T], x []T, w BlockWeights[T]
 	k.conv.backward(dx, dw.Weight, dw.Bias, x, w.Weight, k.convolutionGradient(gradient, x, w))
 }
 
+// BackwardSum writes the gradients dx, dw and daddend that are not nil, given the arguments of the last ForwardSum, its
+// result y and the gradient dy of y. They have the bits of AddActivateBackward and Backward.
+func (k *Block[T]) BackwardSum(dx []T, dw BlockWeights[T], daddend, x []T, w BlockWeights[T], y, dy []T, a Activation) {
+	checkOptional("daddend", daddend, len(dy))
+	k.sum = blockSum[T]{computed: true, activation: a, gradient: daddend}
+	defer func() { k.sum = blockSum[T]{} }()
+	k.Backward(dx, dw, x, w, y, dy)
+}
+
 // BackwardReadsResult reports whether Backward reads the values of y. Without a pool, the gradient
 // of a function that clips follows from the convolution's result, which the block keeps.
 func (k *Block[T]) BackwardReadsResult() bool {
@@ -42,11 +51,15 @@ func (k *Block[T]) BackwardReadsResult() bool {
 	return k.shape.pooled() || k.norm == nil || !clips
 }
 
-// backwardUnpooled is Backward for a block without a pool. It reads y, dy and the
+// backwardUnpooled is Backward, or BackwardSum, for a block without a pool. It reads y, dy and the
 // convolution's result twice, once for the sums over pixels and once for the gradient of the
 // convolution, rather than to store what lies between.
 func (k *Block[T]) backwardUnpooled(dx []T, dw BlockWeights[T], x []T, w BlockWeights[T], y, dy []T) {
 	k.unpooledSums(dw, x, w, y, dy)
+	sum := k.sum
+	if sum.gradient != nil { // that of z, too
+		dy, sum.computed = sum.gradient, false
+	}
 	s := k.shape
 	height, width := s.Conv.Output()
 	run := width * s.Conv.Filters
@@ -68,6 +81,10 @@ func (k *Block[T]) backwardUnpooled(dx []T, dw BlockWeights[T], x []T, w BlockWe
 				k.inParts(run, func(first, last int) {
 					values, slopes := values[first:last], slopes[first:last]
 					switch {
+					case sum.computed:
+						g := grow(&work.active, last-first)
+						activateBackward(sum.activation, g, values, values, slopes, nil)
+						k.engine.CenterClipped(vector.NoClip, here[first:last], z[first:last], g, k.mean(w), k.norm.scale, k.offset, along, gradientMean)
 					case k.norm == nil || !clips:
 						k.unpooledSlope(work, here[first:last], part(z, first, last), values, slopes, w)
 						if k.norm == nil {
@@ -104,9 +121,17 @@ func (k *Block[T]) unpooledSums(dw BlockWeights[T], x []T, w BlockWeights[T], y,
 		for _, span := range bandsOf(image, 1, height, bands) {
 			z := k.convolve(work, x, w.Bias, span)
 			first := (image*height + span.top) * run
-			values, slopes := y[first:], dy[first:]
+			values, slopes, begin := y[first:], dy[first:], first
 			k.inParts((span.bottom-span.top)*run, func(first, last int) {
 				z, values, slopes := z[first:last], values[first:last], slopes[first:last]
+				if k.sum.computed {
+					g := part(k.sum.gradient, begin+first, begin+last)
+					if g == nil {
+						g = grow(&work.active, last-first)
+					}
+					activateBackward(k.sum.activation, g, values, values, slopes, nil)
+					slopes = g
+				}
 				if clips {
 					k.engine.SumClipped(clip, sum[:sums], z, slopes, k.mean(w), k.norm.scale, k.offset)
 					return

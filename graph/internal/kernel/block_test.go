@@ -410,3 +410,64 @@ func TestBlockForwardSum(t *testing.T) {
 		t.Error("a block with an activation adds")
 	}
 }
+
+// In training, the sum and its gradients have the bits of the two operations, too.
+func TestBlockTrainsSum(t *testing.T) {
+	defer func(weights int) { batchWeights = weights }(batchWeights)
+	for name, c := range map[string]struct {
+		shape  ConvShape
+		phases bool
+	}{
+		"1×1, part of vectors": {convShape(2, 5, 6, 37, 23, 1, 1, 1, 0), false},
+		"computed again":       {convShape(3, 6, 7, 16, 8, 1, 1, 1, 0), false},
+		"strided":              {convShape(2, 9, 11, 24, 48, 3, 3, 2, 1), false},
+		"in phases":            {convShape(5, 13, 12, 16, 48, 3, 3, 1, 1), true},
+	} {
+		for _, a := range []Activation{Identity, ReLU, ReLU6} {
+			if batchWeights = 1 << 30; c.phases {
+				batchWeights = 1
+			}
+			s := BlockShape{Conv: c.shape, Norm: BatchStatistics, Epsilon: 1e-5}
+			filters := s.Conv.Filters
+			subject := subject{arguments: []int{s.Conv.inputs(), s.Conv.weights(), filters, filters, filters, s.Conv.outputs()}, result: s.Conv.outputs()}
+			x, dy := subject.draw(1)
+			singleX, singleDy := convertAll[float32](x), convert[float32](dy)
+			k, apart, z, dz := NewBlock[float32](s), NewBlock[float32](s), make([]float32, len(dy)), make([]float32, len(dy))
+			if !k.Adds(a) {
+				t.Fatalf("%s: activation %d is not added", name, a)
+			}
+			together := operation[float32]{
+				forward: func(y []float32, x ...[]float32) { k.ForwardSum(y, x[0], blockWeights(s, x), x[5], a) },
+				backward: func(dx, x [][]float32, y, dy []float32) {
+					k.BackwardSum(dx[0], blockWeights(s, dx), dx[5], x[0], blockWeights(s, x), y, dy, a)
+				},
+			}
+			wantY, wantDx := run(operation[float32]{
+				forward: func(y []float32, x ...[]float32) {
+					apart.Forward(z, x[0], blockWeights(s, x))
+					AddActivate(a, y, nil, z, x[5], nil, filters)
+				},
+				backward: func(dx, x [][]float32, y, dy []float32) {
+					AddActivateBackward(a, dz, dx[5], nil, nil, y, dy, nil, filters)
+					apart.Backward(dx[0], blockWeights(s, dx), x[0], blockWeights(s, x), z, dz)
+				},
+			}, singleX, singleDy, nil)
+			y, dx := run(together, singleX, singleDy, nil)
+			sameBits(t, "the sum", y, wantY)
+			for i := range dx {
+				sameBits(t, "a gradient", dx[i], wantDx[i])
+			}
+			checkPromises(t, together, singleX, singleDy)
+		}
+	}
+	for _, s := range []BlockShape{
+		{Conv: convShape(1, 4, 4, 8, 8, 1, 1, 1, 0), Norm: BatchStatistics, Epsilon: 1e-5, Activation: ReLU},
+		{Conv: convShape(1, 4, 4, 8, 8, 1, 1, 1, 0), Norm: GivenStatistics, Epsilon: 1e-5},
+		{Conv: convShape(1, 4, 4, 8, 8, 1, 1, 1, 0), Norm: BatchStatistics, Epsilon: 1e-5, PoolSize: 2, PoolStride: 2},
+		{Conv: convShape(1, 4, 4, 8, 8, 1, 1, 1, 0)},
+	} {
+		if NewBlock[float32](s).Adds(Identity) {
+			t.Errorf("a block of shape %+v adds in training", s)
+		}
+	}
+}
