@@ -158,6 +158,7 @@ func newBlock[T Float](s BlockShape, conv *Conv[T]) *Block[T] {
 	if s.Norm != NoNorm {
 		k.norm = NewBatchNorm[T](s.Conv.pixels(), s.Conv.Filters, s.Epsilon)
 	}
+	conv.fuses = !s.Evaluation && s.Norm == BatchStatistics && k.keepsAll() && conv.winograd != nil && conv.winograd.fuses(s.Conv.Batch)
 	return k
 }
 

@@ -146,6 +146,7 @@ type Conv[T Float] struct {
 	ordered  []T // weights in the order of windows, (filters, kernel height, kernel width, channels)
 	gradient convGradient[T]
 	shared   *SharedWeights[T] // nil if no other convolution has the same weights
+	fuses    bool              // the packed weights are needed once for the whole batch, and may be transformed meanwhile
 
 	// At most one of these algorithms is not nil.
 	winograd  *winograd
@@ -452,7 +453,11 @@ func (c *Conv[T]) packForward(weight []T) {
 func (c *Conv[T]) packPlain(weight []T) {
 	if c.winograd != nil && c.winograd.piece == c.winograd.kernel {
 		c.forward.layout(c.engine, c.left.patch(), c.shape.Filters)
-		c.winograd.transformWeights(any(&c.forward).(*packed[float32]), asFloat32(weight), false)
+		set := c.winograd.transformWeights
+		if c.fuses && c.shared == nil {
+			set = c.winograd.setSource
+		}
+		set(any(&c.forward).(*packed[float32]), asFloat32(weight), false)
 		return
 	}
 	c.orderWeights(weight)

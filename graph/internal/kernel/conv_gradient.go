@@ -200,7 +200,7 @@ func (c *Conv[T]) groupGradient(w *workspace[T], dx, weights []T, sum []float64,
 		m, k := c.gradient.winograd, &c.gradient.tiles
 		t := k.imageTiles(m, image, images, 0, ceilDiv(m.height, m.step()))
 		for row := range t.last {
-			m.transformInput(any(w).(*workspace[float32]), k.values, asFloat32(gradient), at, t, row)
+			m.transformTiles(any(w).(*workspace[float32]), k, asFloat32(gradient), at, t, row)
 		}
 	case dx != nil:
 		c.inputGradient(w, dx, gradient, span{image: image, images: images, bottom: height})
@@ -282,7 +282,11 @@ func (c *Conv[T]) packGradient(weight []T) {
 	s, g := c.shape, &c.gradient
 	if g.winograd != nil && g.winograd.piece == g.winograd.kernel {
 		g.packed.layout(c.engine, s.KernelHeight*s.KernelWidth*s.Filters, s.Channels)
-		g.winograd.transformWeights(any(&g.packed).(*packed[float32]), asFloat32(weight), true)
+		set := g.winograd.transformWeights
+		if c.shared == nil && g.inPhases && g.winograd.fuses(s.Batch) {
+			set = g.winograd.setSource
+		}
+		set(any(&g.packed).(*packed[float32]), asFloat32(weight), true)
 		return
 	}
 	c.orderWeights(weight)

@@ -24,6 +24,8 @@ type winograd struct {
 	panels        *packed[float32]
 	values        []float32 // of the weights: for each panel 36 matrices (pieces², in, panel's columns)
 	padded        []float32 // weights with zeros at the edge of the kernel
+	source        []float32 // the weights, if they are transformed while they are multiplied; nil if values has them
+	flipped       bool      // they are the weights of the convolution of whose input this computes the gradient
 }
 
 var noWinograd atomic.Bool
@@ -138,7 +140,7 @@ func (m *winograd) border(h halo) halo {
 
 // setWeights transforms weights that are packed for a direct convolution.
 func (m *winograd) setWeights(p *packed[float32]) {
-	m.panels = p
+	m.panels, m.source = p, nil
 	all := p.vectors * p.lanes // columns
 	grow(&m.values, tileValues*m.weightRows()*all)
 	taps := m.pieces * m.piece // rows of the padded kernel
@@ -171,38 +173,43 @@ const weightsBlock = 4 << 10
 // transformWeights sets the weights of a kernel of one piece, given those of a convolution, (out, in, taps) or, if flipped, (in,
 // out, taps), for the gradient of its input: then the last tap comes first. p has the division into panels.
 func (m *winograd) transformWeights(p *packed[float32], weight []float32, flipped bool) {
-	m.panels = p
+	m.panels, m.source = p, nil
 	grow(&m.values, tileValues*m.weightRows()*m.out)
-	taps := m.kernel * m.kernel
 	bands := ceilDiv(units, p.panels)
 	divide(p.panels*bands, func(w *workspace[float32], unit int) {
 		q, band := p.panelLayout(unit/bands), unit%bands
-		wide := q.columns // whole vectors
-		t := &w.tiles
-		*t = vector.Winograd[float32]{
-			Kernel: m.piece, Channels: wide, XRow: m.kernel * wide, XPixel: wide, XTile: taps * wide,
-			VTile: wide, VStride: m.weightRows() * wide,
-		}
-		step := max(1, weightsBlock/(taps*wide))
-		ordered := grow(&w.tile, step*taps*wide) // (in, taps, columns)
-		t.X = ordered
-		if flipped {
-			t.X, t.XRow, t.XPixel = ordered[(taps-1)*wide:], -t.XRow, -t.XPixel
-		}
-		end := (band + 1) * m.in / bands
-		for first := band * m.in / bands; first < end; first += step {
-			t.Tiles = min(step, end-first)
-			if flipped {
-				for i := range t.Tiles {
-					m.engine.Transpose(ordered[i*taps*wide:], wide, weight[((first+i)*m.out+q.left)*taps:], taps, wide, taps)
-				}
-			} else {
-				m.engine.Transpose(ordered, wide, weight[(q.left*m.in+first)*taps:], m.in*taps, wide, t.Tiles*taps)
-			}
-			t.V = m.panel(q)[first*wide:]
-			m.transforms.WinogradWeights(t)
-		}
+		first := band * m.in / bands
+		m.transformRows(w, q, m.panel(q)[first*q.columns:], m.weightRows(), weight, flipped, first, (band+1)*m.in/bands)
 	})
+}
+
+// transformRows writes rows [first, end) of the 36 matrices of a panel of such weights, each of which has the given number of rows in
+// memory.
+func (m *winograd) transformRows(w *workspace[float32], q panel[float32], to []float32, rows int, weight []float32, flipped bool, first, end int) {
+	taps, wide := m.kernel*m.kernel, q.columns // whole vectors
+	t := &w.tiles
+	*t = vector.Winograd[float32]{
+		Kernel: m.piece, Channels: wide, XRow: m.kernel * wide, XPixel: wide, XTile: taps * wide,
+		VTile: wide, VStride: rows * wide,
+	}
+	step := max(1, weightsBlock/(taps*wide))
+	ordered := grow(&w.tile, step*taps*wide) // (in, taps, columns)
+	t.X = ordered
+	if flipped {
+		t.X, t.XRow, t.XPixel = ordered[(taps-1)*wide:], -t.XRow, -t.XPixel
+	}
+	for row := first; row < end; row += step {
+		t.Tiles = min(step, end-row)
+		if flipped {
+			for i := range t.Tiles {
+				m.engine.Transpose(ordered[i*taps*wide:], wide, weight[((row+i)*m.out+q.left)*taps:], taps, wide, taps)
+			}
+		} else {
+			m.engine.Transpose(ordered, wide, weight[(q.left*m.in+row)*taps:], m.in*taps, wide, t.Tiles*taps)
+		}
+		t.V = to[(row-first)*wide:]
+		m.transforms.WinogradWeights(t)
+	}
 }
 
 // pad copies a row of pieces of the weights, size elements for each tap, and sets taps
@@ -333,7 +340,7 @@ func (m *winograd) convolve(w *workspace[float32], y, x, bias []float32, clip ve
 		}
 		for value := range tileValues {
 			if !t.sameNeeded(value) {
-				m.beginProducts(w, t, value)
+				m.beginProducts(w, t, value, m.depth(), m.inStride())
 			}
 			m.multiply(w, results, values, t, value, firstPanel, lastPanel)
 		}
@@ -369,14 +376,14 @@ func (m *winograd) transformInput(w *workspace[float32], values, x []float32, h 
 	}
 }
 
-// beginProducts describes the products of some tiles for multiply, for the given value.
-func (m *winograd) beginProducts(w *workspace[float32], s tiles, value int) {
-	depth := m.depth()
+// beginProducts describes the products of some tiles for multiply, for the given value. The tiles have depth elements and are
+// stride elements apart.
+func (m *winograd) beginProducts(w *workspace[float32], s tiles, value, depth, stride int) {
 	numbers := s.needed(&w.inputOffsets, value)
 	count := len(numbers)
 	offsets := grow(&w.offsets, 2*count)
 	for i, number := range numbers {
-		offsets[i], offsets[count+i] = number*int32(m.inStride()), number*int32(m.outStride())
+		offsets[i], offsets[count+i] = number*int32(stride), number*int32(m.outStride())
 	}
 	w.product = vector.Rows[float32]{Segments: 1, Length: depth, Stride: depth, AOffsets: offsets[:count], COffsets: offsets[count:]}
 }
@@ -523,13 +530,7 @@ func (m *winograd) keep(w *workspace[float32], k *kept, x, gradient []float32, h
 	for row := range h.images * down {
 		first := image*m.tiles() + row*across
 		y := row % down * m.step()
-		*t = vector.Winograd[float32]{Kernel: m.piece, Tiles: across, XRow: h.rowSize(), XPixel: m.in, XTile: m.step() * m.in}
-		for i := range k.values.count() {
-			data, left, channels := k.values.block(i)
-			t.X, t.Channels = x[row/down*h.imageSize()+y*h.rowSize()+left:], channels
-			t.V, t.VTile, t.VStride = data[first*k.values.width:], k.values.width, k.values.stride
-			m.transforms.WinogradInput(t)
-		}
+		m.transformBlocks(w, &k.values, x[row/down*h.imageSize()+y*h.rowSize():], h, first)
 		t.Kernel, t.XRow, t.XPixel, t.XTile = m.step(), at.rowSize(), m.out, m.step()*m.out
 		for i := range k.slopes.count() {
 			data, left, channels := k.slopes.block(i)
@@ -537,6 +538,18 @@ func (m *winograd) keep(w *workspace[float32], k *kept, x, gradient []float32, h
 			t.V, t.VTile, t.VStride = data[first*k.slopes.width:], k.slopes.width, k.slopes.stride
 			m.transforms.WinogradWeights(t)
 		}
+	}
+}
+
+// transformBlocks transforms a row of tiles of the input that begins at x, from the given number of a tile on.
+func (m *winograd) transformBlocks(w *workspace[float32], b *blocks, x []float32, h halo, first int) {
+	t := &w.tiles
+	*t = vector.Winograd[float32]{Kernel: m.piece, Tiles: ceilDiv(m.width, m.step()), XRow: h.rowSize(), XPixel: m.in, XTile: m.step() * m.in}
+	for i := range b.count() {
+		data, left, channels := b.block(i)
+		t.X, t.Channels = x[left:], channels
+		t.V, t.VTile, t.VStride = data[first*b.width:], b.width, b.stride
+		m.transforms.WinogradInput(t)
 	}
 }
 

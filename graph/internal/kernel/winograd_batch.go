@@ -18,6 +18,7 @@ var (
 // tileMemory are the transformed tiles of several images.
 type tileMemory struct {
 	values, results []float32
+	blocks          blocks // in place of values, if the weights are transformed while they are multiplied
 	images          int
 }
 
@@ -41,7 +42,11 @@ func (m *winograd) tileValues(batch int) int {
 func (k *tileMemory) resize(m *winograd, images int) {
 	k.images = images
 	all := tiles{total: images * m.tiles()}
-	grow(&k.values, tileValues*all.valueStride(m.inStride()))
+	if m.source != nil {
+		k.blocks.resize(m.in, min(fusedRows, m.in), images*m.tiles())
+	} else {
+		grow(&k.values, tileValues*all.valueStride(m.inStride()))
+	}
 	grow(&k.results, tileValues*all.valueStride(m.outStride()))
 }
 
@@ -52,6 +57,63 @@ func (k *tileMemory) imageTiles(m *winograd, image, images, first, last int) til
 		last: images * (last - first), down: last - first, across: across, top: first * m.step(),
 		offset: image*m.tiles() + first*across, total: k.images * m.tiles(),
 	}
+}
+
+// In training, weights are transformed in each pass. Those of the widest layers are larger than all that is multiplied by them, so
+// that writing them to memory and reading them again takes as long as the products. They are transformed for fusedRows channels of the
+// input and one panel at a time, which stay in the level 2 cache, and are multiplied by the tiles of all images at once.
+
+// fusedWeights is the number of transformed weights from which on that is done, if there are at least fusedPanels panels,
+// which the threads share. Tests set them.
+var fusedWeights, fusedPanels, fusedRows = 1 << 22, 8, 64
+
+// fuses reports whether that is done for a batch.
+func (m *winograd) fuses(batch int) bool {
+	return m.inPhases(batch) && m.piece == m.kernel && m.phaseImages(batch) == batch && tileValues*m.in*m.out >= fusedWeights &&
+		ceilDiv(m.out, m.engine.Lanes()*m.engine.MaxWidth()) >= fusedPanels
+}
+
+// setSource sets weights that are transformed while they are multiplied, once. The arguments are those of transformWeights.
+func (m *winograd) setSource(p *packed[float32], weight []float32, flipped bool) {
+	m.panels, m.source, m.flipped = p, weight, flipped
+}
+
+// transformTiles transforms a row of tiles of images for a product in phases.
+func (m *winograd) transformTiles(w *workspace[float32], k *tileMemory, x []float32, h halo, t tiles, row int) {
+	if m.source == nil {
+		m.transformInput(w, k.values, x, h, t, row)
+		return
+	}
+	y := t.top + row%t.down*m.step()
+	m.transformBlocks(w, &k.blocks, x[row/t.down*h.imageSize()+y*h.rowSize():], h, t.before(row))
+}
+
+// multiplyFused is multiplyPhase for weights that are transformed meanwhile.
+func (m *winograd) multiplyFused(k *tileMemory) {
+	all := m.tilesOf(k.images)
+	divide(m.panels.panels, func(w *workspace[float32], unit int) {
+		q := m.panels.panelLayout(unit)
+		for i := range k.blocks.count() {
+			data, first, channels := k.blocks.block(i)
+			size := (channels + 1) * q.columns // a row more, as in weightRows
+			weights := grow(&w.columns, tileValues*size)
+			m.transformRows(w, q, weights, channels+1, m.source, m.flipped, first, first+channels)
+			p := &w.product
+			for value := range tileValues {
+				if !all.sameNeeded(value) {
+					m.beginProducts(w, all, value, channels, k.blocks.width)
+					p.Width, p.Columns, p.Add = q.width, q.columns, i > 0
+				}
+				p.A, p.B = data[value*k.blocks.stride:], weights[value*size:][:channels*q.columns]
+				p.C = k.results[value*all.valueStride(m.outStride())+q.left:]
+				if p.Ahead = nil; value+1 < tileValues {
+					p.Ahead = data[(value+1)*k.blocks.stride:][:all.count()*k.blocks.width]
+				}
+				m.engine.Rows(p)
+			}
+		}
+	})
+	m.source = nil
 }
 
 // convolveInPhases writes the results of the whole batch. finish, unless it is nil, is called for ranges of
@@ -79,7 +141,7 @@ func (c *Conv[T]) convolveInPhases(y, x, bias []T, clip vector.Clip, finish func
 			in := c.window(w, x, span)
 			t := k.imageTiles(m, image, 1, from, to)
 			for row := t.first; row < t.last; row++ {
-				m.transformInput(any(w).(*workspace[float32]), k.values, asFloat32(in), h, t, row)
+				m.transformTiles(any(w).(*workspace[float32]), k, asFloat32(in), h, t, row)
 			}
 		})
 		m.multiplyPhase(k)
@@ -96,10 +158,14 @@ func (c *Conv[T]) convolveInPhases(y, x, bias []T, clip vector.Clip, finish func
 
 // multiplyPhase multiplies the tiles of all images by the weights.
 func (m *winograd) multiplyPhase(k *tileMemory) {
+	if m.source != nil {
+		m.multiplyFused(k)
+		return
+	}
 	all := m.tilesOf(k.images)
 	divide(tileValues*m.panels.panels, func(w *workspace[float32], unit int) {
 		value, panel := unit/m.panels.panels, unit%m.panels.panels
-		m.beginProducts(w, all, value)
+		m.beginProducts(w, all, value, m.depth(), m.inStride())
 		m.multiply(w, k.results, k.values, all, value, panel, panel+1)
 	})
 }

@@ -86,6 +86,21 @@ func TestWinogradInPhases(t *testing.T) {
 			c := conv(s)
 			c.tolerance = 3e-5
 			check(t, c, 1)
+
+			// In training, weights may be transformed while they are multiplied, some channels at a time.
+			defer func(weights, panels, rows int) { fusedWeights, fusedPanels, fusedRows = weights, panels, rows }(fusedWeights, fusedPanels, fusedRows)
+			fusedWeights, fusedPanels, fusedRows, maxBatchTiles = 1, 1, 16, 1<<30
+			b := BlockShape{Conv: s, Norm: BatchStatistics, Epsilon: 1e-5, Activation: ReLU}
+			k := NewBlock[float32](b)
+			if k.conv.fuses != (name == "cut tiles" || name == "two sides") { // with pieces of the size of the kernel
+				t.Errorf("the weights are transformed while they are multiplied: %t", k.conv.fuses)
+			}
+			for i, found := range run() {
+				near(t, "with weights that are transformed meanwhile", found, expected[i], 3e-5)
+			}
+			subject := block(b, false)
+			x64, dy64 := subject.draw(1)
+			checkPromises(t, subject.single, convertAll[float32](x64), convert[float32](dy64))
 		})
 	}
 }
