@@ -386,7 +386,11 @@ func (c *Conv[T]) spans(rows, elements, pixels int) []span {
 	case c.depthwise != nil:
 		return c.depthwise.spans(rows, elements)
 	case c.fourier == nil && c.grouped == nil:
-		return spansOf(c.shape.Batch, c.input.images, rows, elements, pixels)
+		spans := spansOf(c.shape.Batch, c.input.images, rows, elements, pixels)
+		if height, _ := c.shape.Output(); c.winograd != nil && rows == height {
+			c.winograd.align(spans, rows)
+		}
+		return spans
 	}
 	spans := make([]span, c.shape.Batch)
 	for image := range spans {

@@ -188,10 +188,9 @@ func (m *winograd) transformWeights(p *packed[float32], weight []float32, flippe
 func (m *winograd) transformRows(w *workspace[float32], q panel[float32], to []float32, rows int, weight []float32, flipped bool, first, end int) {
 	taps, wide := m.kernel*m.kernel, q.columns // whole vectors
 	t := &w.tiles
-	*t = vector.Winograd[float32]{
-		Kernel: m.piece, Channels: wide, XRow: m.kernel * wide, XPixel: wide, XTile: taps * wide,
-		VTile: wide, VStride: rows * wide,
-	}
+	t.Kernel, t.Channels, t.Bias, t.Clip = m.piece, wide, nil, vector.NoClip // but for its scratch memory
+	t.XRow, t.XPixel, t.XTile = m.kernel*wide, wide, taps*wide
+	t.VTile, t.VStride = wide, rows*wide
 	step := max(1, weightsBlock/(taps*wide))
 	ordered := grow(&w.tile, step*taps*wide) // (in, taps, columns)
 	t.X = ordered
@@ -352,6 +351,20 @@ func (m *winograd) convolve(w *workspace[float32], y, x, bias []float32, clip ve
 
 // columnRange is a range of columns of the result.
 type columnRange struct{ first, last int }
+
+// align moves the borders between bands of rows of images to those of tiles, if there is a tile for each band.
+func (m *winograd) align(spans []span, rows int) {
+	if len(spans) == 0 || spans[0].bottom-spans[0].top < m.step() {
+		return
+	}
+	for i := range spans {
+		s := &spans[i]
+		s.top = s.top / m.step() * m.step()
+		if s.bottom < rows {
+			s.bottom = s.bottom / m.step() * m.step()
+		}
+	}
+}
 
 // biasOrZeros returns the bias, or zeros if it is nil.
 func (m *winograd) biasOrZeros(w *workspace[float32], bias []float32) []float32 {
@@ -544,7 +557,8 @@ func (m *winograd) keep(w *workspace[float32], k *kept, x, gradient []float32, h
 // transformBlocks transforms a row of tiles of the input that begins at x, from the given number of a tile on.
 func (m *winograd) transformBlocks(w *workspace[float32], b *blocks, x []float32, h halo, first int) {
 	t := &w.tiles
-	*t = vector.Winograd[float32]{Kernel: m.piece, Tiles: ceilDiv(m.width, m.step()), XRow: h.rowSize(), XPixel: m.in, XTile: m.step() * m.in}
+	t.Kernel, t.Tiles, t.Bias, t.Clip = m.piece, ceilDiv(m.width, m.step()), nil, vector.NoClip
+	t.XRow, t.XPixel, t.XTile = h.rowSize(), m.in, m.step()*m.in
 	for i := range b.count() {
 		data, left, channels := b.block(i)
 		t.X, t.Channels = x[left:], channels

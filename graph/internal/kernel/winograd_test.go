@@ -1,6 +1,8 @@
 package kernel
 
 import (
+	"math"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -33,6 +35,42 @@ func TestWinograd(t *testing.T) {
 			}
 			check(t, c, 1)
 		})
+	}
+}
+
+// Products that only unused results need are left out, and what is in memory in their place has no effect.
+func TestWinogradLeavesOut(t *testing.T) {
+	for _, c := range []struct {
+		height, width, count int // products of an image
+	}{{8, 8, 4 * 36}, {7, 7, 36 + 30 + 30 + 25}, {8, 7, 2 * (36 + 30)}, {5, 8, 2 * (36 + 30)}, {3, 3, 25}} {
+		m := winograd{height: c.height, width: c.width, piece: 3, pieces: 1}
+		all, count := m.tilesOf(5), 0
+		var space, before []int32
+		for value := range tileValues {
+			needed := all.needed(&space, value)
+			if count += len(needed); all.sameNeeded(value) && !slices.Equal(needed, before) {
+				t.Errorf("%d×%d: value %d needs tiles %v, that before it %v", c.height, c.width, value, needed, before)
+			}
+			before = slices.Clone(needed)
+		}
+		if count != 5*c.count {
+			t.Errorf("%d×%d: found %d products of 5 images, want %d", c.height, c.width, count, 5*c.count)
+		}
+	}
+	defer Retain()() // the memory
+	s := convShape(8, 7, 11, 16, 32, 3, 3, 1, 1)
+	k, weight, nan := NewConv[float32](s), written(s.weights()), slices.Repeat([]float32{float32(math.NaN())}, s.inputs())
+	x, dy := written(s.inputs()), written(s.outputs())
+	run := func(x, dy []float32) (all [][]float32) {
+		all = [][]float32{make([]float32, s.outputs()), make([]float32, s.inputs()), make([]float32, s.weights())}
+		k.Forward(all[0], x, weight, nil)
+		k.Backward(all[1], all[2], nil, x, weight, dy)
+		return all
+	}
+	expected := run(x, dy)
+	run(nan, slices.Repeat(nan[:1], s.outputs()))
+	for i, found := range run(x, dy) {
+		sameBits(t, "an array", found, expected[i])
 	}
 }
 
