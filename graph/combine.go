@@ -7,9 +7,10 @@ import (
 )
 
 // In evaluation, blocks that are an inverted residual are computed together, see kernel.Inverted, and so
-// are a convolution and the sum of a residual block, these in training, too. In evaluation they are found among the nodes of a sequence rather
+// are a convolution and the sum of a residual block. They are found among the nodes of a sequence rather
 // than among the blocks of a network, so that neither the structure of a graph nor the names of its
-// weights depend on it.
+// weights depend on it. In training, a convolution and such a sum are one operation, too: Residual.Apply
+// holds the convolution back until it has the other summand.
 
 // combineInverted replaces convolutions that can be computed together by one calculation, which
 // is that of their last node, and returns the nodes that are left.
