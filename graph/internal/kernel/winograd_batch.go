@@ -60,7 +60,7 @@ func (k *tileMemory) imageTiles(m *winograd, image, images, first, last int) til
 }
 
 // In training, weights are transformed in each pass. Those of the widest layers are larger than all that is multiplied by them, so
-// that writing them to memory and reading them again takes as long as the products. They are transformed for fusedRows channels of the
+// that writing them to memory and reading them again would take a large part of the time. They are transformed for fusedRows channels of the
 // input and one panel at a time, which stay in the level 2 cache, and are multiplied by the tiles of all images at once.
 
 // fusedWeights is the number of transformed weights from which on that is done, if there are at least fusedPanels panels,
