@@ -138,7 +138,7 @@ func TestRange(t *testing.T) {
 // the steps that it replaces.
 func fake(p *plan, image []uint8) []float32 {
 	n := &Network{plan: p}
-	m := n.newMemory(1, func(int) bool { return true }, nil)
+	m := n.newMemory(1, slices.Repeat([]bool{true}, len(p.values)))
 	m.pixels = [][]uint8{image}
 	numbers := func(x, i int) float64 { // without the zero point
 		v := p.values[x]

@@ -19,16 +19,17 @@ import (
 type Network struct {
 	plan  *plan
 	steps []step
-	// The first steps compute images, a few at a time, so that these stay in caches; those from tail
-	// on compute vectors, of all images at once, because they read many weights for each.
-	tail    int
-	keep    []bool // the values that steps of the tail read or write
-	buffers buffers
-	images  int // that a thread computes at a time
+	// The first steps compute images, some at a time; those from tail on compute vectors, of all images at
+	// once, because they read many weights for each.
+	tail  int
+	keep  []bool // the values that steps of the tail read or write
+	parts []part // of the first steps
+	// crossing are the values, other than those of the tail, that a part writes and another one reads.
+	crossing []bool
 
 	mutex   sync.Mutex
-	idle    []*memory // for the first steps
-	release func()    // of the scratch memory and the threads that package integer keeps; nil before the first use
+	idle    []*groupMemory // for the first steps
+	release func()         // of the scratch memory and the threads that package integer keeps; nil before the first use
 }
 
 // Parameter is an array of numbers of a network.
@@ -63,9 +64,105 @@ func (p *plan) network() (*Network, error) {
 			}
 		}
 	}
-	n.buffers = p.assign(steps[:n.tail], n.keep)
-	n.images = imagesOf(n.buffers, steps[:n.tail])
+	n.divide()
 	return n, nil
+}
+
+// part is some consecutive steps. Images are computed a few at a time, so that their values stay in caches;
+// where values are small and weights are large, more of them, which share the weights.
+type part struct {
+	steps   []step
+	images  int // that a thread computes at a time
+	buffers buffers
+}
+
+// groupBytes is about the size of the values that a thread computes at a time, which stay in its level
+// 2 cache. Where the weights are larger than the values of an image, or an algorithm needs several images that
+// share transformed weights, a thread computes up to mostShared images at a time.
+const (
+	groupBytes  = 512 << 10
+	sharedBytes = 4 * groupBytes // of values, for the sake of transformed weights
+	mostShared  = 8
+)
+
+// divide divides the first steps into parts. A part ends where one value is all that later steps read,
+// and where they gain by at least twice as many images at a time. A value that crosses leaves the cache, so
+// a part does not end where a few steps would gain by half as many images.
+func (n *Network) divide() {
+	p, steps := n.plan, n.steps[:n.tail]
+	last := make([]int, len(p.values)) // the last step that reads each value
+	for i, s := range steps {
+		for _, x := range s.at().in {
+			last[x] = i
+		}
+	}
+	n.crossing = make([]bool, len(p.values))
+	begin, from, read := 0, 0, -1 // the first steps of the part and of the present interval, and what that reads of others
+	images := 0
+	for i := range steps {
+		var alive []int // values that later steps read
+		for _, s := range steps[:i+1] {
+			if x := s.at().out; last[x] > i && !n.keep[x] {
+				alive = append(alive, x)
+			}
+		}
+		if (len(alive) > 1 || i == 0) && i+1 < len(steps) {
+			continue
+		}
+		wanted := n.wanted(steps[from:i+1], read)
+		if from > 0 && read >= 0 && wanted >= 2*images {
+			n.parts = append(n.parts, part{steps: steps[begin:from], images: images})
+			n.crossing[read] = true
+			begin, images = from, wanted
+		} else if from == 0 || 4*wanted <= images {
+			images = wanted
+		}
+		from, read = i+1, -1
+		if len(alive) == 1 {
+			read = alive[0]
+		}
+	}
+	n.parts = append(n.parts, part{steps: steps[begin:], images: images})
+	outside := make([]bool, len(p.values))
+	for i := range outside {
+		outside[i] = n.keep[i] || n.crossing[i]
+	}
+	for i := range n.parts {
+		n.parts[i].buffers = p.assign(n.parts[i].steps, outside)
+	}
+}
+
+// wanted returns the number of images that a thread should compute at a time in some steps, which read
+// a value of earlier ones (-1 for none): the nearest power of two.
+func (n *Network) wanted(steps []step, read int) int {
+	weights, shared := 0, 1
+	for _, s := range steps {
+		if c, ok := s.(*convStep); ok {
+			weights += len(c.weight)
+			shared = max(shared, c.kernel.SharedImages())
+		}
+	}
+	size := n.plan.assign(steps, make([]bool, len(n.plan.values))).bytes()
+	if read >= 0 {
+		size += n.plan.values[read].len()
+	}
+	if shared*size > sharedBytes {
+		shared = 1
+	}
+	wanted, images := min(mostShared, max(shared, groupBytes/size, weights/size)), 1
+	for 2*images <= wanted+wanted/2 {
+		images *= 2
+	}
+	return images
+}
+
+// images returns the number of images of a group, which all parts compute before the next group.
+func (n *Network) images(threads int) int {
+	most := 1
+	for _, p := range n.parts {
+		most = max(most, p.images)
+	}
+	return most * threads
 }
 
 // buffers are the arrays of the values of images: values that are not needed at the same time share
@@ -74,26 +171,6 @@ type buffers struct {
 	of    []int // the buffer of each value; -1 for none
 	sizes []int // in elements of an image
 	kinds []kind
-}
-
-// groupBytes is about the size of the values that a thread computes at a time, which stay in its level
-// 2 cache. Of networks whose weights are much larger than the values of an image, a thread computes up to
-// mostShared images at a time, which share the weights that it reads from memory.
-const (
-	groupBytes = 512 << 10
-	mostShared = 4
-)
-
-// imagesOf returns the number of images that a thread computes at a time.
-func imagesOf(b buffers, steps []step) int {
-	weights := 0
-	for _, s := range steps {
-		if c, ok := s.(*convStep); ok {
-			weights += len(c.weight)
-		}
-	}
-	const muchLarger = 4
-	return max(1, groupBytes/b.bytes(), min(mostShared, weights/(muchLarger*b.bytes())))
 }
 
 // bytes is the size of the buffers of an image.
@@ -141,36 +218,78 @@ func (p *plan) assign(steps []step, keep []bool) buffers {
 	return b
 }
 
-// newMemory is memory for some images, for the values that are chosen: without buffers of their own,
-// or in the given ones.
-func (n *Network) newMemory(images int, chosen func(i int) bool, shared *buffers) *memory {
-	values := len(n.plan.values)
-	m := &memory{images: images, bytes: make([][]uint8, values), words: make([][]uint16, values), sums: make([][]int64, values)}
-	var bytesOf [][]uint8
-	if shared != nil {
-		for i, size := range shared.sizes {
-			bytesOf = append(bytesOf, nil)
-			if shared.kinds[i] == bytes {
-				bytesOf[i] = make([]uint8, images*size)
-			}
-		}
-	}
+// newMemory is memory for some images, for the values that are chosen, each with an array of its own.
+func (n *Network) newMemory(images int, chosen []bool) *memory {
+	m := n.emptyMemory(images)
 	for i, v := range n.plan.values {
-		if !chosen(i) {
+		if !chosen[i] {
 			continue
 		}
-		switch {
-		case v.kind == bytes && shared != nil:
-			m.bytes[i] = bytesOf[shared.of[i]][:images*v.len()]
-		case v.kind == bytes:
+		switch v.kind {
+		case bytes:
 			m.bytes[i] = make([]uint8, images*v.len())
-		case v.kind == words:
+		case words:
 			m.words[i] = make([]uint16, images*v.len())
 		default:
 			m.sums[i] = make([]int64, images*v.len())
 		}
 	}
 	return m
+}
+
+// emptyMemory is memory without arrays.
+func (n *Network) emptyMemory(images int) *memory {
+	values := len(n.plan.values)
+	return &memory{images: images, bytes: make([][]uint8, values), words: make([][]uint16, values), sums: make([][]int64, values)}
+}
+
+// groupMemory is the memory of a group of images.
+type groupMemory struct {
+	images, threads int
+	crossing        *memory
+	parts           []partMemory
+}
+
+// partMemory is the memory of a part, for as many images as it computes at a time, or for fewer.
+type partMemory struct {
+	bytes  [][]uint8 // of each buffer of bytes
+	memory *memory
+}
+
+func (n *Network) newGroupMemory(images, threads int) *groupMemory {
+	g := &groupMemory{images: images, threads: threads, crossing: n.newMemory(images, n.crossing)}
+	for _, p := range n.parts {
+		count := min(images, threads*p.images)
+		var m partMemory
+		for i, size := range p.buffers.sizes {
+			m.bytes = append(m.bytes, nil)
+			if p.buffers.kinds[i] == bytes {
+				m.bytes[i] = make([]uint8, count*size)
+			}
+		}
+		g.parts = append(g.parts, m)
+	}
+	return g
+}
+
+// of returns the memory of a part for a number of images.
+func (m *partMemory) of(n *Network, p *part, images int) *memory {
+	if m.memory != nil && m.memory.images == images {
+		return m.memory
+	}
+	m.memory = n.emptyMemory(images)
+	for i, v := range n.plan.values {
+		switch at := p.buffers.of[i]; {
+		case at < 0:
+		case v.kind == bytes:
+			m.memory.bytes[i] = m.bytes[at][:images*v.len()]
+		case v.kind == words:
+			m.memory.words[i] = make([]uint16, images*v.len())
+		default:
+			m.memory.sums[i] = make([]int64, images*v.len())
+		}
+	}
+	return m.memory
 }
 
 // Features is the number of features of an embedding.
@@ -202,13 +321,13 @@ func (n *Network) Embed(images [][]uint8) (embeddings [][]float32, err error) {
 	if len(images) == 0 {
 		return [][]float32{}, nil
 	}
-	// Threads divide the images of a group, and the rows of one image. Of small images several are
-	// computed at a time.
-	group := min(parallel.Threads()*n.images, len(images))
-	tail := n.newMemory(len(images), func(i int) bool { return n.keep[i] }, nil)
+	// Threads divide the images that are computed at a time, and the rows of one image.
+	threads := parallel.Threads()
+	group := min(n.images(threads), len(images))
+	tail := n.newMemory(len(images), n.keep)
 	tail.pixels = images
 	for from := 0; from < len(images); from += group {
-		n.first(tail, from, min(group, len(images)-from))
+		n.first(tail, from, min(group, len(images)-from), threads)
 	}
 	for _, s := range n.steps[n.tail:] {
 		s.run(n.plan, tail)
@@ -216,51 +335,65 @@ func (n *Network) Embed(images [][]uint8) (embeddings [][]float32, err error) {
 	return tail.result, nil
 }
 
-// first runs the steps that compute images, for some images from an index on, and writes what the
+// first runs the steps that compute images, for a group of images from an index on, and writes what the
 // others need to the memory of the tail.
-func (n *Network) first(tail *memory, from, images int) {
-	m := n.borrow(images)
-	defer n.giveBack(m)
-	m.pixels = tail.pixels[from : from+images]
-	for i, v := range n.plan.values {
-		if !n.keep[i] {
-			continue
-		}
-		switch size := v.len(); v.kind {
-		case bytes:
-			m.bytes[i] = tail.bytes[i][from*size:][:images*size]
-		case words:
-			m.words[i] = tail.words[i][from*size:][:images*size]
-		default:
-			m.sums[i] = tail.sums[i][from*size:][:images*size]
+func (n *Network) first(tail *memory, from, images, threads int) {
+	g := n.borrow(images, threads)
+	defer n.giveBack(g)
+	for i := range n.parts {
+		p := &n.parts[i]
+		count := min(images, g.threads*p.images)
+		for at := 0; at < images; at += count {
+			m := g.parts[i].of(n, p, min(count, images-at))
+			m.pixels = tail.pixels[from+at:][:m.images]
+			for value, v := range n.plan.values {
+				switch {
+				case n.keep[value]:
+					m.share(value, v, tail, from+at)
+				case n.crossing[value]:
+					m.share(value, v, g.crossing, at)
+				}
+			}
+			for _, s := range p.steps {
+				s.run(n.plan, m)
+			}
+			m.pixels = nil
 		}
 	}
-	for _, s := range n.steps[:n.tail] {
-		s.run(n.plan, m)
+}
+
+// share sets a value to that of other memory, from an image on.
+func (m *memory) share(i int, v *value, other *memory, image int) {
+	switch size := v.len(); v.kind {
+	case bytes:
+		m.bytes[i] = other.bytes[i][image*size:][:m.images*size]
+	case words:
+		m.words[i] = other.words[i][image*size:][:m.images*size]
+	default:
+		m.sums[i] = other.sums[i][image*size:][:m.images*size]
 	}
 }
 
 // borrow returns memory for the first steps.
-func (n *Network) borrow(images int) *memory {
+func (n *Network) borrow(images, threads int) *groupMemory {
 	n.mutex.Lock()
 	defer n.mutex.Unlock()
 	if n.release == nil {
 		n.release = integer.Retain()
 		runtime.AddCleanup(n, func(release func()) { release() }, n.release)
 	}
-	if at := slices.IndexFunc(n.idle, func(m *memory) bool { return m.images == images }); at >= 0 {
+	if at := slices.IndexFunc(n.idle, func(m *groupMemory) bool { return m.images == images && m.threads == threads }); at >= 0 {
 		m := n.idle[at]
 		n.idle = slices.Delete(n.idle, at, at+1)
 		return m
 	}
-	return n.newMemory(images, func(i int) bool { return n.buffers.of[i] >= 0 }, &n.buffers)
+	return n.newGroupMemory(images, threads)
 }
 
 // maxIdle limits the memory that is kept between calls.
 const maxIdle = 4
 
-func (n *Network) giveBack(m *memory) {
-	m.pixels = nil
+func (n *Network) giveBack(m *groupMemory) {
 	n.mutex.Lock()
 	defer n.mutex.Unlock()
 	if len(n.idle) == maxIdle {

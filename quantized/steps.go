@@ -144,8 +144,15 @@ func (s *inputStep) prepare(p *plan) error {
 }
 
 func (s *inputStep) run(p *plan, m *memory) {
-	parallel.For(m.images, func(image int) {
-		x, y := m.pixels[image], m.bytes[s.out][image*p.size.Len():][:p.size.Len()]
+	// Threads divide the rows of a few images.
+	parts, size := 1, p.size.Len()
+	if m.images < 4*parallel.Threads() {
+		parts = min(p.size.Height, 4*parallel.Threads())
+	}
+	parallel.For(m.images*parts, func(i int) {
+		image, row := i/parts, p.size.Width*p.size.Channels
+		first, last := i%parts*p.size.Height/parts*row, (i%parts+1)*p.size.Height/parts*row
+		x, y := m.pixels[image][first:last], m.bytes[s.out][image*size:][first:last]
 		if p.size.Channels == 1 {
 			table := (*[256]uint8)(s.table)
 			for i, v := range x {

@@ -220,6 +220,15 @@ func newConv(e vector.ByteEngine, s ConvShape, w Weights, q Requantize) (*Conv, 
 // the cache in time. It must be called before the first Forward, and changes no result.
 func (c *Conv) Then(next *Conv) { c.next = next }
 
+// SharedImages returns the number of images from which on a thread computes them faster together than
+// one after the other, because they share transformed weights; 1 if it does not.
+func (c *Conv) SharedImages() int {
+	if c.winograd == nil {
+		return 1
+	}
+	return c.winograd.images
+}
+
 // Shape returns the shape.
 func (c *Conv) Shape() ConvShape { return c.shape }
 

@@ -37,6 +37,10 @@ const (
 	inputLanes    = 32 // channels that are transformed together
 	outputLanes   = 16
 	winogradBytes = 1 << 20 // about the size of the transformed tiles that are computed at a time
+
+	// Transformed weights of more bytes than manyFactors leave the level 2 cache and are read again for every
+	// winogradManyBytes of transformed tiles.
+	manyFactors, winogradManyBytes = 2 << 20, 7 << 18
 )
 
 // newWinograd returns nil if there is no such algorithm for a convolution, if sums may be too large, and,
@@ -73,12 +77,11 @@ func newWinograd(e vector.ByteEngine, s ConvShape, w Weights, initial []int32, q
 	out := s.convolved()
 	direct := float64(out.Height*out.Width*s.patch()) * float64(s.Filters) / 64
 	saved, bytes := direct-a.cost(), 2*tileValues*a.blocks*a.blocks*channels*s.Filters
-	a.images = 1
 	if !forced {
 		if a.cost() > 0.74*direct {
 			return nil
 		}
-		a.images = max(2, int(math.Ceil(leastSaved*float64(bytes)/saved))) // one image was slower whenever it was tried
+		a.images = max(1, int(math.Ceil(leastSaved*float64(bytes)/saved)))
 	}
 	in, p, extent := s.Input, &a.padded.Padding, a.blocks*a.kernel
 	a.padded.KernelHeight, a.padded.KernelWidth = extent, extent
@@ -158,11 +161,12 @@ func (a *winograd) panelSize(panel int) int {
 // pays reports whether the algorithm is faster than the products of windows.
 func (a *winograd) pays(batch int) bool { return a != nil && a.available(batch) >= a.images }
 
-// available returns the number of images of a batch that a thread has.
+// available returns the number of images of a batch that a thread has, 0 if threads divide images: that was
+// slower whenever it was tried.
 func (a *winograd) available(batch int) int {
 	threads := parallel.Threads()
 	if batch%threads != 0 && batch < 4*threads {
-		return 1
+		return 0
 	}
 	return batch / threads
 }
@@ -212,7 +216,11 @@ func (a *winograd) part(w *workspace, y, x, addend []uint8, u winogradUnit) {
 	for _, p := range a.panels[u.first:u.last] {
 		widest = max(widest, p.columns)
 	}
-	step := max(1, min(all, winogradBytes/(tileValues*(2*a.depth+4*widest))))
+	limit := winogradBytes
+	if weights := tileValues * 2 * a.depth * s.Filters; weights > manyFactors {
+		limit = winogradManyBytes
+	}
+	step := max(1, min(all, limit/(tileValues*(2*a.depth+4*widest))))
 	step = ceilDiv(all, ceilDiv(all, step)) // blocks of equal size
 	values := grow(&w.transformed, step*tileValues*2*a.depth)
 	sums := grow(&w.sums, step*tileValues*widest)

@@ -185,6 +185,7 @@ type byteRowsCall struct {
 	order         [16]uint8
 	_             [32]uint8 // a row of bytes, for the assembly
 	next, nextEnd uintptr   // that is prefetched, and its last line; numbers, because the assembly changes one
+	ahead         int       // bytes from a result to one that is loaded into the cache; 0 for none
 	result        byteResultCall
 }
 
@@ -194,7 +195,7 @@ type byteResultCall struct {
 	negativeShift, negativeMultiplier *int32
 	offset, rounding, addend          [2]int16 // rounding is 2^(15 − Digits)
 	low, high                         [4]uint8
-	_                                 uint32
+	limited                           uint32       // 0 if all bytes are in the range from low to high
 	_                                 [4][64]uint8 // multipliers of 16 bits in the order of packed sums, for the assembly
 }
 
@@ -203,6 +204,7 @@ func (r *ByteResult) set(c *byteResultCall, lanes int) {
 	twice := func(x int16) [2]int16 { return [2]int16{x, x} }
 	c.offset, c.rounding, c.addend = twice(r.offset()), twice(1<<(15-r.Digits)), twice(int16(r.AddendMultiplier))
 	c.low, c.high = [4]uint8{r.Low, r.Low, r.Low, r.Low}, [4]uint8{r.High, r.High, r.High, r.High}
+	c.limited = uint32(r.Low) | uint32(^r.High)
 	c.shift, c.multiplier = &r.Shift[:lanes][0], &r.Multiplier[:lanes][0]
 	c.negativeShift, c.negativeMultiplier = nil, nil
 	if r.NegativeShift != nil {

@@ -164,6 +164,11 @@ func (s *ByteSet) product(r *ByteRows, tiles []func(*byteRowsCall)) {
 		call.order = byteOrder
 		r.Result.set(&call.result, r.Width*s.lanes)
 	}
+	call.ahead = 0
+	if count > 1 && r.Sums == nil {
+		const tilesAhead = 2
+		call.ahead = tilesAhead * (len(tiles) - 1) * int(r.YOffsets[1]-r.YOffsets[0])
+	}
 	call.mask, call.columns = 1<<r.Columns-1, r.Columns
 	call.next = uintptr(unsafe.Pointer(call.b))
 	call.nextEnd = call.next

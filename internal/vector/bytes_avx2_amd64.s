@@ -9,16 +9,16 @@ TEXT ·byteRows_avx2_1x1(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Y0
 	VPACKSSDW (R15), Y0, Y0
-	VMOVUPS   Y0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Y0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Y0
 	VPACKSSDW (R15), Y0, Y0
-	VMOVUPS   Y0, 376(BP)
+	VMOVUPS   Y0, 384(BP)
 
 packed2:
 tile1:
@@ -106,15 +106,15 @@ sumsDone10:
 	JMP done7
 
 bytes8:
-	VPBROADCASTD 224(BP), Y1
-	VPBROADCASTD 228(BP), Y2
-	VPBROADCASTD 236(BP), Y3
-	VPBROADCASTD 240(BP), Y4
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+	VPBROADCASTD 232(BP), Y1
+	VPBROADCASTD 236(BP), Y2
+	VPBROADCASTD 244(BP), Y3
+	VPBROADCASTD 248(BP), Y4
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Y5
+	VPBROADCASTD 240(BP), Y5
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
@@ -126,15 +126,15 @@ bytes8:
 	VPSRAW       $0x0f, Y0, Y6
 	VPAND        Y0, Y6, Y6
 	VPSUBW       Y6, Y0, Y0
-	VPMULHRSW    376(BP), Y6, Y6
-	VPMULHRSW    248(BP), Y0, Y0
+	VPMULHRSW    384(BP), Y6, Y6
+	VPMULHRSW    256(BP), Y0, Y0
 	VPADDW       Y6, Y0, Y0
 	JMP          ready13
 
 plain12:
 	VPSRAVD   (CX), Y0, Y0
 	VPACKSSDW Y0, Y0, Y0
-	VPMULHRSW 248(BP), Y0, Y0
+	VPMULHRSW 256(BP), Y0, Y0
 
 ready13:
 	TESTQ R8, R8
@@ -162,34 +162,38 @@ direct15:
 	VPADDSW   Y6, Y0, Y0
 
 none14:
-	VPADDSW      Y1, Y0, Y0
-	VPMULHRSW    Y2, Y0, Y0
-	VPACKUSWB    Y0, Y0, Y0
-	VPMAXUB      Y3, Y0, Y0
-	VPMINUB      Y4, Y0, Y0
+	VPADDSW   Y1, Y0, Y0
+	VPMULHRSW Y2, Y0, Y0
+	VPACKUSWB Y0, Y0, Y0
+	CMPL      252(BP), $+0
+	JEQ       inside17
+	VPMAXUB   Y3, Y0, Y0
+	VPMINUB   Y4, Y0, Y0
+
+inside17:
 	VEXTRACTI128 $0x01, Y0, X6
 	VPUNPCKLDQ   X6, X0, X0
 	CMPQ         120(BP), $+8
-	JEQ          full19
-	JMP          part17
+	JEQ          full20
+	JMP          part18
 
-full19:
+full20:
 	VMOVQ X0, (AX)
-	JMP   stored18
+	JMP   stored19
 
-part17:
+part18:
 	VMOVDQU X0, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy20:
+copy21:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy20
+	JLT  copy21
 
-stored18:
+stored19:
 done7:
 	ADDQ $+4, 72(BP)
 	DECQ 64(BP)
@@ -204,16 +208,16 @@ TEXT ·byteRows_avx2_1x2(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Y0
 	VPACKSSDW (R15), Y0, Y0
-	VMOVUPS   Y0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Y0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Y0
 	VPACKSSDW (R15), Y0, Y0
-	VMOVUPS   Y0, 376(BP)
+	VMOVUPS   Y0, 384(BP)
 
 packed2:
 tile1:
@@ -344,15 +348,15 @@ sumsDone13:
 	JMP done7
 
 bytes8:
-	VPBROADCASTD 224(BP), Y2
-	VPBROADCASTD 228(BP), Y3
-	VPBROADCASTD 236(BP), Y4
-	VPBROADCASTD 240(BP), Y5
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+	VPBROADCASTD 232(BP), Y2
+	VPBROADCASTD 236(BP), Y3
+	VPBROADCASTD 244(BP), Y4
+	VPBROADCASTD 248(BP), Y5
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Y6
+	VPBROADCASTD 240(BP), Y6
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
@@ -364,15 +368,15 @@ bytes8:
 	VPSRAW       $0x0f, Y0, Y7
 	VPAND        Y0, Y7, Y7
 	VPSUBW       Y7, Y0, Y0
-	VPMULHRSW    376(BP), Y7, Y7
-	VPMULHRSW    248(BP), Y0, Y0
+	VPMULHRSW    384(BP), Y7, Y7
+	VPMULHRSW    256(BP), Y0, Y0
 	VPADDW       Y7, Y0, Y0
 	JMP          ready16
 
 plain15:
 	VPSRAVD   (CX), Y0, Y0
 	VPACKSSDW Y0, Y0, Y0
-	VPMULHRSW 248(BP), Y0, Y0
+	VPMULHRSW 256(BP), Y0, Y0
 
 ready16:
 	TESTQ R8, R8
@@ -400,38 +404,42 @@ direct18:
 	VPADDSW   Y7, Y0, Y0
 
 none17:
-	VPADDSW      Y2, Y0, Y0
-	VPMULHRSW    Y3, Y0, Y0
-	VPACKUSWB    Y0, Y0, Y0
-	VPMAXUB      Y4, Y0, Y0
-	VPMINUB      Y5, Y0, Y0
+	VPADDSW   Y2, Y0, Y0
+	VPMULHRSW Y3, Y0, Y0
+	VPACKUSWB Y0, Y0, Y0
+	CMPL      252(BP), $+0
+	JEQ       inside20
+	VPMAXUB   Y4, Y0, Y0
+	VPMINUB   Y5, Y0, Y0
+
+inside20:
 	VEXTRACTI128 $0x01, Y0, X7
 	VPUNPCKLDQ   X7, X0, X0
 	CMPQ         120(BP), $+8
-	JEQ          full22
-	JMP          part20
+	JEQ          full23
+	JMP          part21
 
-full22:
+full23:
 	VMOVQ X0, (AX)
-	JMP   stored21
+	JMP   stored22
 
-part20:
+part21:
 	VMOVDQU X0, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy23:
+copy24:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy23
+	JLT  copy24
 
-stored21:
+stored22:
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain24
+	JZ        plain25
 	VMOVUPS   (CX), Y7
 	VBLENDVPS Y1, (DX), Y7, Y7
 	VPSRAVD   Y7, Y1, Y1
@@ -439,34 +447,34 @@ stored21:
 	VPSRAW    $0x0f, Y1, Y7
 	VPAND     Y1, Y7, Y7
 	VPSUBW    Y7, Y1, Y1
-	VPMULHRSW 376(BP), Y7, Y7
-	VPMULHRSW 248(BP), Y1, Y1
+	VPMULHRSW 384(BP), Y7, Y7
+	VPMULHRSW 256(BP), Y1, Y1
 	VPADDW    Y7, Y1, Y1
-	JMP       ready25
+	JMP       ready26
 
-plain24:
+plain25:
 	VPSRAVD   (CX), Y1, Y1
 	VPACKSSDW Y1, Y1, Y1
-	VPMULHRSW 248(BP), Y1, Y1
+	VPMULHRSW 256(BP), Y1, Y1
 
-ready25:
+ready26:
 	TESTQ R8, R8
-	JZ    none26
+	JZ    none27
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct27
+	JEQ   direct28
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy28:
+copy29:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy28
+	JLT  copy29
 	MOVQ R11, BX
 
-direct27:
+direct28:
 	VMOVQ     (BX), X7
 	VPSHUFD   $0xd8, X7, X7
 	VPMOVZXBW X7, Y7
@@ -474,35 +482,39 @@ direct27:
 	VPMULHUW  Y6, Y7, Y7
 	VPADDSW   Y7, Y1, Y1
 
-none26:
-	VPADDSW      Y2, Y1, Y1
-	VPMULHRSW    Y3, Y1, Y1
-	VPACKUSWB    Y1, Y1, Y1
-	VPMAXUB      Y4, Y1, Y1
-	VPMINUB      Y5, Y1, Y1
+none27:
+	VPADDSW   Y2, Y1, Y1
+	VPMULHRSW Y3, Y1, Y1
+	VPACKUSWB Y1, Y1, Y1
+	CMPL      252(BP), $+0
+	JEQ       inside30
+	VPMAXUB   Y4, Y1, Y1
+	VPMINUB   Y5, Y1, Y1
+
+inside30:
 	VEXTRACTI128 $0x01, Y1, X7
 	VPUNPCKLDQ   X7, X1, X1
 	CMPQ         120(BP), $+8
-	JEQ          full31
-	JMP          part29
+	JEQ          full33
+	JMP          part31
 
-full31:
+full33:
 	VMOVQ X1, (AX)
-	JMP   stored30
+	JMP   stored32
 
-part29:
+part31:
 	VMOVDQU X1, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy32:
+copy34:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy32
+	JLT  copy34
 
-stored30:
+stored32:
 done7:
 	ADDQ $+8, 72(BP)
 	DECQ 64(BP)
@@ -517,16 +529,16 @@ TEXT ·byteRows_avx2_1x3(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Y0
 	VPACKSSDW (R15), Y0, Y0
-	VMOVUPS   Y0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Y0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Y0
 	VPACKSSDW (R15), Y0, Y0
-	VMOVUPS   Y0, 376(BP)
+	VMOVUPS   Y0, 384(BP)
 
 packed2:
 tile1:
@@ -700,15 +712,15 @@ sumsDone16:
 	JMP done7
 
 bytes8:
-	VPBROADCASTD 224(BP), Y3
-	VPBROADCASTD 228(BP), Y4
-	VPBROADCASTD 236(BP), Y5
-	VPBROADCASTD 240(BP), Y6
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+	VPBROADCASTD 232(BP), Y3
+	VPBROADCASTD 236(BP), Y4
+	VPBROADCASTD 244(BP), Y5
+	VPBROADCASTD 248(BP), Y6
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Y7
+	VPBROADCASTD 240(BP), Y7
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
@@ -720,15 +732,15 @@ bytes8:
 	VPSRAW       $0x0f, Y0, Y8
 	VPAND        Y0, Y8, Y8
 	VPSUBW       Y8, Y0, Y0
-	VPMULHRSW    376(BP), Y8, Y8
-	VPMULHRSW    248(BP), Y0, Y0
+	VPMULHRSW    384(BP), Y8, Y8
+	VPMULHRSW    256(BP), Y0, Y0
 	VPADDW       Y8, Y0, Y0
 	JMP          ready19
 
 plain18:
 	VPSRAVD   (CX), Y0, Y0
 	VPACKSSDW Y0, Y0, Y0
-	VPMULHRSW 248(BP), Y0, Y0
+	VPMULHRSW 256(BP), Y0, Y0
 
 ready19:
 	TESTQ R8, R8
@@ -756,38 +768,42 @@ direct21:
 	VPADDSW   Y8, Y0, Y0
 
 none20:
-	VPADDSW      Y3, Y0, Y0
-	VPMULHRSW    Y4, Y0, Y0
-	VPACKUSWB    Y0, Y0, Y0
-	VPMAXUB      Y5, Y0, Y0
-	VPMINUB      Y6, Y0, Y0
+	VPADDSW   Y3, Y0, Y0
+	VPMULHRSW Y4, Y0, Y0
+	VPACKUSWB Y0, Y0, Y0
+	CMPL      252(BP), $+0
+	JEQ       inside23
+	VPMAXUB   Y5, Y0, Y0
+	VPMINUB   Y6, Y0, Y0
+
+inside23:
 	VEXTRACTI128 $0x01, Y0, X8
 	VPUNPCKLDQ   X8, X0, X0
 	CMPQ         120(BP), $+8
-	JEQ          full25
-	JMP          part23
+	JEQ          full26
+	JMP          part24
 
-full25:
+full26:
 	VMOVQ X0, (AX)
-	JMP   stored24
+	JMP   stored25
 
-part23:
+part24:
 	VMOVDQU X0, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy26:
+copy27:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy26
+	JLT  copy27
 
-stored24:
+stored25:
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain27
+	JZ        plain28
 	VMOVUPS   (CX), Y8
 	VBLENDVPS Y1, (DX), Y8, Y8
 	VPSRAVD   Y8, Y1, Y1
@@ -795,34 +811,34 @@ stored24:
 	VPSRAW    $0x0f, Y1, Y8
 	VPAND     Y1, Y8, Y8
 	VPSUBW    Y8, Y1, Y1
-	VPMULHRSW 376(BP), Y8, Y8
-	VPMULHRSW 248(BP), Y1, Y1
+	VPMULHRSW 384(BP), Y8, Y8
+	VPMULHRSW 256(BP), Y1, Y1
 	VPADDW    Y8, Y1, Y1
-	JMP       ready28
+	JMP       ready29
 
-plain27:
+plain28:
 	VPSRAVD   (CX), Y1, Y1
 	VPACKSSDW Y1, Y1, Y1
-	VPMULHRSW 248(BP), Y1, Y1
+	VPMULHRSW 256(BP), Y1, Y1
 
-ready28:
+ready29:
 	TESTQ R8, R8
-	JZ    none29
+	JZ    none30
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct30
+	JEQ   direct31
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy31:
+copy32:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy31
+	JLT  copy32
 	MOVQ R11, BX
 
-direct30:
+direct31:
 	VMOVQ     (BX), X8
 	VPSHUFD   $0xd8, X8, X8
 	VPMOVZXBW X8, Y8
@@ -830,39 +846,43 @@ direct30:
 	VPMULHUW  Y7, Y8, Y8
 	VPADDSW   Y8, Y1, Y1
 
-none29:
-	VPADDSW      Y3, Y1, Y1
-	VPMULHRSW    Y4, Y1, Y1
-	VPACKUSWB    Y1, Y1, Y1
-	VPMAXUB      Y5, Y1, Y1
-	VPMINUB      Y6, Y1, Y1
+none30:
+	VPADDSW   Y3, Y1, Y1
+	VPMULHRSW Y4, Y1, Y1
+	VPACKUSWB Y1, Y1, Y1
+	CMPL      252(BP), $+0
+	JEQ       inside33
+	VPMAXUB   Y5, Y1, Y1
+	VPMINUB   Y6, Y1, Y1
+
+inside33:
 	VEXTRACTI128 $0x01, Y1, X8
 	VPUNPCKLDQ   X8, X1, X1
 	CMPQ         120(BP), $+8
-	JEQ          full34
-	JMP          part32
+	JEQ          full36
+	JMP          part34
 
-full34:
+full36:
 	VMOVQ X1, (AX)
-	JMP   stored33
+	JMP   stored35
 
-part32:
+part34:
 	VMOVDQU X1, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy35:
+copy37:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy35
+	JLT  copy37
 
-stored33:
+stored35:
 	MOVLQSX   8(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain36
+	JZ        plain38
 	VMOVUPS   (CX), Y8
 	VBLENDVPS Y2, (DX), Y8, Y8
 	VPSRAVD   Y8, Y2, Y2
@@ -870,34 +890,34 @@ stored33:
 	VPSRAW    $0x0f, Y2, Y8
 	VPAND     Y2, Y8, Y8
 	VPSUBW    Y8, Y2, Y2
-	VPMULHRSW 376(BP), Y8, Y8
-	VPMULHRSW 248(BP), Y2, Y2
+	VPMULHRSW 384(BP), Y8, Y8
+	VPMULHRSW 256(BP), Y2, Y2
 	VPADDW    Y8, Y2, Y2
-	JMP       ready37
+	JMP       ready39
 
-plain36:
+plain38:
 	VPSRAVD   (CX), Y2, Y2
 	VPACKSSDW Y2, Y2, Y2
-	VPMULHRSW 248(BP), Y2, Y2
+	VPMULHRSW 256(BP), Y2, Y2
 
-ready37:
+ready39:
 	TESTQ R8, R8
-	JZ    none38
+	JZ    none40
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct39
+	JEQ   direct41
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy40:
+copy42:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy40
+	JLT  copy42
 	MOVQ R11, BX
 
-direct39:
+direct41:
 	VMOVQ     (BX), X8
 	VPSHUFD   $0xd8, X8, X8
 	VPMOVZXBW X8, Y8
@@ -905,35 +925,39 @@ direct39:
 	VPMULHUW  Y7, Y8, Y8
 	VPADDSW   Y8, Y2, Y2
 
-none38:
-	VPADDSW      Y3, Y2, Y2
-	VPMULHRSW    Y4, Y2, Y2
-	VPACKUSWB    Y2, Y2, Y2
-	VPMAXUB      Y5, Y2, Y2
-	VPMINUB      Y6, Y2, Y2
+none40:
+	VPADDSW   Y3, Y2, Y2
+	VPMULHRSW Y4, Y2, Y2
+	VPACKUSWB Y2, Y2, Y2
+	CMPL      252(BP), $+0
+	JEQ       inside43
+	VPMAXUB   Y5, Y2, Y2
+	VPMINUB   Y6, Y2, Y2
+
+inside43:
 	VEXTRACTI128 $0x01, Y2, X8
 	VPUNPCKLDQ   X8, X2, X2
 	CMPQ         120(BP), $+8
-	JEQ          full43
-	JMP          part41
+	JEQ          full46
+	JMP          part44
 
-full43:
+full46:
 	VMOVQ X2, (AX)
-	JMP   stored42
+	JMP   stored45
 
-part41:
+part44:
 	VMOVDQU X2, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy44:
+copy47:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy44
+	JLT  copy47
 
-stored42:
+stored45:
 done7:
 	ADDQ $+12, 72(BP)
 	DECQ 64(BP)
@@ -948,16 +972,16 @@ TEXT ·byteRows_avx2_1x4(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Y0
 	VPACKSSDW (R15), Y0, Y0
-	VMOVUPS   Y0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Y0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Y0
 	VPACKSSDW (R15), Y0, Y0
-	VMOVUPS   Y0, 376(BP)
+	VMOVUPS   Y0, 384(BP)
 
 packed2:
 tile1:
@@ -1174,15 +1198,15 @@ sumsDone19:
 	JMP done7
 
 bytes8:
-	VPBROADCASTD 224(BP), Y4
-	VPBROADCASTD 228(BP), Y5
-	VPBROADCASTD 236(BP), Y6
-	VPBROADCASTD 240(BP), Y7
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+	VPBROADCASTD 232(BP), Y4
+	VPBROADCASTD 236(BP), Y5
+	VPBROADCASTD 244(BP), Y6
+	VPBROADCASTD 248(BP), Y7
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Y8
+	VPBROADCASTD 240(BP), Y8
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
@@ -1194,15 +1218,15 @@ bytes8:
 	VPSRAW       $0x0f, Y0, Y9
 	VPAND        Y0, Y9, Y9
 	VPSUBW       Y9, Y0, Y0
-	VPMULHRSW    376(BP), Y9, Y9
-	VPMULHRSW    248(BP), Y0, Y0
+	VPMULHRSW    384(BP), Y9, Y9
+	VPMULHRSW    256(BP), Y0, Y0
 	VPADDW       Y9, Y0, Y0
 	JMP          ready22
 
 plain21:
 	VPSRAVD   (CX), Y0, Y0
 	VPACKSSDW Y0, Y0, Y0
-	VPMULHRSW 248(BP), Y0, Y0
+	VPMULHRSW 256(BP), Y0, Y0
 
 ready22:
 	TESTQ R8, R8
@@ -1230,38 +1254,42 @@ direct24:
 	VPADDSW   Y9, Y0, Y0
 
 none23:
-	VPADDSW      Y4, Y0, Y0
-	VPMULHRSW    Y5, Y0, Y0
-	VPACKUSWB    Y0, Y0, Y0
-	VPMAXUB      Y6, Y0, Y0
-	VPMINUB      Y7, Y0, Y0
+	VPADDSW   Y4, Y0, Y0
+	VPMULHRSW Y5, Y0, Y0
+	VPACKUSWB Y0, Y0, Y0
+	CMPL      252(BP), $+0
+	JEQ       inside26
+	VPMAXUB   Y6, Y0, Y0
+	VPMINUB   Y7, Y0, Y0
+
+inside26:
 	VEXTRACTI128 $0x01, Y0, X9
 	VPUNPCKLDQ   X9, X0, X0
 	CMPQ         120(BP), $+8
-	JEQ          full28
-	JMP          part26
+	JEQ          full29
+	JMP          part27
 
-full28:
+full29:
 	VMOVQ X0, (AX)
-	JMP   stored27
+	JMP   stored28
 
-part26:
+part27:
 	VMOVDQU X0, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy29:
+copy30:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy29
+	JLT  copy30
 
-stored27:
+stored28:
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain30
+	JZ        plain31
 	VMOVUPS   (CX), Y9
 	VBLENDVPS Y1, (DX), Y9, Y9
 	VPSRAVD   Y9, Y1, Y1
@@ -1269,34 +1297,34 @@ stored27:
 	VPSRAW    $0x0f, Y1, Y9
 	VPAND     Y1, Y9, Y9
 	VPSUBW    Y9, Y1, Y1
-	VPMULHRSW 376(BP), Y9, Y9
-	VPMULHRSW 248(BP), Y1, Y1
+	VPMULHRSW 384(BP), Y9, Y9
+	VPMULHRSW 256(BP), Y1, Y1
 	VPADDW    Y9, Y1, Y1
-	JMP       ready31
+	JMP       ready32
 
-plain30:
+plain31:
 	VPSRAVD   (CX), Y1, Y1
 	VPACKSSDW Y1, Y1, Y1
-	VPMULHRSW 248(BP), Y1, Y1
+	VPMULHRSW 256(BP), Y1, Y1
 
-ready31:
+ready32:
 	TESTQ R8, R8
-	JZ    none32
+	JZ    none33
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct33
+	JEQ   direct34
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy34:
+copy35:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy34
+	JLT  copy35
 	MOVQ R11, BX
 
-direct33:
+direct34:
 	VMOVQ     (BX), X9
 	VPSHUFD   $0xd8, X9, X9
 	VPMOVZXBW X9, Y9
@@ -1304,39 +1332,43 @@ direct33:
 	VPMULHUW  Y8, Y9, Y9
 	VPADDSW   Y9, Y1, Y1
 
-none32:
-	VPADDSW      Y4, Y1, Y1
-	VPMULHRSW    Y5, Y1, Y1
-	VPACKUSWB    Y1, Y1, Y1
-	VPMAXUB      Y6, Y1, Y1
-	VPMINUB      Y7, Y1, Y1
+none33:
+	VPADDSW   Y4, Y1, Y1
+	VPMULHRSW Y5, Y1, Y1
+	VPACKUSWB Y1, Y1, Y1
+	CMPL      252(BP), $+0
+	JEQ       inside36
+	VPMAXUB   Y6, Y1, Y1
+	VPMINUB   Y7, Y1, Y1
+
+inside36:
 	VEXTRACTI128 $0x01, Y1, X9
 	VPUNPCKLDQ   X9, X1, X1
 	CMPQ         120(BP), $+8
-	JEQ          full37
-	JMP          part35
+	JEQ          full39
+	JMP          part37
 
-full37:
+full39:
 	VMOVQ X1, (AX)
-	JMP   stored36
+	JMP   stored38
 
-part35:
+part37:
 	VMOVDQU X1, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy38:
+copy40:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy38
+	JLT  copy40
 
-stored36:
+stored38:
 	MOVLQSX   8(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain39
+	JZ        plain41
 	VMOVUPS   (CX), Y9
 	VBLENDVPS Y2, (DX), Y9, Y9
 	VPSRAVD   Y9, Y2, Y2
@@ -1344,34 +1376,34 @@ stored36:
 	VPSRAW    $0x0f, Y2, Y9
 	VPAND     Y2, Y9, Y9
 	VPSUBW    Y9, Y2, Y2
-	VPMULHRSW 376(BP), Y9, Y9
-	VPMULHRSW 248(BP), Y2, Y2
+	VPMULHRSW 384(BP), Y9, Y9
+	VPMULHRSW 256(BP), Y2, Y2
 	VPADDW    Y9, Y2, Y2
-	JMP       ready40
+	JMP       ready42
 
-plain39:
+plain41:
 	VPSRAVD   (CX), Y2, Y2
 	VPACKSSDW Y2, Y2, Y2
-	VPMULHRSW 248(BP), Y2, Y2
+	VPMULHRSW 256(BP), Y2, Y2
 
-ready40:
+ready42:
 	TESTQ R8, R8
-	JZ    none41
+	JZ    none43
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct42
+	JEQ   direct44
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy43:
+copy45:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy43
+	JLT  copy45
 	MOVQ R11, BX
 
-direct42:
+direct44:
 	VMOVQ     (BX), X9
 	VPSHUFD   $0xd8, X9, X9
 	VPMOVZXBW X9, Y9
@@ -1379,39 +1411,43 @@ direct42:
 	VPMULHUW  Y8, Y9, Y9
 	VPADDSW   Y9, Y2, Y2
 
-none41:
-	VPADDSW      Y4, Y2, Y2
-	VPMULHRSW    Y5, Y2, Y2
-	VPACKUSWB    Y2, Y2, Y2
-	VPMAXUB      Y6, Y2, Y2
-	VPMINUB      Y7, Y2, Y2
+none43:
+	VPADDSW   Y4, Y2, Y2
+	VPMULHRSW Y5, Y2, Y2
+	VPACKUSWB Y2, Y2, Y2
+	CMPL      252(BP), $+0
+	JEQ       inside46
+	VPMAXUB   Y6, Y2, Y2
+	VPMINUB   Y7, Y2, Y2
+
+inside46:
 	VEXTRACTI128 $0x01, Y2, X9
 	VPUNPCKLDQ   X9, X2, X2
 	CMPQ         120(BP), $+8
-	JEQ          full46
-	JMP          part44
+	JEQ          full49
+	JMP          part47
 
-full46:
+full49:
 	VMOVQ X2, (AX)
-	JMP   stored45
+	JMP   stored48
 
-part44:
+part47:
 	VMOVDQU X2, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy47:
+copy50:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy47
+	JLT  copy50
 
-stored45:
+stored48:
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain48
+	JZ        plain51
 	VMOVUPS   (CX), Y9
 	VBLENDVPS Y3, (DX), Y9, Y9
 	VPSRAVD   Y9, Y3, Y3
@@ -1419,34 +1455,34 @@ stored45:
 	VPSRAW    $0x0f, Y3, Y9
 	VPAND     Y3, Y9, Y9
 	VPSUBW    Y9, Y3, Y3
-	VPMULHRSW 376(BP), Y9, Y9
-	VPMULHRSW 248(BP), Y3, Y3
+	VPMULHRSW 384(BP), Y9, Y9
+	VPMULHRSW 256(BP), Y3, Y3
 	VPADDW    Y9, Y3, Y3
-	JMP       ready49
+	JMP       ready52
 
-plain48:
+plain51:
 	VPSRAVD   (CX), Y3, Y3
 	VPACKSSDW Y3, Y3, Y3
-	VPMULHRSW 248(BP), Y3, Y3
+	VPMULHRSW 256(BP), Y3, Y3
 
-ready49:
+ready52:
 	TESTQ R8, R8
-	JZ    none50
+	JZ    none53
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct51
+	JEQ   direct54
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy52:
+copy55:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy52
+	JLT  copy55
 	MOVQ R11, BX
 
-direct51:
+direct54:
 	VMOVQ     (BX), X9
 	VPSHUFD   $0xd8, X9, X9
 	VPMOVZXBW X9, Y9
@@ -1454,35 +1490,39 @@ direct51:
 	VPMULHUW  Y8, Y9, Y9
 	VPADDSW   Y9, Y3, Y3
 
-none50:
-	VPADDSW      Y4, Y3, Y3
-	VPMULHRSW    Y5, Y3, Y3
-	VPACKUSWB    Y3, Y3, Y3
-	VPMAXUB      Y6, Y3, Y3
-	VPMINUB      Y7, Y3, Y3
+none53:
+	VPADDSW   Y4, Y3, Y3
+	VPMULHRSW Y5, Y3, Y3
+	VPACKUSWB Y3, Y3, Y3
+	CMPL      252(BP), $+0
+	JEQ       inside56
+	VPMAXUB   Y6, Y3, Y3
+	VPMINUB   Y7, Y3, Y3
+
+inside56:
 	VEXTRACTI128 $0x01, Y3, X9
 	VPUNPCKLDQ   X9, X3, X3
 	CMPQ         120(BP), $+8
-	JEQ          full55
-	JMP          part53
+	JEQ          full59
+	JMP          part57
 
-full55:
+full59:
 	VMOVQ X3, (AX)
-	JMP   stored54
+	JMP   stored58
 
-part53:
+part57:
 	VMOVDQU X3, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy56:
+copy60:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy56
+	JLT  copy60
 
-stored54:
+stored58:
 done7:
 	ADDQ $+16, 72(BP)
 	DECQ 64(BP)
@@ -1497,16 +1537,16 @@ TEXT ·byteRows_avx2_1x5(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Y0
 	VPACKSSDW (R15), Y0, Y0
-	VMOVUPS   Y0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Y0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Y0
 	VPACKSSDW (R15), Y0, Y0
-	VMOVUPS   Y0, 376(BP)
+	VMOVUPS   Y0, 384(BP)
 
 packed2:
 tile1:
@@ -1766,15 +1806,15 @@ sumsDone22:
 	JMP done7
 
 bytes8:
-	VPBROADCASTD 224(BP), Y5
-	VPBROADCASTD 228(BP), Y6
-	VPBROADCASTD 236(BP), Y7
-	VPBROADCASTD 240(BP), Y8
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+	VPBROADCASTD 232(BP), Y5
+	VPBROADCASTD 236(BP), Y6
+	VPBROADCASTD 244(BP), Y7
+	VPBROADCASTD 248(BP), Y8
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Y9
+	VPBROADCASTD 240(BP), Y9
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
@@ -1786,15 +1826,15 @@ bytes8:
 	VPSRAW       $0x0f, Y0, Y10
 	VPAND        Y0, Y10, Y10
 	VPSUBW       Y10, Y0, Y0
-	VPMULHRSW    376(BP), Y10, Y10
-	VPMULHRSW    248(BP), Y0, Y0
+	VPMULHRSW    384(BP), Y10, Y10
+	VPMULHRSW    256(BP), Y0, Y0
 	VPADDW       Y10, Y0, Y0
 	JMP          ready25
 
 plain24:
 	VPSRAVD   (CX), Y0, Y0
 	VPACKSSDW Y0, Y0, Y0
-	VPMULHRSW 248(BP), Y0, Y0
+	VPMULHRSW 256(BP), Y0, Y0
 
 ready25:
 	TESTQ R8, R8
@@ -1822,38 +1862,42 @@ direct27:
 	VPADDSW   Y10, Y0, Y0
 
 none26:
-	VPADDSW      Y5, Y0, Y0
-	VPMULHRSW    Y6, Y0, Y0
-	VPACKUSWB    Y0, Y0, Y0
-	VPMAXUB      Y7, Y0, Y0
-	VPMINUB      Y8, Y0, Y0
+	VPADDSW   Y5, Y0, Y0
+	VPMULHRSW Y6, Y0, Y0
+	VPACKUSWB Y0, Y0, Y0
+	CMPL      252(BP), $+0
+	JEQ       inside29
+	VPMAXUB   Y7, Y0, Y0
+	VPMINUB   Y8, Y0, Y0
+
+inside29:
 	VEXTRACTI128 $0x01, Y0, X10
 	VPUNPCKLDQ   X10, X0, X0
 	CMPQ         120(BP), $+8
-	JEQ          full31
-	JMP          part29
+	JEQ          full32
+	JMP          part30
 
-full31:
+full32:
 	VMOVQ X0, (AX)
-	JMP   stored30
+	JMP   stored31
 
-part29:
+part30:
 	VMOVDQU X0, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy32:
+copy33:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy32
+	JLT  copy33
 
-stored30:
+stored31:
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain33
+	JZ        plain34
 	VMOVUPS   (CX), Y10
 	VBLENDVPS Y1, (DX), Y10, Y10
 	VPSRAVD   Y10, Y1, Y1
@@ -1861,34 +1905,34 @@ stored30:
 	VPSRAW    $0x0f, Y1, Y10
 	VPAND     Y1, Y10, Y10
 	VPSUBW    Y10, Y1, Y1
-	VPMULHRSW 376(BP), Y10, Y10
-	VPMULHRSW 248(BP), Y1, Y1
+	VPMULHRSW 384(BP), Y10, Y10
+	VPMULHRSW 256(BP), Y1, Y1
 	VPADDW    Y10, Y1, Y1
-	JMP       ready34
+	JMP       ready35
 
-plain33:
+plain34:
 	VPSRAVD   (CX), Y1, Y1
 	VPACKSSDW Y1, Y1, Y1
-	VPMULHRSW 248(BP), Y1, Y1
+	VPMULHRSW 256(BP), Y1, Y1
 
-ready34:
+ready35:
 	TESTQ R8, R8
-	JZ    none35
+	JZ    none36
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct36
+	JEQ   direct37
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy37:
+copy38:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy37
+	JLT  copy38
 	MOVQ R11, BX
 
-direct36:
+direct37:
 	VMOVQ     (BX), X10
 	VPSHUFD   $0xd8, X10, X10
 	VPMOVZXBW X10, Y10
@@ -1896,39 +1940,43 @@ direct36:
 	VPMULHUW  Y9, Y10, Y10
 	VPADDSW   Y10, Y1, Y1
 
-none35:
-	VPADDSW      Y5, Y1, Y1
-	VPMULHRSW    Y6, Y1, Y1
-	VPACKUSWB    Y1, Y1, Y1
-	VPMAXUB      Y7, Y1, Y1
-	VPMINUB      Y8, Y1, Y1
+none36:
+	VPADDSW   Y5, Y1, Y1
+	VPMULHRSW Y6, Y1, Y1
+	VPACKUSWB Y1, Y1, Y1
+	CMPL      252(BP), $+0
+	JEQ       inside39
+	VPMAXUB   Y7, Y1, Y1
+	VPMINUB   Y8, Y1, Y1
+
+inside39:
 	VEXTRACTI128 $0x01, Y1, X10
 	VPUNPCKLDQ   X10, X1, X1
 	CMPQ         120(BP), $+8
-	JEQ          full40
-	JMP          part38
+	JEQ          full42
+	JMP          part40
 
-full40:
+full42:
 	VMOVQ X1, (AX)
-	JMP   stored39
+	JMP   stored41
 
-part38:
+part40:
 	VMOVDQU X1, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy41:
+copy43:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy41
+	JLT  copy43
 
-stored39:
+stored41:
 	MOVLQSX   8(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain42
+	JZ        plain44
 	VMOVUPS   (CX), Y10
 	VBLENDVPS Y2, (DX), Y10, Y10
 	VPSRAVD   Y10, Y2, Y2
@@ -1936,34 +1984,34 @@ stored39:
 	VPSRAW    $0x0f, Y2, Y10
 	VPAND     Y2, Y10, Y10
 	VPSUBW    Y10, Y2, Y2
-	VPMULHRSW 376(BP), Y10, Y10
-	VPMULHRSW 248(BP), Y2, Y2
+	VPMULHRSW 384(BP), Y10, Y10
+	VPMULHRSW 256(BP), Y2, Y2
 	VPADDW    Y10, Y2, Y2
-	JMP       ready43
+	JMP       ready45
 
-plain42:
+plain44:
 	VPSRAVD   (CX), Y2, Y2
 	VPACKSSDW Y2, Y2, Y2
-	VPMULHRSW 248(BP), Y2, Y2
+	VPMULHRSW 256(BP), Y2, Y2
 
-ready43:
+ready45:
 	TESTQ R8, R8
-	JZ    none44
+	JZ    none46
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct45
+	JEQ   direct47
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy46:
+copy48:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy46
+	JLT  copy48
 	MOVQ R11, BX
 
-direct45:
+direct47:
 	VMOVQ     (BX), X10
 	VPSHUFD   $0xd8, X10, X10
 	VPMOVZXBW X10, Y10
@@ -1971,39 +2019,43 @@ direct45:
 	VPMULHUW  Y9, Y10, Y10
 	VPADDSW   Y10, Y2, Y2
 
-none44:
-	VPADDSW      Y5, Y2, Y2
-	VPMULHRSW    Y6, Y2, Y2
-	VPACKUSWB    Y2, Y2, Y2
-	VPMAXUB      Y7, Y2, Y2
-	VPMINUB      Y8, Y2, Y2
+none46:
+	VPADDSW   Y5, Y2, Y2
+	VPMULHRSW Y6, Y2, Y2
+	VPACKUSWB Y2, Y2, Y2
+	CMPL      252(BP), $+0
+	JEQ       inside49
+	VPMAXUB   Y7, Y2, Y2
+	VPMINUB   Y8, Y2, Y2
+
+inside49:
 	VEXTRACTI128 $0x01, Y2, X10
 	VPUNPCKLDQ   X10, X2, X2
 	CMPQ         120(BP), $+8
-	JEQ          full49
-	JMP          part47
+	JEQ          full52
+	JMP          part50
 
-full49:
+full52:
 	VMOVQ X2, (AX)
-	JMP   stored48
+	JMP   stored51
 
-part47:
+part50:
 	VMOVDQU X2, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy50:
+copy53:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy50
+	JLT  copy53
 
-stored48:
+stored51:
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain51
+	JZ        plain54
 	VMOVUPS   (CX), Y10
 	VBLENDVPS Y3, (DX), Y10, Y10
 	VPSRAVD   Y10, Y3, Y3
@@ -2011,34 +2063,34 @@ stored48:
 	VPSRAW    $0x0f, Y3, Y10
 	VPAND     Y3, Y10, Y10
 	VPSUBW    Y10, Y3, Y3
-	VPMULHRSW 376(BP), Y10, Y10
-	VPMULHRSW 248(BP), Y3, Y3
+	VPMULHRSW 384(BP), Y10, Y10
+	VPMULHRSW 256(BP), Y3, Y3
 	VPADDW    Y10, Y3, Y3
-	JMP       ready52
+	JMP       ready55
 
-plain51:
+plain54:
 	VPSRAVD   (CX), Y3, Y3
 	VPACKSSDW Y3, Y3, Y3
-	VPMULHRSW 248(BP), Y3, Y3
+	VPMULHRSW 256(BP), Y3, Y3
 
-ready52:
+ready55:
 	TESTQ R8, R8
-	JZ    none53
+	JZ    none56
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct54
+	JEQ   direct57
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy55:
+copy58:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy55
+	JLT  copy58
 	MOVQ R11, BX
 
-direct54:
+direct57:
 	VMOVQ     (BX), X10
 	VPSHUFD   $0xd8, X10, X10
 	VPMOVZXBW X10, Y10
@@ -2046,39 +2098,43 @@ direct54:
 	VPMULHUW  Y9, Y10, Y10
 	VPADDSW   Y10, Y3, Y3
 
-none53:
-	VPADDSW      Y5, Y3, Y3
-	VPMULHRSW    Y6, Y3, Y3
-	VPACKUSWB    Y3, Y3, Y3
-	VPMAXUB      Y7, Y3, Y3
-	VPMINUB      Y8, Y3, Y3
+none56:
+	VPADDSW   Y5, Y3, Y3
+	VPMULHRSW Y6, Y3, Y3
+	VPACKUSWB Y3, Y3, Y3
+	CMPL      252(BP), $+0
+	JEQ       inside59
+	VPMAXUB   Y7, Y3, Y3
+	VPMINUB   Y8, Y3, Y3
+
+inside59:
 	VEXTRACTI128 $0x01, Y3, X10
 	VPUNPCKLDQ   X10, X3, X3
 	CMPQ         120(BP), $+8
-	JEQ          full58
-	JMP          part56
+	JEQ          full62
+	JMP          part60
 
-full58:
+full62:
 	VMOVQ X3, (AX)
-	JMP   stored57
+	JMP   stored61
 
-part56:
+part60:
 	VMOVDQU X3, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy59:
+copy63:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy59
+	JLT  copy63
 
-stored57:
+stored61:
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain60
+	JZ        plain64
 	VMOVUPS   (CX), Y10
 	VBLENDVPS Y4, (DX), Y10, Y10
 	VPSRAVD   Y10, Y4, Y4
@@ -2086,34 +2142,34 @@ stored57:
 	VPSRAW    $0x0f, Y4, Y10
 	VPAND     Y4, Y10, Y10
 	VPSUBW    Y10, Y4, Y4
-	VPMULHRSW 376(BP), Y10, Y10
-	VPMULHRSW 248(BP), Y4, Y4
+	VPMULHRSW 384(BP), Y10, Y10
+	VPMULHRSW 256(BP), Y4, Y4
 	VPADDW    Y10, Y4, Y4
-	JMP       ready61
+	JMP       ready65
 
-plain60:
+plain64:
 	VPSRAVD   (CX), Y4, Y4
 	VPACKSSDW Y4, Y4, Y4
-	VPMULHRSW 248(BP), Y4, Y4
+	VPMULHRSW 256(BP), Y4, Y4
 
-ready61:
+ready65:
 	TESTQ R8, R8
-	JZ    none62
+	JZ    none66
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct63
+	JEQ   direct67
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy64:
+copy68:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy64
+	JLT  copy68
 	MOVQ R11, BX
 
-direct63:
+direct67:
 	VMOVQ     (BX), X10
 	VPSHUFD   $0xd8, X10, X10
 	VPMOVZXBW X10, Y10
@@ -2121,35 +2177,39 @@ direct63:
 	VPMULHUW  Y9, Y10, Y10
 	VPADDSW   Y10, Y4, Y4
 
-none62:
-	VPADDSW      Y5, Y4, Y4
-	VPMULHRSW    Y6, Y4, Y4
-	VPACKUSWB    Y4, Y4, Y4
-	VPMAXUB      Y7, Y4, Y4
-	VPMINUB      Y8, Y4, Y4
+none66:
+	VPADDSW   Y5, Y4, Y4
+	VPMULHRSW Y6, Y4, Y4
+	VPACKUSWB Y4, Y4, Y4
+	CMPL      252(BP), $+0
+	JEQ       inside69
+	VPMAXUB   Y7, Y4, Y4
+	VPMINUB   Y8, Y4, Y4
+
+inside69:
 	VEXTRACTI128 $0x01, Y4, X10
 	VPUNPCKLDQ   X10, X4, X4
 	CMPQ         120(BP), $+8
-	JEQ          full67
-	JMP          part65
+	JEQ          full72
+	JMP          part70
 
-full67:
+full72:
 	VMOVQ X4, (AX)
-	JMP   stored66
+	JMP   stored71
 
-part65:
+part70:
 	VMOVDQU X4, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy68:
+copy73:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy68
+	JLT  copy73
 
-stored66:
+stored71:
 done7:
 	ADDQ $+20, 72(BP)
 	DECQ 64(BP)
@@ -2164,16 +2224,16 @@ TEXT ·byteRows_avx2_1x6(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Y0
 	VPACKSSDW (R15), Y0, Y0
-	VMOVUPS   Y0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Y0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Y0
 	VPACKSSDW (R15), Y0, Y0
-	VMOVUPS   Y0, 376(BP)
+	VMOVUPS   Y0, 384(BP)
 
 packed2:
 tile1:
@@ -2476,15 +2536,15 @@ sumsDone25:
 	JMP done7
 
 bytes8:
-	VPBROADCASTD 224(BP), Y6
-	VPBROADCASTD 228(BP), Y7
-	VPBROADCASTD 236(BP), Y8
-	VPBROADCASTD 240(BP), Y9
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+	VPBROADCASTD 232(BP), Y6
+	VPBROADCASTD 236(BP), Y7
+	VPBROADCASTD 244(BP), Y8
+	VPBROADCASTD 248(BP), Y9
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Y10
+	VPBROADCASTD 240(BP), Y10
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
@@ -2496,15 +2556,15 @@ bytes8:
 	VPSRAW       $0x0f, Y0, Y11
 	VPAND        Y0, Y11, Y11
 	VPSUBW       Y11, Y0, Y0
-	VPMULHRSW    376(BP), Y11, Y11
-	VPMULHRSW    248(BP), Y0, Y0
+	VPMULHRSW    384(BP), Y11, Y11
+	VPMULHRSW    256(BP), Y0, Y0
 	VPADDW       Y11, Y0, Y0
 	JMP          ready28
 
 plain27:
 	VPSRAVD   (CX), Y0, Y0
 	VPACKSSDW Y0, Y0, Y0
-	VPMULHRSW 248(BP), Y0, Y0
+	VPMULHRSW 256(BP), Y0, Y0
 
 ready28:
 	TESTQ R8, R8
@@ -2532,38 +2592,42 @@ direct30:
 	VPADDSW   Y11, Y0, Y0
 
 none29:
-	VPADDSW      Y6, Y0, Y0
-	VPMULHRSW    Y7, Y0, Y0
-	VPACKUSWB    Y0, Y0, Y0
-	VPMAXUB      Y8, Y0, Y0
-	VPMINUB      Y9, Y0, Y0
+	VPADDSW   Y6, Y0, Y0
+	VPMULHRSW Y7, Y0, Y0
+	VPACKUSWB Y0, Y0, Y0
+	CMPL      252(BP), $+0
+	JEQ       inside32
+	VPMAXUB   Y8, Y0, Y0
+	VPMINUB   Y9, Y0, Y0
+
+inside32:
 	VEXTRACTI128 $0x01, Y0, X11
 	VPUNPCKLDQ   X11, X0, X0
 	CMPQ         120(BP), $+8
-	JEQ          full34
-	JMP          part32
+	JEQ          full35
+	JMP          part33
 
-full34:
+full35:
 	VMOVQ X0, (AX)
-	JMP   stored33
+	JMP   stored34
 
-part32:
+part33:
 	VMOVDQU X0, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy35:
+copy36:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy35
+	JLT  copy36
 
-stored33:
+stored34:
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain36
+	JZ        plain37
 	VMOVUPS   (CX), Y11
 	VBLENDVPS Y1, (DX), Y11, Y11
 	VPSRAVD   Y11, Y1, Y1
@@ -2571,34 +2635,34 @@ stored33:
 	VPSRAW    $0x0f, Y1, Y11
 	VPAND     Y1, Y11, Y11
 	VPSUBW    Y11, Y1, Y1
-	VPMULHRSW 376(BP), Y11, Y11
-	VPMULHRSW 248(BP), Y1, Y1
+	VPMULHRSW 384(BP), Y11, Y11
+	VPMULHRSW 256(BP), Y1, Y1
 	VPADDW    Y11, Y1, Y1
-	JMP       ready37
+	JMP       ready38
 
-plain36:
+plain37:
 	VPSRAVD   (CX), Y1, Y1
 	VPACKSSDW Y1, Y1, Y1
-	VPMULHRSW 248(BP), Y1, Y1
+	VPMULHRSW 256(BP), Y1, Y1
 
-ready37:
+ready38:
 	TESTQ R8, R8
-	JZ    none38
+	JZ    none39
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct39
+	JEQ   direct40
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy40:
+copy41:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy40
+	JLT  copy41
 	MOVQ R11, BX
 
-direct39:
+direct40:
 	VMOVQ     (BX), X11
 	VPSHUFD   $0xd8, X11, X11
 	VPMOVZXBW X11, Y11
@@ -2606,39 +2670,43 @@ direct39:
 	VPMULHUW  Y10, Y11, Y11
 	VPADDSW   Y11, Y1, Y1
 
-none38:
-	VPADDSW      Y6, Y1, Y1
-	VPMULHRSW    Y7, Y1, Y1
-	VPACKUSWB    Y1, Y1, Y1
-	VPMAXUB      Y8, Y1, Y1
-	VPMINUB      Y9, Y1, Y1
+none39:
+	VPADDSW   Y6, Y1, Y1
+	VPMULHRSW Y7, Y1, Y1
+	VPACKUSWB Y1, Y1, Y1
+	CMPL      252(BP), $+0
+	JEQ       inside42
+	VPMAXUB   Y8, Y1, Y1
+	VPMINUB   Y9, Y1, Y1
+
+inside42:
 	VEXTRACTI128 $0x01, Y1, X11
 	VPUNPCKLDQ   X11, X1, X1
 	CMPQ         120(BP), $+8
-	JEQ          full43
-	JMP          part41
+	JEQ          full45
+	JMP          part43
 
-full43:
+full45:
 	VMOVQ X1, (AX)
-	JMP   stored42
+	JMP   stored44
 
-part41:
+part43:
 	VMOVDQU X1, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy44:
+copy46:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy44
+	JLT  copy46
 
-stored42:
+stored44:
 	MOVLQSX   8(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain45
+	JZ        plain47
 	VMOVUPS   (CX), Y11
 	VBLENDVPS Y2, (DX), Y11, Y11
 	VPSRAVD   Y11, Y2, Y2
@@ -2646,34 +2714,34 @@ stored42:
 	VPSRAW    $0x0f, Y2, Y11
 	VPAND     Y2, Y11, Y11
 	VPSUBW    Y11, Y2, Y2
-	VPMULHRSW 376(BP), Y11, Y11
-	VPMULHRSW 248(BP), Y2, Y2
+	VPMULHRSW 384(BP), Y11, Y11
+	VPMULHRSW 256(BP), Y2, Y2
 	VPADDW    Y11, Y2, Y2
-	JMP       ready46
+	JMP       ready48
 
-plain45:
+plain47:
 	VPSRAVD   (CX), Y2, Y2
 	VPACKSSDW Y2, Y2, Y2
-	VPMULHRSW 248(BP), Y2, Y2
+	VPMULHRSW 256(BP), Y2, Y2
 
-ready46:
+ready48:
 	TESTQ R8, R8
-	JZ    none47
+	JZ    none49
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct48
+	JEQ   direct50
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy49:
+copy51:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy49
+	JLT  copy51
 	MOVQ R11, BX
 
-direct48:
+direct50:
 	VMOVQ     (BX), X11
 	VPSHUFD   $0xd8, X11, X11
 	VPMOVZXBW X11, Y11
@@ -2681,39 +2749,43 @@ direct48:
 	VPMULHUW  Y10, Y11, Y11
 	VPADDSW   Y11, Y2, Y2
 
-none47:
-	VPADDSW      Y6, Y2, Y2
-	VPMULHRSW    Y7, Y2, Y2
-	VPACKUSWB    Y2, Y2, Y2
-	VPMAXUB      Y8, Y2, Y2
-	VPMINUB      Y9, Y2, Y2
+none49:
+	VPADDSW   Y6, Y2, Y2
+	VPMULHRSW Y7, Y2, Y2
+	VPACKUSWB Y2, Y2, Y2
+	CMPL      252(BP), $+0
+	JEQ       inside52
+	VPMAXUB   Y8, Y2, Y2
+	VPMINUB   Y9, Y2, Y2
+
+inside52:
 	VEXTRACTI128 $0x01, Y2, X11
 	VPUNPCKLDQ   X11, X2, X2
 	CMPQ         120(BP), $+8
-	JEQ          full52
-	JMP          part50
+	JEQ          full55
+	JMP          part53
 
-full52:
+full55:
 	VMOVQ X2, (AX)
-	JMP   stored51
+	JMP   stored54
 
-part50:
+part53:
 	VMOVDQU X2, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy53:
+copy56:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy53
+	JLT  copy56
 
-stored51:
+stored54:
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain54
+	JZ        plain57
 	VMOVUPS   (CX), Y11
 	VBLENDVPS Y3, (DX), Y11, Y11
 	VPSRAVD   Y11, Y3, Y3
@@ -2721,34 +2793,34 @@ stored51:
 	VPSRAW    $0x0f, Y3, Y11
 	VPAND     Y3, Y11, Y11
 	VPSUBW    Y11, Y3, Y3
-	VPMULHRSW 376(BP), Y11, Y11
-	VPMULHRSW 248(BP), Y3, Y3
+	VPMULHRSW 384(BP), Y11, Y11
+	VPMULHRSW 256(BP), Y3, Y3
 	VPADDW    Y11, Y3, Y3
-	JMP       ready55
+	JMP       ready58
 
-plain54:
+plain57:
 	VPSRAVD   (CX), Y3, Y3
 	VPACKSSDW Y3, Y3, Y3
-	VPMULHRSW 248(BP), Y3, Y3
+	VPMULHRSW 256(BP), Y3, Y3
 
-ready55:
+ready58:
 	TESTQ R8, R8
-	JZ    none56
+	JZ    none59
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct57
+	JEQ   direct60
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy58:
+copy61:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy58
+	JLT  copy61
 	MOVQ R11, BX
 
-direct57:
+direct60:
 	VMOVQ     (BX), X11
 	VPSHUFD   $0xd8, X11, X11
 	VPMOVZXBW X11, Y11
@@ -2756,39 +2828,43 @@ direct57:
 	VPMULHUW  Y10, Y11, Y11
 	VPADDSW   Y11, Y3, Y3
 
-none56:
-	VPADDSW      Y6, Y3, Y3
-	VPMULHRSW    Y7, Y3, Y3
-	VPACKUSWB    Y3, Y3, Y3
-	VPMAXUB      Y8, Y3, Y3
-	VPMINUB      Y9, Y3, Y3
+none59:
+	VPADDSW   Y6, Y3, Y3
+	VPMULHRSW Y7, Y3, Y3
+	VPACKUSWB Y3, Y3, Y3
+	CMPL      252(BP), $+0
+	JEQ       inside62
+	VPMAXUB   Y8, Y3, Y3
+	VPMINUB   Y9, Y3, Y3
+
+inside62:
 	VEXTRACTI128 $0x01, Y3, X11
 	VPUNPCKLDQ   X11, X3, X3
 	CMPQ         120(BP), $+8
-	JEQ          full61
-	JMP          part59
+	JEQ          full65
+	JMP          part63
 
-full61:
+full65:
 	VMOVQ X3, (AX)
-	JMP   stored60
+	JMP   stored64
 
-part59:
+part63:
 	VMOVDQU X3, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy62:
+copy66:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy62
+	JLT  copy66
 
-stored60:
+stored64:
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain63
+	JZ        plain67
 	VMOVUPS   (CX), Y11
 	VBLENDVPS Y4, (DX), Y11, Y11
 	VPSRAVD   Y11, Y4, Y4
@@ -2796,34 +2872,34 @@ stored60:
 	VPSRAW    $0x0f, Y4, Y11
 	VPAND     Y4, Y11, Y11
 	VPSUBW    Y11, Y4, Y4
-	VPMULHRSW 376(BP), Y11, Y11
-	VPMULHRSW 248(BP), Y4, Y4
+	VPMULHRSW 384(BP), Y11, Y11
+	VPMULHRSW 256(BP), Y4, Y4
 	VPADDW    Y11, Y4, Y4
-	JMP       ready64
+	JMP       ready68
 
-plain63:
+plain67:
 	VPSRAVD   (CX), Y4, Y4
 	VPACKSSDW Y4, Y4, Y4
-	VPMULHRSW 248(BP), Y4, Y4
+	VPMULHRSW 256(BP), Y4, Y4
 
-ready64:
+ready68:
 	TESTQ R8, R8
-	JZ    none65
+	JZ    none69
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct66
+	JEQ   direct70
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy67:
+copy71:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy67
+	JLT  copy71
 	MOVQ R11, BX
 
-direct66:
+direct70:
 	VMOVQ     (BX), X11
 	VPSHUFD   $0xd8, X11, X11
 	VPMOVZXBW X11, Y11
@@ -2831,39 +2907,43 @@ direct66:
 	VPMULHUW  Y10, Y11, Y11
 	VPADDSW   Y11, Y4, Y4
 
-none65:
-	VPADDSW      Y6, Y4, Y4
-	VPMULHRSW    Y7, Y4, Y4
-	VPACKUSWB    Y4, Y4, Y4
-	VPMAXUB      Y8, Y4, Y4
-	VPMINUB      Y9, Y4, Y4
+none69:
+	VPADDSW   Y6, Y4, Y4
+	VPMULHRSW Y7, Y4, Y4
+	VPACKUSWB Y4, Y4, Y4
+	CMPL      252(BP), $+0
+	JEQ       inside72
+	VPMAXUB   Y8, Y4, Y4
+	VPMINUB   Y9, Y4, Y4
+
+inside72:
 	VEXTRACTI128 $0x01, Y4, X11
 	VPUNPCKLDQ   X11, X4, X4
 	CMPQ         120(BP), $+8
-	JEQ          full70
-	JMP          part68
+	JEQ          full75
+	JMP          part73
 
-full70:
+full75:
 	VMOVQ X4, (AX)
-	JMP   stored69
+	JMP   stored74
 
-part68:
+part73:
 	VMOVDQU X4, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy71:
+copy76:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy71
+	JLT  copy76
 
-stored69:
+stored74:
 	MOVLQSX   20(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain72
+	JZ        plain77
 	VMOVUPS   (CX), Y11
 	VBLENDVPS Y5, (DX), Y11, Y11
 	VPSRAVD   Y11, Y5, Y5
@@ -2871,34 +2951,34 @@ stored69:
 	VPSRAW    $0x0f, Y5, Y11
 	VPAND     Y5, Y11, Y11
 	VPSUBW    Y11, Y5, Y5
-	VPMULHRSW 376(BP), Y11, Y11
-	VPMULHRSW 248(BP), Y5, Y5
+	VPMULHRSW 384(BP), Y11, Y11
+	VPMULHRSW 256(BP), Y5, Y5
 	VPADDW    Y11, Y5, Y5
-	JMP       ready73
+	JMP       ready78
 
-plain72:
+plain77:
 	VPSRAVD   (CX), Y5, Y5
 	VPACKSSDW Y5, Y5, Y5
-	VPMULHRSW 248(BP), Y5, Y5
+	VPMULHRSW 256(BP), Y5, Y5
 
-ready73:
+ready78:
 	TESTQ R8, R8
-	JZ    none74
+	JZ    none79
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct75
+	JEQ   direct80
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy76:
+copy81:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy76
+	JLT  copy81
 	MOVQ R11, BX
 
-direct75:
+direct80:
 	VMOVQ     (BX), X11
 	VPSHUFD   $0xd8, X11, X11
 	VPMOVZXBW X11, Y11
@@ -2906,35 +2986,39 @@ direct75:
 	VPMULHUW  Y10, Y11, Y11
 	VPADDSW   Y11, Y5, Y5
 
-none74:
-	VPADDSW      Y6, Y5, Y5
-	VPMULHRSW    Y7, Y5, Y5
-	VPACKUSWB    Y5, Y5, Y5
-	VPMAXUB      Y8, Y5, Y5
-	VPMINUB      Y9, Y5, Y5
+none79:
+	VPADDSW   Y6, Y5, Y5
+	VPMULHRSW Y7, Y5, Y5
+	VPACKUSWB Y5, Y5, Y5
+	CMPL      252(BP), $+0
+	JEQ       inside82
+	VPMAXUB   Y8, Y5, Y5
+	VPMINUB   Y9, Y5, Y5
+
+inside82:
 	VEXTRACTI128 $0x01, Y5, X11
 	VPUNPCKLDQ   X11, X5, X5
 	CMPQ         120(BP), $+8
-	JEQ          full79
-	JMP          part77
+	JEQ          full85
+	JMP          part83
 
-full79:
+full85:
 	VMOVQ X5, (AX)
-	JMP   stored78
+	JMP   stored84
 
-part77:
+part83:
 	VMOVDQU X5, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy80:
+copy86:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy80
+	JLT  copy86
 
-stored78:
+stored84:
 done7:
 	ADDQ $+24, 72(BP)
 	DECQ 64(BP)
@@ -2949,16 +3033,16 @@ TEXT ·byteRows_avx2_1x7(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Y0
 	VPACKSSDW (R15), Y0, Y0
-	VMOVUPS   Y0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Y0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Y0
 	VPACKSSDW (R15), Y0, Y0
-	VMOVUPS   Y0, 376(BP)
+	VMOVUPS   Y0, 384(BP)
 
 packed2:
 tile1:
@@ -3304,15 +3388,15 @@ sumsDone28:
 	JMP done7
 
 bytes8:
-	VPBROADCASTD 224(BP), Y7
-	VPBROADCASTD 228(BP), Y8
-	VPBROADCASTD 236(BP), Y9
-	VPBROADCASTD 240(BP), Y10
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+	VPBROADCASTD 232(BP), Y7
+	VPBROADCASTD 236(BP), Y8
+	VPBROADCASTD 244(BP), Y9
+	VPBROADCASTD 248(BP), Y10
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Y11
+	VPBROADCASTD 240(BP), Y11
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
@@ -3324,15 +3408,15 @@ bytes8:
 	VPSRAW       $0x0f, Y0, Y12
 	VPAND        Y0, Y12, Y12
 	VPSUBW       Y12, Y0, Y0
-	VPMULHRSW    376(BP), Y12, Y12
-	VPMULHRSW    248(BP), Y0, Y0
+	VPMULHRSW    384(BP), Y12, Y12
+	VPMULHRSW    256(BP), Y0, Y0
 	VPADDW       Y12, Y0, Y0
 	JMP          ready31
 
 plain30:
 	VPSRAVD   (CX), Y0, Y0
 	VPACKSSDW Y0, Y0, Y0
-	VPMULHRSW 248(BP), Y0, Y0
+	VPMULHRSW 256(BP), Y0, Y0
 
 ready31:
 	TESTQ R8, R8
@@ -3360,38 +3444,42 @@ direct33:
 	VPADDSW   Y12, Y0, Y0
 
 none32:
-	VPADDSW      Y7, Y0, Y0
-	VPMULHRSW    Y8, Y0, Y0
-	VPACKUSWB    Y0, Y0, Y0
-	VPMAXUB      Y9, Y0, Y0
-	VPMINUB      Y10, Y0, Y0
+	VPADDSW   Y7, Y0, Y0
+	VPMULHRSW Y8, Y0, Y0
+	VPACKUSWB Y0, Y0, Y0
+	CMPL      252(BP), $+0
+	JEQ       inside35
+	VPMAXUB   Y9, Y0, Y0
+	VPMINUB   Y10, Y0, Y0
+
+inside35:
 	VEXTRACTI128 $0x01, Y0, X12
 	VPUNPCKLDQ   X12, X0, X0
 	CMPQ         120(BP), $+8
-	JEQ          full37
-	JMP          part35
+	JEQ          full38
+	JMP          part36
 
-full37:
+full38:
 	VMOVQ X0, (AX)
-	JMP   stored36
+	JMP   stored37
 
-part35:
+part36:
 	VMOVDQU X0, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy38:
+copy39:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy38
+	JLT  copy39
 
-stored36:
+stored37:
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain39
+	JZ        plain40
 	VMOVUPS   (CX), Y12
 	VBLENDVPS Y1, (DX), Y12, Y12
 	VPSRAVD   Y12, Y1, Y1
@@ -3399,34 +3487,34 @@ stored36:
 	VPSRAW    $0x0f, Y1, Y12
 	VPAND     Y1, Y12, Y12
 	VPSUBW    Y12, Y1, Y1
-	VPMULHRSW 376(BP), Y12, Y12
-	VPMULHRSW 248(BP), Y1, Y1
+	VPMULHRSW 384(BP), Y12, Y12
+	VPMULHRSW 256(BP), Y1, Y1
 	VPADDW    Y12, Y1, Y1
-	JMP       ready40
+	JMP       ready41
 
-plain39:
+plain40:
 	VPSRAVD   (CX), Y1, Y1
 	VPACKSSDW Y1, Y1, Y1
-	VPMULHRSW 248(BP), Y1, Y1
+	VPMULHRSW 256(BP), Y1, Y1
 
-ready40:
+ready41:
 	TESTQ R8, R8
-	JZ    none41
+	JZ    none42
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct42
+	JEQ   direct43
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy43:
+copy44:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy43
+	JLT  copy44
 	MOVQ R11, BX
 
-direct42:
+direct43:
 	VMOVQ     (BX), X12
 	VPSHUFD   $0xd8, X12, X12
 	VPMOVZXBW X12, Y12
@@ -3434,39 +3522,43 @@ direct42:
 	VPMULHUW  Y11, Y12, Y12
 	VPADDSW   Y12, Y1, Y1
 
-none41:
-	VPADDSW      Y7, Y1, Y1
-	VPMULHRSW    Y8, Y1, Y1
-	VPACKUSWB    Y1, Y1, Y1
-	VPMAXUB      Y9, Y1, Y1
-	VPMINUB      Y10, Y1, Y1
+none42:
+	VPADDSW   Y7, Y1, Y1
+	VPMULHRSW Y8, Y1, Y1
+	VPACKUSWB Y1, Y1, Y1
+	CMPL      252(BP), $+0
+	JEQ       inside45
+	VPMAXUB   Y9, Y1, Y1
+	VPMINUB   Y10, Y1, Y1
+
+inside45:
 	VEXTRACTI128 $0x01, Y1, X12
 	VPUNPCKLDQ   X12, X1, X1
 	CMPQ         120(BP), $+8
-	JEQ          full46
-	JMP          part44
+	JEQ          full48
+	JMP          part46
 
-full46:
+full48:
 	VMOVQ X1, (AX)
-	JMP   stored45
+	JMP   stored47
 
-part44:
+part46:
 	VMOVDQU X1, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy47:
+copy49:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy47
+	JLT  copy49
 
-stored45:
+stored47:
 	MOVLQSX   8(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain48
+	JZ        plain50
 	VMOVUPS   (CX), Y12
 	VBLENDVPS Y2, (DX), Y12, Y12
 	VPSRAVD   Y12, Y2, Y2
@@ -3474,34 +3566,34 @@ stored45:
 	VPSRAW    $0x0f, Y2, Y12
 	VPAND     Y2, Y12, Y12
 	VPSUBW    Y12, Y2, Y2
-	VPMULHRSW 376(BP), Y12, Y12
-	VPMULHRSW 248(BP), Y2, Y2
+	VPMULHRSW 384(BP), Y12, Y12
+	VPMULHRSW 256(BP), Y2, Y2
 	VPADDW    Y12, Y2, Y2
-	JMP       ready49
+	JMP       ready51
 
-plain48:
+plain50:
 	VPSRAVD   (CX), Y2, Y2
 	VPACKSSDW Y2, Y2, Y2
-	VPMULHRSW 248(BP), Y2, Y2
+	VPMULHRSW 256(BP), Y2, Y2
 
-ready49:
+ready51:
 	TESTQ R8, R8
-	JZ    none50
+	JZ    none52
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct51
+	JEQ   direct53
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy52:
+copy54:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy52
+	JLT  copy54
 	MOVQ R11, BX
 
-direct51:
+direct53:
 	VMOVQ     (BX), X12
 	VPSHUFD   $0xd8, X12, X12
 	VPMOVZXBW X12, Y12
@@ -3509,39 +3601,43 @@ direct51:
 	VPMULHUW  Y11, Y12, Y12
 	VPADDSW   Y12, Y2, Y2
 
-none50:
-	VPADDSW      Y7, Y2, Y2
-	VPMULHRSW    Y8, Y2, Y2
-	VPACKUSWB    Y2, Y2, Y2
-	VPMAXUB      Y9, Y2, Y2
-	VPMINUB      Y10, Y2, Y2
+none52:
+	VPADDSW   Y7, Y2, Y2
+	VPMULHRSW Y8, Y2, Y2
+	VPACKUSWB Y2, Y2, Y2
+	CMPL      252(BP), $+0
+	JEQ       inside55
+	VPMAXUB   Y9, Y2, Y2
+	VPMINUB   Y10, Y2, Y2
+
+inside55:
 	VEXTRACTI128 $0x01, Y2, X12
 	VPUNPCKLDQ   X12, X2, X2
 	CMPQ         120(BP), $+8
-	JEQ          full55
-	JMP          part53
+	JEQ          full58
+	JMP          part56
 
-full55:
+full58:
 	VMOVQ X2, (AX)
-	JMP   stored54
+	JMP   stored57
 
-part53:
+part56:
 	VMOVDQU X2, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy56:
+copy59:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy56
+	JLT  copy59
 
-stored54:
+stored57:
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain57
+	JZ        plain60
 	VMOVUPS   (CX), Y12
 	VBLENDVPS Y3, (DX), Y12, Y12
 	VPSRAVD   Y12, Y3, Y3
@@ -3549,34 +3645,34 @@ stored54:
 	VPSRAW    $0x0f, Y3, Y12
 	VPAND     Y3, Y12, Y12
 	VPSUBW    Y12, Y3, Y3
-	VPMULHRSW 376(BP), Y12, Y12
-	VPMULHRSW 248(BP), Y3, Y3
+	VPMULHRSW 384(BP), Y12, Y12
+	VPMULHRSW 256(BP), Y3, Y3
 	VPADDW    Y12, Y3, Y3
-	JMP       ready58
+	JMP       ready61
 
-plain57:
+plain60:
 	VPSRAVD   (CX), Y3, Y3
 	VPACKSSDW Y3, Y3, Y3
-	VPMULHRSW 248(BP), Y3, Y3
+	VPMULHRSW 256(BP), Y3, Y3
 
-ready58:
+ready61:
 	TESTQ R8, R8
-	JZ    none59
+	JZ    none62
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct60
+	JEQ   direct63
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy61:
+copy64:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy61
+	JLT  copy64
 	MOVQ R11, BX
 
-direct60:
+direct63:
 	VMOVQ     (BX), X12
 	VPSHUFD   $0xd8, X12, X12
 	VPMOVZXBW X12, Y12
@@ -3584,39 +3680,43 @@ direct60:
 	VPMULHUW  Y11, Y12, Y12
 	VPADDSW   Y12, Y3, Y3
 
-none59:
-	VPADDSW      Y7, Y3, Y3
-	VPMULHRSW    Y8, Y3, Y3
-	VPACKUSWB    Y3, Y3, Y3
-	VPMAXUB      Y9, Y3, Y3
-	VPMINUB      Y10, Y3, Y3
+none62:
+	VPADDSW   Y7, Y3, Y3
+	VPMULHRSW Y8, Y3, Y3
+	VPACKUSWB Y3, Y3, Y3
+	CMPL      252(BP), $+0
+	JEQ       inside65
+	VPMAXUB   Y9, Y3, Y3
+	VPMINUB   Y10, Y3, Y3
+
+inside65:
 	VEXTRACTI128 $0x01, Y3, X12
 	VPUNPCKLDQ   X12, X3, X3
 	CMPQ         120(BP), $+8
-	JEQ          full64
-	JMP          part62
+	JEQ          full68
+	JMP          part66
 
-full64:
+full68:
 	VMOVQ X3, (AX)
-	JMP   stored63
+	JMP   stored67
 
-part62:
+part66:
 	VMOVDQU X3, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy65:
+copy69:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy65
+	JLT  copy69
 
-stored63:
+stored67:
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain66
+	JZ        plain70
 	VMOVUPS   (CX), Y12
 	VBLENDVPS Y4, (DX), Y12, Y12
 	VPSRAVD   Y12, Y4, Y4
@@ -3624,34 +3724,34 @@ stored63:
 	VPSRAW    $0x0f, Y4, Y12
 	VPAND     Y4, Y12, Y12
 	VPSUBW    Y12, Y4, Y4
-	VPMULHRSW 376(BP), Y12, Y12
-	VPMULHRSW 248(BP), Y4, Y4
+	VPMULHRSW 384(BP), Y12, Y12
+	VPMULHRSW 256(BP), Y4, Y4
 	VPADDW    Y12, Y4, Y4
-	JMP       ready67
+	JMP       ready71
 
-plain66:
+plain70:
 	VPSRAVD   (CX), Y4, Y4
 	VPACKSSDW Y4, Y4, Y4
-	VPMULHRSW 248(BP), Y4, Y4
+	VPMULHRSW 256(BP), Y4, Y4
 
-ready67:
+ready71:
 	TESTQ R8, R8
-	JZ    none68
+	JZ    none72
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct69
+	JEQ   direct73
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy70:
+copy74:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy70
+	JLT  copy74
 	MOVQ R11, BX
 
-direct69:
+direct73:
 	VMOVQ     (BX), X12
 	VPSHUFD   $0xd8, X12, X12
 	VPMOVZXBW X12, Y12
@@ -3659,39 +3759,43 @@ direct69:
 	VPMULHUW  Y11, Y12, Y12
 	VPADDSW   Y12, Y4, Y4
 
-none68:
-	VPADDSW      Y7, Y4, Y4
-	VPMULHRSW    Y8, Y4, Y4
-	VPACKUSWB    Y4, Y4, Y4
-	VPMAXUB      Y9, Y4, Y4
-	VPMINUB      Y10, Y4, Y4
+none72:
+	VPADDSW   Y7, Y4, Y4
+	VPMULHRSW Y8, Y4, Y4
+	VPACKUSWB Y4, Y4, Y4
+	CMPL      252(BP), $+0
+	JEQ       inside75
+	VPMAXUB   Y9, Y4, Y4
+	VPMINUB   Y10, Y4, Y4
+
+inside75:
 	VEXTRACTI128 $0x01, Y4, X12
 	VPUNPCKLDQ   X12, X4, X4
 	CMPQ         120(BP), $+8
-	JEQ          full73
-	JMP          part71
+	JEQ          full78
+	JMP          part76
 
-full73:
+full78:
 	VMOVQ X4, (AX)
-	JMP   stored72
+	JMP   stored77
 
-part71:
+part76:
 	VMOVDQU X4, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy74:
+copy79:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy74
+	JLT  copy79
 
-stored72:
+stored77:
 	MOVLQSX   20(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain75
+	JZ        plain80
 	VMOVUPS   (CX), Y12
 	VBLENDVPS Y5, (DX), Y12, Y12
 	VPSRAVD   Y12, Y5, Y5
@@ -3699,34 +3803,34 @@ stored72:
 	VPSRAW    $0x0f, Y5, Y12
 	VPAND     Y5, Y12, Y12
 	VPSUBW    Y12, Y5, Y5
-	VPMULHRSW 376(BP), Y12, Y12
-	VPMULHRSW 248(BP), Y5, Y5
+	VPMULHRSW 384(BP), Y12, Y12
+	VPMULHRSW 256(BP), Y5, Y5
 	VPADDW    Y12, Y5, Y5
-	JMP       ready76
+	JMP       ready81
 
-plain75:
+plain80:
 	VPSRAVD   (CX), Y5, Y5
 	VPACKSSDW Y5, Y5, Y5
-	VPMULHRSW 248(BP), Y5, Y5
+	VPMULHRSW 256(BP), Y5, Y5
 
-ready76:
+ready81:
 	TESTQ R8, R8
-	JZ    none77
+	JZ    none82
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct78
+	JEQ   direct83
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy79:
+copy84:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy79
+	JLT  copy84
 	MOVQ R11, BX
 
-direct78:
+direct83:
 	VMOVQ     (BX), X12
 	VPSHUFD   $0xd8, X12, X12
 	VPMOVZXBW X12, Y12
@@ -3734,39 +3838,43 @@ direct78:
 	VPMULHUW  Y11, Y12, Y12
 	VPADDSW   Y12, Y5, Y5
 
-none77:
-	VPADDSW      Y7, Y5, Y5
-	VPMULHRSW    Y8, Y5, Y5
-	VPACKUSWB    Y5, Y5, Y5
-	VPMAXUB      Y9, Y5, Y5
-	VPMINUB      Y10, Y5, Y5
+none82:
+	VPADDSW   Y7, Y5, Y5
+	VPMULHRSW Y8, Y5, Y5
+	VPACKUSWB Y5, Y5, Y5
+	CMPL      252(BP), $+0
+	JEQ       inside85
+	VPMAXUB   Y9, Y5, Y5
+	VPMINUB   Y10, Y5, Y5
+
+inside85:
 	VEXTRACTI128 $0x01, Y5, X12
 	VPUNPCKLDQ   X12, X5, X5
 	CMPQ         120(BP), $+8
-	JEQ          full82
-	JMP          part80
+	JEQ          full88
+	JMP          part86
 
-full82:
+full88:
 	VMOVQ X5, (AX)
-	JMP   stored81
+	JMP   stored87
 
-part80:
+part86:
 	VMOVDQU X5, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy83:
+copy89:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy83
+	JLT  copy89
 
-stored81:
+stored87:
 	MOVLQSX   24(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain84
+	JZ        plain90
 	VMOVUPS   (CX), Y12
 	VBLENDVPS Y6, (DX), Y12, Y12
 	VPSRAVD   Y12, Y6, Y6
@@ -3774,34 +3882,34 @@ stored81:
 	VPSRAW    $0x0f, Y6, Y12
 	VPAND     Y6, Y12, Y12
 	VPSUBW    Y12, Y6, Y6
-	VPMULHRSW 376(BP), Y12, Y12
-	VPMULHRSW 248(BP), Y6, Y6
+	VPMULHRSW 384(BP), Y12, Y12
+	VPMULHRSW 256(BP), Y6, Y6
 	VPADDW    Y12, Y6, Y6
-	JMP       ready85
+	JMP       ready91
 
-plain84:
+plain90:
 	VPSRAVD   (CX), Y6, Y6
 	VPACKSSDW Y6, Y6, Y6
-	VPMULHRSW 248(BP), Y6, Y6
+	VPMULHRSW 256(BP), Y6, Y6
 
-ready85:
+ready91:
 	TESTQ R8, R8
-	JZ    none86
+	JZ    none92
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct87
+	JEQ   direct93
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy88:
+copy94:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy88
+	JLT  copy94
 	MOVQ R11, BX
 
-direct87:
+direct93:
 	VMOVQ     (BX), X12
 	VPSHUFD   $0xd8, X12, X12
 	VPMOVZXBW X12, Y12
@@ -3809,35 +3917,39 @@ direct87:
 	VPMULHUW  Y11, Y12, Y12
 	VPADDSW   Y12, Y6, Y6
 
-none86:
-	VPADDSW      Y7, Y6, Y6
-	VPMULHRSW    Y8, Y6, Y6
-	VPACKUSWB    Y6, Y6, Y6
-	VPMAXUB      Y9, Y6, Y6
-	VPMINUB      Y10, Y6, Y6
+none92:
+	VPADDSW   Y7, Y6, Y6
+	VPMULHRSW Y8, Y6, Y6
+	VPACKUSWB Y6, Y6, Y6
+	CMPL      252(BP), $+0
+	JEQ       inside95
+	VPMAXUB   Y9, Y6, Y6
+	VPMINUB   Y10, Y6, Y6
+
+inside95:
 	VEXTRACTI128 $0x01, Y6, X12
 	VPUNPCKLDQ   X12, X6, X6
 	CMPQ         120(BP), $+8
-	JEQ          full91
-	JMP          part89
+	JEQ          full98
+	JMP          part96
 
-full91:
+full98:
 	VMOVQ X6, (AX)
-	JMP   stored90
+	JMP   stored97
 
-part89:
+part96:
 	VMOVDQU X6, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy92:
+copy99:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy92
+	JLT  copy99
 
-stored90:
+stored97:
 done7:
 	ADDQ $+28, 72(BP)
 	DECQ 64(BP)
@@ -3852,16 +3964,16 @@ TEXT ·byteRows_avx2_1x8(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Y0
 	VPACKSSDW (R15), Y0, Y0
-	VMOVUPS   Y0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Y0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Y0
 	VPACKSSDW (R15), Y0, Y0
-	VMOVUPS   Y0, 376(BP)
+	VMOVUPS   Y0, 384(BP)
 
 packed2:
 tile1:
@@ -4250,15 +4362,15 @@ sumsDone31:
 	JMP done7
 
 bytes8:
-	VPBROADCASTD 224(BP), Y8
-	VPBROADCASTD 228(BP), Y9
-	VPBROADCASTD 236(BP), Y10
-	VPBROADCASTD 240(BP), Y11
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+	VPBROADCASTD 232(BP), Y8
+	VPBROADCASTD 236(BP), Y9
+	VPBROADCASTD 244(BP), Y10
+	VPBROADCASTD 248(BP), Y11
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Y12
+	VPBROADCASTD 240(BP), Y12
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
@@ -4270,15 +4382,15 @@ bytes8:
 	VPSRAW       $0x0f, Y0, Y13
 	VPAND        Y0, Y13, Y13
 	VPSUBW       Y13, Y0, Y0
-	VPMULHRSW    376(BP), Y13, Y13
-	VPMULHRSW    248(BP), Y0, Y0
+	VPMULHRSW    384(BP), Y13, Y13
+	VPMULHRSW    256(BP), Y0, Y0
 	VPADDW       Y13, Y0, Y0
 	JMP          ready34
 
 plain33:
 	VPSRAVD   (CX), Y0, Y0
 	VPACKSSDW Y0, Y0, Y0
-	VPMULHRSW 248(BP), Y0, Y0
+	VPMULHRSW 256(BP), Y0, Y0
 
 ready34:
 	TESTQ R8, R8
@@ -4306,38 +4418,42 @@ direct36:
 	VPADDSW   Y13, Y0, Y0
 
 none35:
-	VPADDSW      Y8, Y0, Y0
-	VPMULHRSW    Y9, Y0, Y0
-	VPACKUSWB    Y0, Y0, Y0
-	VPMAXUB      Y10, Y0, Y0
-	VPMINUB      Y11, Y0, Y0
+	VPADDSW   Y8, Y0, Y0
+	VPMULHRSW Y9, Y0, Y0
+	VPACKUSWB Y0, Y0, Y0
+	CMPL      252(BP), $+0
+	JEQ       inside38
+	VPMAXUB   Y10, Y0, Y0
+	VPMINUB   Y11, Y0, Y0
+
+inside38:
 	VEXTRACTI128 $0x01, Y0, X13
 	VPUNPCKLDQ   X13, X0, X0
 	CMPQ         120(BP), $+8
-	JEQ          full40
-	JMP          part38
+	JEQ          full41
+	JMP          part39
 
-full40:
+full41:
 	VMOVQ X0, (AX)
-	JMP   stored39
+	JMP   stored40
 
-part38:
+part39:
 	VMOVDQU X0, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy41:
+copy42:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy41
+	JLT  copy42
 
-stored39:
+stored40:
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain42
+	JZ        plain43
 	VMOVUPS   (CX), Y13
 	VBLENDVPS Y1, (DX), Y13, Y13
 	VPSRAVD   Y13, Y1, Y1
@@ -4345,34 +4461,34 @@ stored39:
 	VPSRAW    $0x0f, Y1, Y13
 	VPAND     Y1, Y13, Y13
 	VPSUBW    Y13, Y1, Y1
-	VPMULHRSW 376(BP), Y13, Y13
-	VPMULHRSW 248(BP), Y1, Y1
+	VPMULHRSW 384(BP), Y13, Y13
+	VPMULHRSW 256(BP), Y1, Y1
 	VPADDW    Y13, Y1, Y1
-	JMP       ready43
+	JMP       ready44
 
-plain42:
+plain43:
 	VPSRAVD   (CX), Y1, Y1
 	VPACKSSDW Y1, Y1, Y1
-	VPMULHRSW 248(BP), Y1, Y1
+	VPMULHRSW 256(BP), Y1, Y1
 
-ready43:
+ready44:
 	TESTQ R8, R8
-	JZ    none44
+	JZ    none45
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct45
+	JEQ   direct46
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy46:
+copy47:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy46
+	JLT  copy47
 	MOVQ R11, BX
 
-direct45:
+direct46:
 	VMOVQ     (BX), X13
 	VPSHUFD   $0xd8, X13, X13
 	VPMOVZXBW X13, Y13
@@ -4380,39 +4496,43 @@ direct45:
 	VPMULHUW  Y12, Y13, Y13
 	VPADDSW   Y13, Y1, Y1
 
-none44:
-	VPADDSW      Y8, Y1, Y1
-	VPMULHRSW    Y9, Y1, Y1
-	VPACKUSWB    Y1, Y1, Y1
-	VPMAXUB      Y10, Y1, Y1
-	VPMINUB      Y11, Y1, Y1
+none45:
+	VPADDSW   Y8, Y1, Y1
+	VPMULHRSW Y9, Y1, Y1
+	VPACKUSWB Y1, Y1, Y1
+	CMPL      252(BP), $+0
+	JEQ       inside48
+	VPMAXUB   Y10, Y1, Y1
+	VPMINUB   Y11, Y1, Y1
+
+inside48:
 	VEXTRACTI128 $0x01, Y1, X13
 	VPUNPCKLDQ   X13, X1, X1
 	CMPQ         120(BP), $+8
-	JEQ          full49
-	JMP          part47
+	JEQ          full51
+	JMP          part49
 
-full49:
+full51:
 	VMOVQ X1, (AX)
-	JMP   stored48
+	JMP   stored50
 
-part47:
+part49:
 	VMOVDQU X1, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy50:
+copy52:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy50
+	JLT  copy52
 
-stored48:
+stored50:
 	MOVLQSX   8(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain51
+	JZ        plain53
 	VMOVUPS   (CX), Y13
 	VBLENDVPS Y2, (DX), Y13, Y13
 	VPSRAVD   Y13, Y2, Y2
@@ -4420,34 +4540,34 @@ stored48:
 	VPSRAW    $0x0f, Y2, Y13
 	VPAND     Y2, Y13, Y13
 	VPSUBW    Y13, Y2, Y2
-	VPMULHRSW 376(BP), Y13, Y13
-	VPMULHRSW 248(BP), Y2, Y2
+	VPMULHRSW 384(BP), Y13, Y13
+	VPMULHRSW 256(BP), Y2, Y2
 	VPADDW    Y13, Y2, Y2
-	JMP       ready52
+	JMP       ready54
 
-plain51:
+plain53:
 	VPSRAVD   (CX), Y2, Y2
 	VPACKSSDW Y2, Y2, Y2
-	VPMULHRSW 248(BP), Y2, Y2
+	VPMULHRSW 256(BP), Y2, Y2
 
-ready52:
+ready54:
 	TESTQ R8, R8
-	JZ    none53
+	JZ    none55
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct54
+	JEQ   direct56
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy55:
+copy57:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy55
+	JLT  copy57
 	MOVQ R11, BX
 
-direct54:
+direct56:
 	VMOVQ     (BX), X13
 	VPSHUFD   $0xd8, X13, X13
 	VPMOVZXBW X13, Y13
@@ -4455,39 +4575,43 @@ direct54:
 	VPMULHUW  Y12, Y13, Y13
 	VPADDSW   Y13, Y2, Y2
 
-none53:
-	VPADDSW      Y8, Y2, Y2
-	VPMULHRSW    Y9, Y2, Y2
-	VPACKUSWB    Y2, Y2, Y2
-	VPMAXUB      Y10, Y2, Y2
-	VPMINUB      Y11, Y2, Y2
+none55:
+	VPADDSW   Y8, Y2, Y2
+	VPMULHRSW Y9, Y2, Y2
+	VPACKUSWB Y2, Y2, Y2
+	CMPL      252(BP), $+0
+	JEQ       inside58
+	VPMAXUB   Y10, Y2, Y2
+	VPMINUB   Y11, Y2, Y2
+
+inside58:
 	VEXTRACTI128 $0x01, Y2, X13
 	VPUNPCKLDQ   X13, X2, X2
 	CMPQ         120(BP), $+8
-	JEQ          full58
-	JMP          part56
+	JEQ          full61
+	JMP          part59
 
-full58:
+full61:
 	VMOVQ X2, (AX)
-	JMP   stored57
+	JMP   stored60
 
-part56:
+part59:
 	VMOVDQU X2, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy59:
+copy62:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy59
+	JLT  copy62
 
-stored57:
+stored60:
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain60
+	JZ        plain63
 	VMOVUPS   (CX), Y13
 	VBLENDVPS Y3, (DX), Y13, Y13
 	VPSRAVD   Y13, Y3, Y3
@@ -4495,34 +4619,34 @@ stored57:
 	VPSRAW    $0x0f, Y3, Y13
 	VPAND     Y3, Y13, Y13
 	VPSUBW    Y13, Y3, Y3
-	VPMULHRSW 376(BP), Y13, Y13
-	VPMULHRSW 248(BP), Y3, Y3
+	VPMULHRSW 384(BP), Y13, Y13
+	VPMULHRSW 256(BP), Y3, Y3
 	VPADDW    Y13, Y3, Y3
-	JMP       ready61
+	JMP       ready64
 
-plain60:
+plain63:
 	VPSRAVD   (CX), Y3, Y3
 	VPACKSSDW Y3, Y3, Y3
-	VPMULHRSW 248(BP), Y3, Y3
+	VPMULHRSW 256(BP), Y3, Y3
 
-ready61:
+ready64:
 	TESTQ R8, R8
-	JZ    none62
+	JZ    none65
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct63
+	JEQ   direct66
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy64:
+copy67:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy64
+	JLT  copy67
 	MOVQ R11, BX
 
-direct63:
+direct66:
 	VMOVQ     (BX), X13
 	VPSHUFD   $0xd8, X13, X13
 	VPMOVZXBW X13, Y13
@@ -4530,39 +4654,43 @@ direct63:
 	VPMULHUW  Y12, Y13, Y13
 	VPADDSW   Y13, Y3, Y3
 
-none62:
-	VPADDSW      Y8, Y3, Y3
-	VPMULHRSW    Y9, Y3, Y3
-	VPACKUSWB    Y3, Y3, Y3
-	VPMAXUB      Y10, Y3, Y3
-	VPMINUB      Y11, Y3, Y3
+none65:
+	VPADDSW   Y8, Y3, Y3
+	VPMULHRSW Y9, Y3, Y3
+	VPACKUSWB Y3, Y3, Y3
+	CMPL      252(BP), $+0
+	JEQ       inside68
+	VPMAXUB   Y10, Y3, Y3
+	VPMINUB   Y11, Y3, Y3
+
+inside68:
 	VEXTRACTI128 $0x01, Y3, X13
 	VPUNPCKLDQ   X13, X3, X3
 	CMPQ         120(BP), $+8
-	JEQ          full67
-	JMP          part65
+	JEQ          full71
+	JMP          part69
 
-full67:
+full71:
 	VMOVQ X3, (AX)
-	JMP   stored66
+	JMP   stored70
 
-part65:
+part69:
 	VMOVDQU X3, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy68:
+copy72:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy68
+	JLT  copy72
 
-stored66:
+stored70:
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain69
+	JZ        plain73
 	VMOVUPS   (CX), Y13
 	VBLENDVPS Y4, (DX), Y13, Y13
 	VPSRAVD   Y13, Y4, Y4
@@ -4570,34 +4698,34 @@ stored66:
 	VPSRAW    $0x0f, Y4, Y13
 	VPAND     Y4, Y13, Y13
 	VPSUBW    Y13, Y4, Y4
-	VPMULHRSW 376(BP), Y13, Y13
-	VPMULHRSW 248(BP), Y4, Y4
+	VPMULHRSW 384(BP), Y13, Y13
+	VPMULHRSW 256(BP), Y4, Y4
 	VPADDW    Y13, Y4, Y4
-	JMP       ready70
+	JMP       ready74
 
-plain69:
+plain73:
 	VPSRAVD   (CX), Y4, Y4
 	VPACKSSDW Y4, Y4, Y4
-	VPMULHRSW 248(BP), Y4, Y4
+	VPMULHRSW 256(BP), Y4, Y4
 
-ready70:
+ready74:
 	TESTQ R8, R8
-	JZ    none71
+	JZ    none75
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct72
+	JEQ   direct76
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy73:
+copy77:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy73
+	JLT  copy77
 	MOVQ R11, BX
 
-direct72:
+direct76:
 	VMOVQ     (BX), X13
 	VPSHUFD   $0xd8, X13, X13
 	VPMOVZXBW X13, Y13
@@ -4605,39 +4733,43 @@ direct72:
 	VPMULHUW  Y12, Y13, Y13
 	VPADDSW   Y13, Y4, Y4
 
-none71:
-	VPADDSW      Y8, Y4, Y4
-	VPMULHRSW    Y9, Y4, Y4
-	VPACKUSWB    Y4, Y4, Y4
-	VPMAXUB      Y10, Y4, Y4
-	VPMINUB      Y11, Y4, Y4
+none75:
+	VPADDSW   Y8, Y4, Y4
+	VPMULHRSW Y9, Y4, Y4
+	VPACKUSWB Y4, Y4, Y4
+	CMPL      252(BP), $+0
+	JEQ       inside78
+	VPMAXUB   Y10, Y4, Y4
+	VPMINUB   Y11, Y4, Y4
+
+inside78:
 	VEXTRACTI128 $0x01, Y4, X13
 	VPUNPCKLDQ   X13, X4, X4
 	CMPQ         120(BP), $+8
-	JEQ          full76
-	JMP          part74
+	JEQ          full81
+	JMP          part79
 
-full76:
+full81:
 	VMOVQ X4, (AX)
-	JMP   stored75
+	JMP   stored80
 
-part74:
+part79:
 	VMOVDQU X4, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy77:
+copy82:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy77
+	JLT  copy82
 
-stored75:
+stored80:
 	MOVLQSX   20(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain78
+	JZ        plain83
 	VMOVUPS   (CX), Y13
 	VBLENDVPS Y5, (DX), Y13, Y13
 	VPSRAVD   Y13, Y5, Y5
@@ -4645,34 +4777,34 @@ stored75:
 	VPSRAW    $0x0f, Y5, Y13
 	VPAND     Y5, Y13, Y13
 	VPSUBW    Y13, Y5, Y5
-	VPMULHRSW 376(BP), Y13, Y13
-	VPMULHRSW 248(BP), Y5, Y5
+	VPMULHRSW 384(BP), Y13, Y13
+	VPMULHRSW 256(BP), Y5, Y5
 	VPADDW    Y13, Y5, Y5
-	JMP       ready79
+	JMP       ready84
 
-plain78:
+plain83:
 	VPSRAVD   (CX), Y5, Y5
 	VPACKSSDW Y5, Y5, Y5
-	VPMULHRSW 248(BP), Y5, Y5
+	VPMULHRSW 256(BP), Y5, Y5
 
-ready79:
+ready84:
 	TESTQ R8, R8
-	JZ    none80
+	JZ    none85
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct81
+	JEQ   direct86
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy82:
+copy87:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy82
+	JLT  copy87
 	MOVQ R11, BX
 
-direct81:
+direct86:
 	VMOVQ     (BX), X13
 	VPSHUFD   $0xd8, X13, X13
 	VPMOVZXBW X13, Y13
@@ -4680,39 +4812,43 @@ direct81:
 	VPMULHUW  Y12, Y13, Y13
 	VPADDSW   Y13, Y5, Y5
 
-none80:
-	VPADDSW      Y8, Y5, Y5
-	VPMULHRSW    Y9, Y5, Y5
-	VPACKUSWB    Y5, Y5, Y5
-	VPMAXUB      Y10, Y5, Y5
-	VPMINUB      Y11, Y5, Y5
+none85:
+	VPADDSW   Y8, Y5, Y5
+	VPMULHRSW Y9, Y5, Y5
+	VPACKUSWB Y5, Y5, Y5
+	CMPL      252(BP), $+0
+	JEQ       inside88
+	VPMAXUB   Y10, Y5, Y5
+	VPMINUB   Y11, Y5, Y5
+
+inside88:
 	VEXTRACTI128 $0x01, Y5, X13
 	VPUNPCKLDQ   X13, X5, X5
 	CMPQ         120(BP), $+8
-	JEQ          full85
-	JMP          part83
+	JEQ          full91
+	JMP          part89
 
-full85:
+full91:
 	VMOVQ X5, (AX)
-	JMP   stored84
+	JMP   stored90
 
-part83:
+part89:
 	VMOVDQU X5, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy86:
+copy92:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy86
+	JLT  copy92
 
-stored84:
+stored90:
 	MOVLQSX   24(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain87
+	JZ        plain93
 	VMOVUPS   (CX), Y13
 	VBLENDVPS Y6, (DX), Y13, Y13
 	VPSRAVD   Y13, Y6, Y6
@@ -4720,34 +4856,34 @@ stored84:
 	VPSRAW    $0x0f, Y6, Y13
 	VPAND     Y6, Y13, Y13
 	VPSUBW    Y13, Y6, Y6
-	VPMULHRSW 376(BP), Y13, Y13
-	VPMULHRSW 248(BP), Y6, Y6
+	VPMULHRSW 384(BP), Y13, Y13
+	VPMULHRSW 256(BP), Y6, Y6
 	VPADDW    Y13, Y6, Y6
-	JMP       ready88
+	JMP       ready94
 
-plain87:
+plain93:
 	VPSRAVD   (CX), Y6, Y6
 	VPACKSSDW Y6, Y6, Y6
-	VPMULHRSW 248(BP), Y6, Y6
+	VPMULHRSW 256(BP), Y6, Y6
 
-ready88:
+ready94:
 	TESTQ R8, R8
-	JZ    none89
+	JZ    none95
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct90
+	JEQ   direct96
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy91:
+copy97:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy91
+	JLT  copy97
 	MOVQ R11, BX
 
-direct90:
+direct96:
 	VMOVQ     (BX), X13
 	VPSHUFD   $0xd8, X13, X13
 	VPMOVZXBW X13, Y13
@@ -4755,39 +4891,43 @@ direct90:
 	VPMULHUW  Y12, Y13, Y13
 	VPADDSW   Y13, Y6, Y6
 
-none89:
-	VPADDSW      Y8, Y6, Y6
-	VPMULHRSW    Y9, Y6, Y6
-	VPACKUSWB    Y6, Y6, Y6
-	VPMAXUB      Y10, Y6, Y6
-	VPMINUB      Y11, Y6, Y6
+none95:
+	VPADDSW   Y8, Y6, Y6
+	VPMULHRSW Y9, Y6, Y6
+	VPACKUSWB Y6, Y6, Y6
+	CMPL      252(BP), $+0
+	JEQ       inside98
+	VPMAXUB   Y10, Y6, Y6
+	VPMINUB   Y11, Y6, Y6
+
+inside98:
 	VEXTRACTI128 $0x01, Y6, X13
 	VPUNPCKLDQ   X13, X6, X6
 	CMPQ         120(BP), $+8
-	JEQ          full94
-	JMP          part92
+	JEQ          full101
+	JMP          part99
 
-full94:
+full101:
 	VMOVQ X6, (AX)
-	JMP   stored93
+	JMP   stored100
 
-part92:
+part99:
 	VMOVDQU X6, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy95:
+copy102:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy95
+	JLT  copy102
 
-stored93:
+stored100:
 	MOVLQSX   28(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain96
+	JZ        plain103
 	VMOVUPS   (CX), Y13
 	VBLENDVPS Y7, (DX), Y13, Y13
 	VPSRAVD   Y13, Y7, Y7
@@ -4795,34 +4935,34 @@ stored93:
 	VPSRAW    $0x0f, Y7, Y13
 	VPAND     Y7, Y13, Y13
 	VPSUBW    Y13, Y7, Y7
-	VPMULHRSW 376(BP), Y13, Y13
-	VPMULHRSW 248(BP), Y7, Y7
+	VPMULHRSW 384(BP), Y13, Y13
+	VPMULHRSW 256(BP), Y7, Y7
 	VPADDW    Y13, Y7, Y7
-	JMP       ready97
+	JMP       ready104
 
-plain96:
+plain103:
 	VPSRAVD   (CX), Y7, Y7
 	VPACKSSDW Y7, Y7, Y7
-	VPMULHRSW 248(BP), Y7, Y7
+	VPMULHRSW 256(BP), Y7, Y7
 
-ready97:
+ready104:
 	TESTQ R8, R8
-	JZ    none98
+	JZ    none105
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+8
-	JEQ   direct99
+	JEQ   direct106
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy100:
+copy107:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy100
+	JLT  copy107
 	MOVQ R11, BX
 
-direct99:
+direct106:
 	VMOVQ     (BX), X13
 	VPSHUFD   $0xd8, X13, X13
 	VPMOVZXBW X13, Y13
@@ -4830,35 +4970,39 @@ direct99:
 	VPMULHUW  Y12, Y13, Y13
 	VPADDSW   Y13, Y7, Y7
 
-none98:
-	VPADDSW      Y8, Y7, Y7
-	VPMULHRSW    Y9, Y7, Y7
-	VPACKUSWB    Y7, Y7, Y7
-	VPMAXUB      Y10, Y7, Y7
-	VPMINUB      Y11, Y7, Y7
+none105:
+	VPADDSW   Y8, Y7, Y7
+	VPMULHRSW Y9, Y7, Y7
+	VPACKUSWB Y7, Y7, Y7
+	CMPL      252(BP), $+0
+	JEQ       inside108
+	VPMAXUB   Y10, Y7, Y7
+	VPMINUB   Y11, Y7, Y7
+
+inside108:
 	VEXTRACTI128 $0x01, Y7, X13
 	VPUNPCKLDQ   X13, X7, X7
 	CMPQ         120(BP), $+8
-	JEQ          full103
-	JMP          part101
+	JEQ          full111
+	JMP          part109
 
-full103:
+full111:
 	VMOVQ X7, (AX)
-	JMP   stored102
+	JMP   stored110
 
-part101:
+part109:
 	VMOVDQU X7, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy104:
+copy112:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy104
+	JLT  copy112
 
-stored102:
+stored110:
 done7:
 	ADDQ $+32, 72(BP)
 	DECQ 64(BP)
@@ -4873,16 +5017,16 @@ TEXT ·byteRows_avx2_2x1(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Y0
 	VPACKSSDW 32(R15), Y0, Y0
-	VMOVUPS   Y0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Y0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Y0
 	VPACKSSDW 32(R15), Y0, Y0
-	VMOVUPS   Y0, 376(BP)
+	VMOVUPS   Y0, 384(BP)
 
 packed2:
 tile1:
@@ -4984,15 +5128,15 @@ sumsDone10:
 	JMP done7
 
 bytes8:
-	VPBROADCASTD 224(BP), Y2
-	VPBROADCASTD 228(BP), Y3
-	VPBROADCASTD 236(BP), Y4
-	VPBROADCASTD 240(BP), Y5
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+	VPBROADCASTD 232(BP), Y2
+	VPBROADCASTD 236(BP), Y3
+	VPBROADCASTD 244(BP), Y4
+	VPBROADCASTD 248(BP), Y5
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Y6
+	VPBROADCASTD 240(BP), Y6
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
@@ -5007,8 +5151,8 @@ bytes8:
 	VPSRAW       $0x0f, Y0, Y7
 	VPAND        Y0, Y7, Y7
 	VPSUBW       Y7, Y0, Y0
-	VPMULHRSW    376(BP), Y7, Y7
-	VPMULHRSW    248(BP), Y0, Y0
+	VPMULHRSW    384(BP), Y7, Y7
+	VPMULHRSW    256(BP), Y0, Y0
 	VPADDW       Y7, Y0, Y0
 	JMP          ready13
 
@@ -5016,7 +5160,7 @@ plain12:
 	VPSRAVD   (CX), Y0, Y0
 	VPSRAVD   32(CX), Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
-	VPMULHRSW 248(BP), Y0, Y0
+	VPMULHRSW 256(BP), Y0, Y0
 
 ready13:
 	TESTQ R8, R8
@@ -5044,34 +5188,38 @@ direct15:
 	VPADDSW   Y7, Y0, Y0
 
 none14:
-	VPADDSW      Y2, Y0, Y0
-	VPMULHRSW    Y3, Y0, Y0
-	VPACKUSWB    Y0, Y0, Y0
-	VPMAXUB      Y4, Y0, Y0
-	VPMINUB      Y5, Y0, Y0
+	VPADDSW   Y2, Y0, Y0
+	VPMULHRSW Y3, Y0, Y0
+	VPACKUSWB Y0, Y0, Y0
+	CMPL      252(BP), $+0
+	JEQ       inside17
+	VPMAXUB   Y4, Y0, Y0
+	VPMINUB   Y5, Y0, Y0
+
+inside17:
 	VEXTRACTI128 $0x01, Y0, X7
 	VPUNPCKLDQ   X7, X0, X0
 	CMPQ         120(BP), $+16
-	JEQ          full19
-	JMP          part17
+	JEQ          full20
+	JMP          part18
 
-full19:
+full20:
 	VMOVDQU X0, (AX)
-	JMP     stored18
+	JMP     stored19
 
-part17:
+part18:
 	VMOVDQU X0, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy20:
+copy21:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy20
+	JLT  copy21
 
-stored18:
+stored19:
 done7:
 	ADDQ $+4, 72(BP)
 	DECQ 64(BP)
@@ -5086,16 +5234,16 @@ TEXT ·byteRows_avx2_2x2(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Y0
 	VPACKSSDW 32(R15), Y0, Y0
-	VMOVUPS   Y0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Y0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Y0
 	VPACKSSDW 32(R15), Y0, Y0
-	VMOVUPS   Y0, 376(BP)
+	VMOVUPS   Y0, 384(BP)
 
 packed2:
 tile1:
@@ -5254,15 +5402,15 @@ sumsDone13:
 	JMP done7
 
 bytes8:
-	VPBROADCASTD 224(BP), Y4
-	VPBROADCASTD 228(BP), Y5
-	VPBROADCASTD 236(BP), Y6
-	VPBROADCASTD 240(BP), Y7
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+	VPBROADCASTD 232(BP), Y4
+	VPBROADCASTD 236(BP), Y5
+	VPBROADCASTD 244(BP), Y6
+	VPBROADCASTD 248(BP), Y7
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Y8
+	VPBROADCASTD 240(BP), Y8
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
@@ -5277,8 +5425,8 @@ bytes8:
 	VPSRAW       $0x0f, Y0, Y9
 	VPAND        Y0, Y9, Y9
 	VPSUBW       Y9, Y0, Y0
-	VPMULHRSW    376(BP), Y9, Y9
-	VPMULHRSW    248(BP), Y0, Y0
+	VPMULHRSW    384(BP), Y9, Y9
+	VPMULHRSW    256(BP), Y0, Y0
 	VPADDW       Y9, Y0, Y0
 	JMP          ready16
 
@@ -5286,7 +5434,7 @@ plain15:
 	VPSRAVD   (CX), Y0, Y0
 	VPSRAVD   32(CX), Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
-	VPMULHRSW 248(BP), Y0, Y0
+	VPMULHRSW 256(BP), Y0, Y0
 
 ready16:
 	TESTQ R8, R8
@@ -5314,38 +5462,42 @@ direct18:
 	VPADDSW   Y9, Y0, Y0
 
 none17:
-	VPADDSW      Y4, Y0, Y0
-	VPMULHRSW    Y5, Y0, Y0
-	VPACKUSWB    Y0, Y0, Y0
-	VPMAXUB      Y6, Y0, Y0
-	VPMINUB      Y7, Y0, Y0
+	VPADDSW   Y4, Y0, Y0
+	VPMULHRSW Y5, Y0, Y0
+	VPACKUSWB Y0, Y0, Y0
+	CMPL      252(BP), $+0
+	JEQ       inside20
+	VPMAXUB   Y6, Y0, Y0
+	VPMINUB   Y7, Y0, Y0
+
+inside20:
 	VEXTRACTI128 $0x01, Y0, X9
 	VPUNPCKLDQ   X9, X0, X0
 	CMPQ         120(BP), $+16
-	JEQ          full22
-	JMP          part20
+	JEQ          full23
+	JMP          part21
 
-full22:
+full23:
 	VMOVDQU X0, (AX)
-	JMP     stored21
+	JMP     stored22
 
-part20:
+part21:
 	VMOVDQU X0, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy23:
+copy24:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy23
+	JLT  copy24
 
-stored21:
+stored22:
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain24
+	JZ        plain25
 	VMOVUPS   (CX), Y9
 	VBLENDVPS Y2, (DX), Y9, Y9
 	VPSRAVD   Y9, Y2, Y2
@@ -5356,35 +5508,35 @@ stored21:
 	VPSRAW    $0x0f, Y2, Y9
 	VPAND     Y2, Y9, Y9
 	VPSUBW    Y9, Y2, Y2
-	VPMULHRSW 376(BP), Y9, Y9
-	VPMULHRSW 248(BP), Y2, Y2
+	VPMULHRSW 384(BP), Y9, Y9
+	VPMULHRSW 256(BP), Y2, Y2
 	VPADDW    Y9, Y2, Y2
-	JMP       ready25
+	JMP       ready26
 
-plain24:
+plain25:
 	VPSRAVD   (CX), Y2, Y2
 	VPSRAVD   32(CX), Y3, Y3
 	VPACKSSDW Y3, Y2, Y2
-	VPMULHRSW 248(BP), Y2, Y2
+	VPMULHRSW 256(BP), Y2, Y2
 
-ready25:
+ready26:
 	TESTQ R8, R8
-	JZ    none26
+	JZ    none27
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+16
-	JEQ   direct27
+	JEQ   direct28
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy28:
+copy29:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy28
+	JLT  copy29
 	MOVQ R11, BX
 
-direct27:
+direct28:
 	VMOVDQU   (BX), X9
 	VPSHUFD   $0xd8, X9, X9
 	VPMOVZXBW X9, Y9
@@ -5392,35 +5544,39 @@ direct27:
 	VPMULHUW  Y8, Y9, Y9
 	VPADDSW   Y9, Y2, Y2
 
-none26:
-	VPADDSW      Y4, Y2, Y2
-	VPMULHRSW    Y5, Y2, Y2
-	VPACKUSWB    Y2, Y2, Y2
-	VPMAXUB      Y6, Y2, Y2
-	VPMINUB      Y7, Y2, Y2
+none27:
+	VPADDSW   Y4, Y2, Y2
+	VPMULHRSW Y5, Y2, Y2
+	VPACKUSWB Y2, Y2, Y2
+	CMPL      252(BP), $+0
+	JEQ       inside30
+	VPMAXUB   Y6, Y2, Y2
+	VPMINUB   Y7, Y2, Y2
+
+inside30:
 	VEXTRACTI128 $0x01, Y2, X9
 	VPUNPCKLDQ   X9, X2, X2
 	CMPQ         120(BP), $+16
-	JEQ          full31
-	JMP          part29
+	JEQ          full33
+	JMP          part31
 
-full31:
+full33:
 	VMOVDQU X2, (AX)
-	JMP     stored30
+	JMP     stored32
 
-part29:
+part31:
 	VMOVDQU X2, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy32:
+copy34:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy32
+	JLT  copy34
 
-stored30:
+stored32:
 done7:
 	ADDQ $+8, 72(BP)
 	DECQ 64(BP)
@@ -5435,16 +5591,16 @@ TEXT ·byteRows_avx2_2x3(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Y0
 	VPACKSSDW 32(R15), Y0, Y0
-	VMOVUPS   Y0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Y0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Y0
 	VPACKSSDW 32(R15), Y0, Y0
-	VMOVUPS   Y0, 376(BP)
+	VMOVUPS   Y0, 384(BP)
 
 packed2:
 tile1:
@@ -5660,15 +5816,15 @@ sumsDone16:
 	JMP done7
 
 bytes8:
-	VPBROADCASTD 224(BP), Y6
-	VPBROADCASTD 228(BP), Y7
-	VPBROADCASTD 236(BP), Y8
-	VPBROADCASTD 240(BP), Y9
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+	VPBROADCASTD 232(BP), Y6
+	VPBROADCASTD 236(BP), Y7
+	VPBROADCASTD 244(BP), Y8
+	VPBROADCASTD 248(BP), Y9
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Y10
+	VPBROADCASTD 240(BP), Y10
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
@@ -5683,8 +5839,8 @@ bytes8:
 	VPSRAW       $0x0f, Y0, Y11
 	VPAND        Y0, Y11, Y11
 	VPSUBW       Y11, Y0, Y0
-	VPMULHRSW    376(BP), Y11, Y11
-	VPMULHRSW    248(BP), Y0, Y0
+	VPMULHRSW    384(BP), Y11, Y11
+	VPMULHRSW    256(BP), Y0, Y0
 	VPADDW       Y11, Y0, Y0
 	JMP          ready19
 
@@ -5692,7 +5848,7 @@ plain18:
 	VPSRAVD   (CX), Y0, Y0
 	VPSRAVD   32(CX), Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
-	VPMULHRSW 248(BP), Y0, Y0
+	VPMULHRSW 256(BP), Y0, Y0
 
 ready19:
 	TESTQ R8, R8
@@ -5720,38 +5876,42 @@ direct21:
 	VPADDSW   Y11, Y0, Y0
 
 none20:
-	VPADDSW      Y6, Y0, Y0
-	VPMULHRSW    Y7, Y0, Y0
-	VPACKUSWB    Y0, Y0, Y0
-	VPMAXUB      Y8, Y0, Y0
-	VPMINUB      Y9, Y0, Y0
+	VPADDSW   Y6, Y0, Y0
+	VPMULHRSW Y7, Y0, Y0
+	VPACKUSWB Y0, Y0, Y0
+	CMPL      252(BP), $+0
+	JEQ       inside23
+	VPMAXUB   Y8, Y0, Y0
+	VPMINUB   Y9, Y0, Y0
+
+inside23:
 	VEXTRACTI128 $0x01, Y0, X11
 	VPUNPCKLDQ   X11, X0, X0
 	CMPQ         120(BP), $+16
-	JEQ          full25
-	JMP          part23
+	JEQ          full26
+	JMP          part24
 
-full25:
+full26:
 	VMOVDQU X0, (AX)
-	JMP     stored24
+	JMP     stored25
 
-part23:
+part24:
 	VMOVDQU X0, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy26:
+copy27:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy26
+	JLT  copy27
 
-stored24:
+stored25:
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain27
+	JZ        plain28
 	VMOVUPS   (CX), Y11
 	VBLENDVPS Y2, (DX), Y11, Y11
 	VPSRAVD   Y11, Y2, Y2
@@ -5762,35 +5922,35 @@ stored24:
 	VPSRAW    $0x0f, Y2, Y11
 	VPAND     Y2, Y11, Y11
 	VPSUBW    Y11, Y2, Y2
-	VPMULHRSW 376(BP), Y11, Y11
-	VPMULHRSW 248(BP), Y2, Y2
+	VPMULHRSW 384(BP), Y11, Y11
+	VPMULHRSW 256(BP), Y2, Y2
 	VPADDW    Y11, Y2, Y2
-	JMP       ready28
+	JMP       ready29
 
-plain27:
+plain28:
 	VPSRAVD   (CX), Y2, Y2
 	VPSRAVD   32(CX), Y3, Y3
 	VPACKSSDW Y3, Y2, Y2
-	VPMULHRSW 248(BP), Y2, Y2
+	VPMULHRSW 256(BP), Y2, Y2
 
-ready28:
+ready29:
 	TESTQ R8, R8
-	JZ    none29
+	JZ    none30
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+16
-	JEQ   direct30
+	JEQ   direct31
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy31:
+copy32:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy31
+	JLT  copy32
 	MOVQ R11, BX
 
-direct30:
+direct31:
 	VMOVDQU   (BX), X11
 	VPSHUFD   $0xd8, X11, X11
 	VPMOVZXBW X11, Y11
@@ -5798,39 +5958,43 @@ direct30:
 	VPMULHUW  Y10, Y11, Y11
 	VPADDSW   Y11, Y2, Y2
 
-none29:
-	VPADDSW      Y6, Y2, Y2
-	VPMULHRSW    Y7, Y2, Y2
-	VPACKUSWB    Y2, Y2, Y2
-	VPMAXUB      Y8, Y2, Y2
-	VPMINUB      Y9, Y2, Y2
+none30:
+	VPADDSW   Y6, Y2, Y2
+	VPMULHRSW Y7, Y2, Y2
+	VPACKUSWB Y2, Y2, Y2
+	CMPL      252(BP), $+0
+	JEQ       inside33
+	VPMAXUB   Y8, Y2, Y2
+	VPMINUB   Y9, Y2, Y2
+
+inside33:
 	VEXTRACTI128 $0x01, Y2, X11
 	VPUNPCKLDQ   X11, X2, X2
 	CMPQ         120(BP), $+16
-	JEQ          full34
-	JMP          part32
+	JEQ          full36
+	JMP          part34
 
-full34:
+full36:
 	VMOVDQU X2, (AX)
-	JMP     stored33
+	JMP     stored35
 
-part32:
+part34:
 	VMOVDQU X2, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy35:
+copy37:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy35
+	JLT  copy37
 
-stored33:
+stored35:
 	MOVLQSX   8(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain36
+	JZ        plain38
 	VMOVUPS   (CX), Y11
 	VBLENDVPS Y4, (DX), Y11, Y11
 	VPSRAVD   Y11, Y4, Y4
@@ -5841,35 +6005,35 @@ stored33:
 	VPSRAW    $0x0f, Y4, Y11
 	VPAND     Y4, Y11, Y11
 	VPSUBW    Y11, Y4, Y4
-	VPMULHRSW 376(BP), Y11, Y11
-	VPMULHRSW 248(BP), Y4, Y4
+	VPMULHRSW 384(BP), Y11, Y11
+	VPMULHRSW 256(BP), Y4, Y4
 	VPADDW    Y11, Y4, Y4
-	JMP       ready37
+	JMP       ready39
 
-plain36:
+plain38:
 	VPSRAVD   (CX), Y4, Y4
 	VPSRAVD   32(CX), Y5, Y5
 	VPACKSSDW Y5, Y4, Y4
-	VPMULHRSW 248(BP), Y4, Y4
+	VPMULHRSW 256(BP), Y4, Y4
 
-ready37:
+ready39:
 	TESTQ R8, R8
-	JZ    none38
+	JZ    none40
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+16
-	JEQ   direct39
+	JEQ   direct41
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy40:
+copy42:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy40
+	JLT  copy42
 	MOVQ R11, BX
 
-direct39:
+direct41:
 	VMOVDQU   (BX), X11
 	VPSHUFD   $0xd8, X11, X11
 	VPMOVZXBW X11, Y11
@@ -5877,35 +6041,39 @@ direct39:
 	VPMULHUW  Y10, Y11, Y11
 	VPADDSW   Y11, Y4, Y4
 
-none38:
-	VPADDSW      Y6, Y4, Y4
-	VPMULHRSW    Y7, Y4, Y4
-	VPACKUSWB    Y4, Y4, Y4
-	VPMAXUB      Y8, Y4, Y4
-	VPMINUB      Y9, Y4, Y4
+none40:
+	VPADDSW   Y6, Y4, Y4
+	VPMULHRSW Y7, Y4, Y4
+	VPACKUSWB Y4, Y4, Y4
+	CMPL      252(BP), $+0
+	JEQ       inside43
+	VPMAXUB   Y8, Y4, Y4
+	VPMINUB   Y9, Y4, Y4
+
+inside43:
 	VEXTRACTI128 $0x01, Y4, X11
 	VPUNPCKLDQ   X11, X4, X4
 	CMPQ         120(BP), $+16
-	JEQ          full43
-	JMP          part41
+	JEQ          full46
+	JMP          part44
 
-full43:
+full46:
 	VMOVDQU X4, (AX)
-	JMP     stored42
+	JMP     stored45
 
-part41:
+part44:
 	VMOVDQU X4, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy44:
+copy47:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy44
+	JLT  copy47
 
-stored42:
+stored45:
 done7:
 	ADDQ $+12, 72(BP)
 	DECQ 64(BP)
@@ -5920,16 +6088,16 @@ TEXT ·byteRows_avx2_2x4(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Y0
 	VPACKSSDW 32(R15), Y0, Y0
-	VMOVUPS   Y0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Y0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Y0
 	VPACKSSDW 32(R15), Y0, Y0
-	VMOVUPS   Y0, 376(BP)
+	VMOVUPS   Y0, 384(BP)
 
 packed2:
 tile1:
@@ -6202,15 +6370,15 @@ sumsDone19:
 	JMP done7
 
 bytes8:
-	VPBROADCASTD 224(BP), Y8
-	VPBROADCASTD 228(BP), Y9
-	VPBROADCASTD 236(BP), Y10
-	VPBROADCASTD 240(BP), Y11
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+	VPBROADCASTD 232(BP), Y8
+	VPBROADCASTD 236(BP), Y9
+	VPBROADCASTD 244(BP), Y10
+	VPBROADCASTD 248(BP), Y11
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Y12
+	VPBROADCASTD 240(BP), Y12
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
@@ -6225,8 +6393,8 @@ bytes8:
 	VPSRAW       $0x0f, Y0, Y13
 	VPAND        Y0, Y13, Y13
 	VPSUBW       Y13, Y0, Y0
-	VPMULHRSW    376(BP), Y13, Y13
-	VPMULHRSW    248(BP), Y0, Y0
+	VPMULHRSW    384(BP), Y13, Y13
+	VPMULHRSW    256(BP), Y0, Y0
 	VPADDW       Y13, Y0, Y0
 	JMP          ready22
 
@@ -6234,7 +6402,7 @@ plain21:
 	VPSRAVD   (CX), Y0, Y0
 	VPSRAVD   32(CX), Y1, Y1
 	VPACKSSDW Y1, Y0, Y0
-	VPMULHRSW 248(BP), Y0, Y0
+	VPMULHRSW 256(BP), Y0, Y0
 
 ready22:
 	TESTQ R8, R8
@@ -6262,38 +6430,42 @@ direct24:
 	VPADDSW   Y13, Y0, Y0
 
 none23:
-	VPADDSW      Y8, Y0, Y0
-	VPMULHRSW    Y9, Y0, Y0
-	VPACKUSWB    Y0, Y0, Y0
-	VPMAXUB      Y10, Y0, Y0
-	VPMINUB      Y11, Y0, Y0
+	VPADDSW   Y8, Y0, Y0
+	VPMULHRSW Y9, Y0, Y0
+	VPACKUSWB Y0, Y0, Y0
+	CMPL      252(BP), $+0
+	JEQ       inside26
+	VPMAXUB   Y10, Y0, Y0
+	VPMINUB   Y11, Y0, Y0
+
+inside26:
 	VEXTRACTI128 $0x01, Y0, X13
 	VPUNPCKLDQ   X13, X0, X0
 	CMPQ         120(BP), $+16
-	JEQ          full28
-	JMP          part26
+	JEQ          full29
+	JMP          part27
 
-full28:
+full29:
 	VMOVDQU X0, (AX)
-	JMP     stored27
+	JMP     stored28
 
-part26:
+part27:
 	VMOVDQU X0, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy29:
+copy30:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy29
+	JLT  copy30
 
-stored27:
+stored28:
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain30
+	JZ        plain31
 	VMOVUPS   (CX), Y13
 	VBLENDVPS Y2, (DX), Y13, Y13
 	VPSRAVD   Y13, Y2, Y2
@@ -6304,35 +6476,35 @@ stored27:
 	VPSRAW    $0x0f, Y2, Y13
 	VPAND     Y2, Y13, Y13
 	VPSUBW    Y13, Y2, Y2
-	VPMULHRSW 376(BP), Y13, Y13
-	VPMULHRSW 248(BP), Y2, Y2
+	VPMULHRSW 384(BP), Y13, Y13
+	VPMULHRSW 256(BP), Y2, Y2
 	VPADDW    Y13, Y2, Y2
-	JMP       ready31
+	JMP       ready32
 
-plain30:
+plain31:
 	VPSRAVD   (CX), Y2, Y2
 	VPSRAVD   32(CX), Y3, Y3
 	VPACKSSDW Y3, Y2, Y2
-	VPMULHRSW 248(BP), Y2, Y2
+	VPMULHRSW 256(BP), Y2, Y2
 
-ready31:
+ready32:
 	TESTQ R8, R8
-	JZ    none32
+	JZ    none33
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+16
-	JEQ   direct33
+	JEQ   direct34
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy34:
+copy35:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy34
+	JLT  copy35
 	MOVQ R11, BX
 
-direct33:
+direct34:
 	VMOVDQU   (BX), X13
 	VPSHUFD   $0xd8, X13, X13
 	VPMOVZXBW X13, Y13
@@ -6340,39 +6512,43 @@ direct33:
 	VPMULHUW  Y12, Y13, Y13
 	VPADDSW   Y13, Y2, Y2
 
-none32:
-	VPADDSW      Y8, Y2, Y2
-	VPMULHRSW    Y9, Y2, Y2
-	VPACKUSWB    Y2, Y2, Y2
-	VPMAXUB      Y10, Y2, Y2
-	VPMINUB      Y11, Y2, Y2
+none33:
+	VPADDSW   Y8, Y2, Y2
+	VPMULHRSW Y9, Y2, Y2
+	VPACKUSWB Y2, Y2, Y2
+	CMPL      252(BP), $+0
+	JEQ       inside36
+	VPMAXUB   Y10, Y2, Y2
+	VPMINUB   Y11, Y2, Y2
+
+inside36:
 	VEXTRACTI128 $0x01, Y2, X13
 	VPUNPCKLDQ   X13, X2, X2
 	CMPQ         120(BP), $+16
-	JEQ          full37
-	JMP          part35
+	JEQ          full39
+	JMP          part37
 
-full37:
+full39:
 	VMOVDQU X2, (AX)
-	JMP     stored36
+	JMP     stored38
 
-part35:
+part37:
 	VMOVDQU X2, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy38:
+copy40:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy38
+	JLT  copy40
 
-stored36:
+stored38:
 	MOVLQSX   8(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain39
+	JZ        plain41
 	VMOVUPS   (CX), Y13
 	VBLENDVPS Y4, (DX), Y13, Y13
 	VPSRAVD   Y13, Y4, Y4
@@ -6383,35 +6559,35 @@ stored36:
 	VPSRAW    $0x0f, Y4, Y13
 	VPAND     Y4, Y13, Y13
 	VPSUBW    Y13, Y4, Y4
-	VPMULHRSW 376(BP), Y13, Y13
-	VPMULHRSW 248(BP), Y4, Y4
+	VPMULHRSW 384(BP), Y13, Y13
+	VPMULHRSW 256(BP), Y4, Y4
 	VPADDW    Y13, Y4, Y4
-	JMP       ready40
+	JMP       ready42
 
-plain39:
+plain41:
 	VPSRAVD   (CX), Y4, Y4
 	VPSRAVD   32(CX), Y5, Y5
 	VPACKSSDW Y5, Y4, Y4
-	VPMULHRSW 248(BP), Y4, Y4
+	VPMULHRSW 256(BP), Y4, Y4
 
-ready40:
+ready42:
 	TESTQ R8, R8
-	JZ    none41
+	JZ    none43
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+16
-	JEQ   direct42
+	JEQ   direct44
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy43:
+copy45:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy43
+	JLT  copy45
 	MOVQ R11, BX
 
-direct42:
+direct44:
 	VMOVDQU   (BX), X13
 	VPSHUFD   $0xd8, X13, X13
 	VPMOVZXBW X13, Y13
@@ -6419,39 +6595,43 @@ direct42:
 	VPMULHUW  Y12, Y13, Y13
 	VPADDSW   Y13, Y4, Y4
 
-none41:
-	VPADDSW      Y8, Y4, Y4
-	VPMULHRSW    Y9, Y4, Y4
-	VPACKUSWB    Y4, Y4, Y4
-	VPMAXUB      Y10, Y4, Y4
-	VPMINUB      Y11, Y4, Y4
+none43:
+	VPADDSW   Y8, Y4, Y4
+	VPMULHRSW Y9, Y4, Y4
+	VPACKUSWB Y4, Y4, Y4
+	CMPL      252(BP), $+0
+	JEQ       inside46
+	VPMAXUB   Y10, Y4, Y4
+	VPMINUB   Y11, Y4, Y4
+
+inside46:
 	VEXTRACTI128 $0x01, Y4, X13
 	VPUNPCKLDQ   X13, X4, X4
 	CMPQ         120(BP), $+16
-	JEQ          full46
-	JMP          part44
+	JEQ          full49
+	JMP          part47
 
-full46:
+full49:
 	VMOVDQU X4, (AX)
-	JMP     stored45
+	JMP     stored48
 
-part44:
+part47:
 	VMOVDQU X4, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy47:
+copy50:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy47
+	JLT  copy50
 
-stored45:
+stored48:
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain48
+	JZ        plain51
 	VMOVUPS   (CX), Y13
 	VBLENDVPS Y6, (DX), Y13, Y13
 	VPSRAVD   Y13, Y6, Y6
@@ -6462,35 +6642,35 @@ stored45:
 	VPSRAW    $0x0f, Y6, Y13
 	VPAND     Y6, Y13, Y13
 	VPSUBW    Y13, Y6, Y6
-	VPMULHRSW 376(BP), Y13, Y13
-	VPMULHRSW 248(BP), Y6, Y6
+	VPMULHRSW 384(BP), Y13, Y13
+	VPMULHRSW 256(BP), Y6, Y6
 	VPADDW    Y13, Y6, Y6
-	JMP       ready49
+	JMP       ready52
 
-plain48:
+plain51:
 	VPSRAVD   (CX), Y6, Y6
 	VPSRAVD   32(CX), Y7, Y7
 	VPACKSSDW Y7, Y6, Y6
-	VPMULHRSW 248(BP), Y6, Y6
+	VPMULHRSW 256(BP), Y6, Y6
 
-ready49:
+ready52:
 	TESTQ R8, R8
-	JZ    none50
+	JZ    none53
 	ADDQ  R8, BX
 	CMPQ  120(BP), $+16
-	JEQ   direct51
+	JEQ   direct54
 	LEAQ  144(BP), R11
 	XORQ  R9, R9
 
-copy52:
+copy55:
 	MOVB (BX)(R9*1), R10
 	MOVB R10, (R11)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy52
+	JLT  copy55
 	MOVQ R11, BX
 
-direct51:
+direct54:
 	VMOVDQU   (BX), X13
 	VPSHUFD   $0xd8, X13, X13
 	VPMOVZXBW X13, Y13
@@ -6498,35 +6678,39 @@ direct51:
 	VPMULHUW  Y12, Y13, Y13
 	VPADDSW   Y13, Y6, Y6
 
-none50:
-	VPADDSW      Y8, Y6, Y6
-	VPMULHRSW    Y9, Y6, Y6
-	VPACKUSWB    Y6, Y6, Y6
-	VPMAXUB      Y10, Y6, Y6
-	VPMINUB      Y11, Y6, Y6
+none53:
+	VPADDSW   Y8, Y6, Y6
+	VPMULHRSW Y9, Y6, Y6
+	VPACKUSWB Y6, Y6, Y6
+	CMPL      252(BP), $+0
+	JEQ       inside56
+	VPMAXUB   Y10, Y6, Y6
+	VPMINUB   Y11, Y6, Y6
+
+inside56:
 	VEXTRACTI128 $0x01, Y6, X13
 	VPUNPCKLDQ   X13, X6, X6
 	CMPQ         120(BP), $+16
-	JEQ          full55
-	JMP          part53
+	JEQ          full59
+	JMP          part57
 
-full55:
+full59:
 	VMOVDQU X6, (AX)
-	JMP     stored54
+	JMP     stored58
 
-part53:
+part57:
 	VMOVDQU X6, 144(BP)
 	LEAQ    144(BP), R11
 	XORQ    R9, R9
 
-copy56:
+copy60:
 	MOVB (R11)(R9*1), R10
 	MOVB R10, (AX)(R9*1)
 	INCQ R9
 	CMPQ R9, 120(BP)
-	JLT  copy56
+	JLT  copy60
 
-stored54:
+stored58:
 done7:
 	ADDQ $+16, 72(BP)
 	DECQ 64(BP)
@@ -6631,15 +6815,19 @@ ready5:
 	VPADDSW   Y2, Y0, Y0
 	VPMULHRSW Y3, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Y4, Y0, Y0
 	VPMINUB   Y5, Y0, Y0
-	VPERMQ    $0x08, Y0, Y0
-	VMOVDQU   X0, (R12)
-	ADDQ      R13, R12
-	IMUL3Q    $+1, R10, R11
-	ADDQ      R11, AX
-	DECQ      64(BP)
-	JNZ       tile2
+
+inside6:
+	VPERMQ  $0x08, Y0, Y0
+	VMOVDQU X0, (R12)
+	ADDQ    R13, R12
+	IMUL3Q  $+1, R10, R11
+	ADDQ    R11, AX
+	DECQ    64(BP)
+	JNZ     tile2
 	VZEROUPPER
 	RET
 
@@ -6797,13 +6985,17 @@ ready5:
 	VPADDSW   Y8, Y0, Y0
 	VPMULHRSW Y9, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Y10, Y0, Y0
 	VPMINUB   Y11, Y0, Y0
+
+inside6:
 	VPERMQ    $0x08, Y0, Y0
 	VMOVDQU   X0, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain6
+	JZ        plain7
 	VMOVUPS   (CX), Y12
 	VBLENDVPS Y2, (DX), Y12, Y12
 	VPSRAVD   Y12, Y2, Y2
@@ -6817,25 +7009,29 @@ ready5:
 	VPMULHRSW 264(BP), Y12, Y12
 	VPMULHRSW 136(BP), Y2, Y2
 	VPADDW    Y12, Y2, Y2
-	JMP       ready7
+	JMP       ready8
 
-plain6:
+plain7:
 	VPSRAVD   (CX), Y2, Y2
 	VPSRAVD   32(CX), Y3, Y3
 	VPACKSSDW Y3, Y2, Y2
 	VPMULHRSW 136(BP), Y2, Y2
 
-ready7:
+ready8:
 	VPADDSW   Y8, Y2, Y2
 	VPMULHRSW Y9, Y2, Y2
 	VPACKUSWB Y2, Y2, Y2
+	CMPL      132(BP), $+0
+	JEQ       inside9
 	VPMAXUB   Y10, Y2, Y2
 	VPMINUB   Y11, Y2, Y2
+
+inside9:
 	VPERMQ    $0x08, Y2, Y2
 	VMOVDQU   X2, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain8
+	JZ        plain10
 	VMOVUPS   (CX), Y12
 	VBLENDVPS Y4, (DX), Y12, Y12
 	VPSRAVD   Y12, Y4, Y4
@@ -6849,25 +7045,29 @@ ready7:
 	VPMULHRSW 264(BP), Y12, Y12
 	VPMULHRSW 136(BP), Y4, Y4
 	VPADDW    Y12, Y4, Y4
-	JMP       ready9
+	JMP       ready11
 
-plain8:
+plain10:
 	VPSRAVD   (CX), Y4, Y4
 	VPSRAVD   32(CX), Y5, Y5
 	VPACKSSDW Y5, Y4, Y4
 	VPMULHRSW 136(BP), Y4, Y4
 
-ready9:
+ready11:
 	VPADDSW   Y8, Y4, Y4
 	VPMULHRSW Y9, Y4, Y4
 	VPACKUSWB Y4, Y4, Y4
+	CMPL      132(BP), $+0
+	JEQ       inside12
 	VPMAXUB   Y10, Y4, Y4
 	VPMINUB   Y11, Y4, Y4
+
+inside12:
 	VPERMQ    $0x08, Y4, Y4
 	VMOVDQU   X4, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain10
+	JZ        plain13
 	VMOVUPS   (CX), Y12
 	VBLENDVPS Y6, (DX), Y12, Y12
 	VPSRAVD   Y12, Y6, Y6
@@ -6881,27 +7081,31 @@ ready9:
 	VPMULHRSW 264(BP), Y12, Y12
 	VPMULHRSW 136(BP), Y6, Y6
 	VPADDW    Y12, Y6, Y6
-	JMP       ready11
+	JMP       ready14
 
-plain10:
+plain13:
 	VPSRAVD   (CX), Y6, Y6
 	VPSRAVD   32(CX), Y7, Y7
 	VPACKSSDW Y7, Y6, Y6
 	VPMULHRSW 136(BP), Y6, Y6
 
-ready11:
+ready14:
 	VPADDSW   Y8, Y6, Y6
 	VPMULHRSW Y9, Y6, Y6
 	VPACKUSWB Y6, Y6, Y6
+	CMPL      132(BP), $+0
+	JEQ       inside15
 	VPMAXUB   Y10, Y6, Y6
 	VPMINUB   Y11, Y6, Y6
-	VPERMQ    $0x08, Y6, Y6
-	VMOVDQU   X6, (R12)
-	ADDQ      R13, R12
-	IMUL3Q    $+4, R10, R11
-	ADDQ      R11, AX
-	DECQ      64(BP)
-	JNZ       tile2
+
+inside15:
+	VPERMQ  $0x08, Y6, Y6
+	VMOVDQU X6, (R12)
+	ADDQ    R13, R12
+	IMUL3Q  $+4, R10, R11
+	ADDQ    R11, AX
+	DECQ    64(BP)
+	JNZ     tile2
 	VZEROUPPER
 	RET
 
@@ -7020,15 +7224,19 @@ ready5:
 	VPADDSW   Y2, Y0, Y0
 	VPMULHRSW Y3, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Y4, Y0, Y0
 	VPMINUB   Y5, Y0, Y0
-	VPERMQ    $0x08, Y0, Y0
-	VMOVDQU   X0, (R12)
-	ADDQ      R13, R12
-	IMUL3Q    $+1, R10, R11
-	ADDQ      R11, AX
-	DECQ      64(BP)
-	JNZ       tile2
+
+inside6:
+	VPERMQ  $0x08, Y0, Y0
+	VMOVDQU X0, (R12)
+	ADDQ    R13, R12
+	IMUL3Q  $+1, R10, R11
+	ADDQ    R11, AX
+	DECQ    64(BP)
+	JNZ     tile2
 	VZEROUPPER
 	RET
 
@@ -7228,13 +7436,17 @@ ready5:
 	VPADDSW   Y8, Y0, Y0
 	VPMULHRSW Y9, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Y10, Y0, Y0
 	VPMINUB   Y11, Y0, Y0
+
+inside6:
 	VPERMQ    $0x08, Y0, Y0
 	VMOVDQU   X0, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain6
+	JZ        plain7
 	VMOVUPS   (CX), Y12
 	VBLENDVPS Y2, (DX), Y12, Y12
 	VPSRAVD   Y12, Y2, Y2
@@ -7248,25 +7460,29 @@ ready5:
 	VPMULHRSW 264(BP), Y12, Y12
 	VPMULHRSW 136(BP), Y2, Y2
 	VPADDW    Y12, Y2, Y2
-	JMP       ready7
+	JMP       ready8
 
-plain6:
+plain7:
 	VPSRAVD   (CX), Y2, Y2
 	VPSRAVD   32(CX), Y3, Y3
 	VPACKSSDW Y3, Y2, Y2
 	VPMULHRSW 136(BP), Y2, Y2
 
-ready7:
+ready8:
 	VPADDSW   Y8, Y2, Y2
 	VPMULHRSW Y9, Y2, Y2
 	VPACKUSWB Y2, Y2, Y2
+	CMPL      132(BP), $+0
+	JEQ       inside9
 	VPMAXUB   Y10, Y2, Y2
 	VPMINUB   Y11, Y2, Y2
+
+inside9:
 	VPERMQ    $0x08, Y2, Y2
 	VMOVDQU   X2, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain8
+	JZ        plain10
 	VMOVUPS   (CX), Y12
 	VBLENDVPS Y4, (DX), Y12, Y12
 	VPSRAVD   Y12, Y4, Y4
@@ -7280,25 +7496,29 @@ ready7:
 	VPMULHRSW 264(BP), Y12, Y12
 	VPMULHRSW 136(BP), Y4, Y4
 	VPADDW    Y12, Y4, Y4
-	JMP       ready9
+	JMP       ready11
 
-plain8:
+plain10:
 	VPSRAVD   (CX), Y4, Y4
 	VPSRAVD   32(CX), Y5, Y5
 	VPACKSSDW Y5, Y4, Y4
 	VPMULHRSW 136(BP), Y4, Y4
 
-ready9:
+ready11:
 	VPADDSW   Y8, Y4, Y4
 	VPMULHRSW Y9, Y4, Y4
 	VPACKUSWB Y4, Y4, Y4
+	CMPL      132(BP), $+0
+	JEQ       inside12
 	VPMAXUB   Y10, Y4, Y4
 	VPMINUB   Y11, Y4, Y4
+
+inside12:
 	VPERMQ    $0x08, Y4, Y4
 	VMOVDQU   X4, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain10
+	JZ        plain13
 	VMOVUPS   (CX), Y12
 	VBLENDVPS Y6, (DX), Y12, Y12
 	VPSRAVD   Y12, Y6, Y6
@@ -7312,27 +7532,31 @@ ready9:
 	VPMULHRSW 264(BP), Y12, Y12
 	VPMULHRSW 136(BP), Y6, Y6
 	VPADDW    Y12, Y6, Y6
-	JMP       ready11
+	JMP       ready14
 
-plain10:
+plain13:
 	VPSRAVD   (CX), Y6, Y6
 	VPSRAVD   32(CX), Y7, Y7
 	VPACKSSDW Y7, Y6, Y6
 	VPMULHRSW 136(BP), Y6, Y6
 
-ready11:
+ready14:
 	VPADDSW   Y8, Y6, Y6
 	VPMULHRSW Y9, Y6, Y6
 	VPACKUSWB Y6, Y6, Y6
+	CMPL      132(BP), $+0
+	JEQ       inside15
 	VPMAXUB   Y10, Y6, Y6
 	VPMINUB   Y11, Y6, Y6
-	VPERMQ    $0x08, Y6, Y6
-	VMOVDQU   X6, (R12)
-	ADDQ      R13, R12
-	IMUL3Q    $+4, R10, R11
-	ADDQ      R11, AX
-	DECQ      64(BP)
-	JNZ       tile2
+
+inside15:
+	VPERMQ  $0x08, Y6, Y6
+	VMOVDQU X6, (R12)
+	ADDQ    R13, R12
+	IMUL3Q  $+4, R10, R11
+	ADDQ    R11, AX
+	DECQ    64(BP)
+	JNZ     tile2
 	VZEROUPPER
 	RET
 
@@ -7469,15 +7693,19 @@ ready5:
 	VPADDSW   Y2, Y0, Y0
 	VPMULHRSW Y3, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Y4, Y0, Y0
 	VPMINUB   Y5, Y0, Y0
-	VPERMQ    $0x08, Y0, Y0
-	VMOVDQU   X0, (R12)
-	ADDQ      R13, R12
-	IMUL3Q    $+1, R10, R11
-	ADDQ      R11, AX
-	DECQ      64(BP)
-	JNZ       tile2
+
+inside6:
+	VPERMQ  $0x08, Y0, Y0
+	VMOVDQU X0, (R12)
+	ADDQ    R13, R12
+	IMUL3Q  $+1, R10, R11
+	ADDQ    R11, AX
+	DECQ    64(BP)
+	JNZ     tile2
 	VZEROUPPER
 	RET
 
@@ -7719,13 +7947,17 @@ ready5:
 	VPADDSW   Y8, Y0, Y0
 	VPMULHRSW Y9, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Y10, Y0, Y0
 	VPMINUB   Y11, Y0, Y0
+
+inside6:
 	VPERMQ    $0x08, Y0, Y0
 	VMOVDQU   X0, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain6
+	JZ        plain7
 	VMOVUPS   (CX), Y12
 	VBLENDVPS Y2, (DX), Y12, Y12
 	VPSRAVD   Y12, Y2, Y2
@@ -7739,25 +7971,29 @@ ready5:
 	VPMULHRSW 264(BP), Y12, Y12
 	VPMULHRSW 136(BP), Y2, Y2
 	VPADDW    Y12, Y2, Y2
-	JMP       ready7
+	JMP       ready8
 
-plain6:
+plain7:
 	VPSRAVD   (CX), Y2, Y2
 	VPSRAVD   32(CX), Y3, Y3
 	VPACKSSDW Y3, Y2, Y2
 	VPMULHRSW 136(BP), Y2, Y2
 
-ready7:
+ready8:
 	VPADDSW   Y8, Y2, Y2
 	VPMULHRSW Y9, Y2, Y2
 	VPACKUSWB Y2, Y2, Y2
+	CMPL      132(BP), $+0
+	JEQ       inside9
 	VPMAXUB   Y10, Y2, Y2
 	VPMINUB   Y11, Y2, Y2
+
+inside9:
 	VPERMQ    $0x08, Y2, Y2
 	VMOVDQU   X2, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain8
+	JZ        plain10
 	VMOVUPS   (CX), Y12
 	VBLENDVPS Y4, (DX), Y12, Y12
 	VPSRAVD   Y12, Y4, Y4
@@ -7771,25 +8007,29 @@ ready7:
 	VPMULHRSW 264(BP), Y12, Y12
 	VPMULHRSW 136(BP), Y4, Y4
 	VPADDW    Y12, Y4, Y4
-	JMP       ready9
+	JMP       ready11
 
-plain8:
+plain10:
 	VPSRAVD   (CX), Y4, Y4
 	VPSRAVD   32(CX), Y5, Y5
 	VPACKSSDW Y5, Y4, Y4
 	VPMULHRSW 136(BP), Y4, Y4
 
-ready9:
+ready11:
 	VPADDSW   Y8, Y4, Y4
 	VPMULHRSW Y9, Y4, Y4
 	VPACKUSWB Y4, Y4, Y4
+	CMPL      132(BP), $+0
+	JEQ       inside12
 	VPMAXUB   Y10, Y4, Y4
 	VPMINUB   Y11, Y4, Y4
+
+inside12:
 	VPERMQ    $0x08, Y4, Y4
 	VMOVDQU   X4, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain10
+	JZ        plain13
 	VMOVUPS   (CX), Y12
 	VBLENDVPS Y6, (DX), Y12, Y12
 	VPSRAVD   Y12, Y6, Y6
@@ -7803,27 +8043,31 @@ ready9:
 	VPMULHRSW 264(BP), Y12, Y12
 	VPMULHRSW 136(BP), Y6, Y6
 	VPADDW    Y12, Y6, Y6
-	JMP       ready11
+	JMP       ready14
 
-plain10:
+plain13:
 	VPSRAVD   (CX), Y6, Y6
 	VPSRAVD   32(CX), Y7, Y7
 	VPACKSSDW Y7, Y6, Y6
 	VPMULHRSW 136(BP), Y6, Y6
 
-ready11:
+ready14:
 	VPADDSW   Y8, Y6, Y6
 	VPMULHRSW Y9, Y6, Y6
 	VPACKUSWB Y6, Y6, Y6
+	CMPL      132(BP), $+0
+	JEQ       inside15
 	VPMAXUB   Y10, Y6, Y6
 	VPMINUB   Y11, Y6, Y6
-	VPERMQ    $0x08, Y6, Y6
-	VMOVDQU   X6, (R12)
-	ADDQ      R13, R12
-	IMUL3Q    $+4, R10, R11
-	ADDQ      R11, AX
-	DECQ      64(BP)
-	JNZ       tile2
+
+inside15:
+	VPERMQ  $0x08, Y6, Y6
+	VMOVDQU X6, (R12)
+	ADDQ    R13, R12
+	IMUL3Q  $+4, R10, R11
+	ADDQ    R11, AX
+	DECQ    64(BP)
+	JNZ     tile2
 	VZEROUPPER
 	RET
 
@@ -7924,15 +8168,19 @@ ready5:
 	VPADDSW   Y2, Y0, Y0
 	VPMULHRSW Y3, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Y4, Y0, Y0
 	VPMINUB   Y5, Y0, Y0
-	VPERMQ    $0x08, Y0, Y0
-	VMOVDQU   X0, (R12)
-	ADDQ      R13, R12
-	IMUL3Q    $+2, R10, R11
-	ADDQ      R11, AX
-	DECQ      64(BP)
-	JNZ       tile2
+
+inside6:
+	VPERMQ  $0x08, Y0, Y0
+	VMOVDQU X0, (R12)
+	ADDQ    R13, R12
+	IMUL3Q  $+2, R10, R11
+	ADDQ    R11, AX
+	DECQ    64(BP)
+	JNZ     tile2
 	VZEROUPPER
 	RET
 
@@ -8105,13 +8353,17 @@ ready5:
 	VPADDSW   Y8, Y0, Y0
 	VPMULHRSW Y9, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Y10, Y0, Y0
 	VPMINUB   Y11, Y0, Y0
+
+inside6:
 	VPERMQ    $0x08, Y0, Y0
 	VMOVDQU   X0, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain6
+	JZ        plain7
 	VMOVUPS   (CX), Y12
 	VBLENDVPS Y2, (DX), Y12, Y12
 	VPSRAVD   Y12, Y2, Y2
@@ -8125,25 +8377,29 @@ ready5:
 	VPMULHRSW 264(BP), Y12, Y12
 	VPMULHRSW 136(BP), Y2, Y2
 	VPADDW    Y12, Y2, Y2
-	JMP       ready7
+	JMP       ready8
 
-plain6:
+plain7:
 	VPSRAVD   (CX), Y2, Y2
 	VPSRAVD   32(CX), Y3, Y3
 	VPACKSSDW Y3, Y2, Y2
 	VPMULHRSW 136(BP), Y2, Y2
 
-ready7:
+ready8:
 	VPADDSW   Y8, Y2, Y2
 	VPMULHRSW Y9, Y2, Y2
 	VPACKUSWB Y2, Y2, Y2
+	CMPL      132(BP), $+0
+	JEQ       inside9
 	VPMAXUB   Y10, Y2, Y2
 	VPMINUB   Y11, Y2, Y2
+
+inside9:
 	VPERMQ    $0x08, Y2, Y2
 	VMOVDQU   X2, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain8
+	JZ        plain10
 	VMOVUPS   (CX), Y12
 	VBLENDVPS Y4, (DX), Y12, Y12
 	VPSRAVD   Y12, Y4, Y4
@@ -8157,25 +8413,29 @@ ready7:
 	VPMULHRSW 264(BP), Y12, Y12
 	VPMULHRSW 136(BP), Y4, Y4
 	VPADDW    Y12, Y4, Y4
-	JMP       ready9
+	JMP       ready11
 
-plain8:
+plain10:
 	VPSRAVD   (CX), Y4, Y4
 	VPSRAVD   32(CX), Y5, Y5
 	VPACKSSDW Y5, Y4, Y4
 	VPMULHRSW 136(BP), Y4, Y4
 
-ready9:
+ready11:
 	VPADDSW   Y8, Y4, Y4
 	VPMULHRSW Y9, Y4, Y4
 	VPACKUSWB Y4, Y4, Y4
+	CMPL      132(BP), $+0
+	JEQ       inside12
 	VPMAXUB   Y10, Y4, Y4
 	VPMINUB   Y11, Y4, Y4
+
+inside12:
 	VPERMQ    $0x08, Y4, Y4
 	VMOVDQU   X4, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain10
+	JZ        plain13
 	VMOVUPS   (CX), Y12
 	VBLENDVPS Y6, (DX), Y12, Y12
 	VPSRAVD   Y12, Y6, Y6
@@ -8189,27 +8449,31 @@ ready9:
 	VPMULHRSW 264(BP), Y12, Y12
 	VPMULHRSW 136(BP), Y6, Y6
 	VPADDW    Y12, Y6, Y6
-	JMP       ready11
+	JMP       ready14
 
-plain10:
+plain13:
 	VPSRAVD   (CX), Y6, Y6
 	VPSRAVD   32(CX), Y7, Y7
 	VPACKSSDW Y7, Y6, Y6
 	VPMULHRSW 136(BP), Y6, Y6
 
-ready11:
+ready14:
 	VPADDSW   Y8, Y6, Y6
 	VPMULHRSW Y9, Y6, Y6
 	VPACKUSWB Y6, Y6, Y6
+	CMPL      132(BP), $+0
+	JEQ       inside15
 	VPMAXUB   Y10, Y6, Y6
 	VPMINUB   Y11, Y6, Y6
-	VPERMQ    $0x08, Y6, Y6
-	VMOVDQU   X6, (R12)
-	ADDQ      R13, R12
-	IMUL3Q    $+8, R10, R11
-	ADDQ      R11, AX
-	DECQ      64(BP)
-	JNZ       tile2
+
+inside15:
+	VPERMQ  $0x08, Y6, Y6
+	VMOVDQU X6, (R12)
+	ADDQ    R13, R12
+	IMUL3Q  $+8, R10, R11
+	ADDQ    R11, AX
+	DECQ    64(BP)
+	JNZ     tile2
 	VZEROUPPER
 	RET
 
@@ -8328,15 +8592,19 @@ ready5:
 	VPADDSW   Y2, Y0, Y0
 	VPMULHRSW Y3, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Y4, Y0, Y0
 	VPMINUB   Y5, Y0, Y0
-	VPERMQ    $0x08, Y0, Y0
-	VMOVDQU   X0, (R12)
-	ADDQ      R13, R12
-	IMUL3Q    $+2, R10, R11
-	ADDQ      R11, AX
-	DECQ      64(BP)
-	JNZ       tile2
+
+inside6:
+	VPERMQ  $0x08, Y0, Y0
+	VMOVDQU X0, (R12)
+	ADDQ    R13, R12
+	IMUL3Q  $+2, R10, R11
+	ADDQ    R11, AX
+	DECQ    64(BP)
+	JNZ     tile2
 	VZEROUPPER
 	RET
 
@@ -8551,13 +8819,17 @@ ready5:
 	VPADDSW   Y8, Y0, Y0
 	VPMULHRSW Y9, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Y10, Y0, Y0
 	VPMINUB   Y11, Y0, Y0
+
+inside6:
 	VPERMQ    $0x08, Y0, Y0
 	VMOVDQU   X0, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain6
+	JZ        plain7
 	VMOVUPS   (CX), Y12
 	VBLENDVPS Y2, (DX), Y12, Y12
 	VPSRAVD   Y12, Y2, Y2
@@ -8571,25 +8843,29 @@ ready5:
 	VPMULHRSW 264(BP), Y12, Y12
 	VPMULHRSW 136(BP), Y2, Y2
 	VPADDW    Y12, Y2, Y2
-	JMP       ready7
+	JMP       ready8
 
-plain6:
+plain7:
 	VPSRAVD   (CX), Y2, Y2
 	VPSRAVD   32(CX), Y3, Y3
 	VPACKSSDW Y3, Y2, Y2
 	VPMULHRSW 136(BP), Y2, Y2
 
-ready7:
+ready8:
 	VPADDSW   Y8, Y2, Y2
 	VPMULHRSW Y9, Y2, Y2
 	VPACKUSWB Y2, Y2, Y2
+	CMPL      132(BP), $+0
+	JEQ       inside9
 	VPMAXUB   Y10, Y2, Y2
 	VPMINUB   Y11, Y2, Y2
+
+inside9:
 	VPERMQ    $0x08, Y2, Y2
 	VMOVDQU   X2, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain8
+	JZ        plain10
 	VMOVUPS   (CX), Y12
 	VBLENDVPS Y4, (DX), Y12, Y12
 	VPSRAVD   Y12, Y4, Y4
@@ -8603,25 +8879,29 @@ ready7:
 	VPMULHRSW 264(BP), Y12, Y12
 	VPMULHRSW 136(BP), Y4, Y4
 	VPADDW    Y12, Y4, Y4
-	JMP       ready9
+	JMP       ready11
 
-plain8:
+plain10:
 	VPSRAVD   (CX), Y4, Y4
 	VPSRAVD   32(CX), Y5, Y5
 	VPACKSSDW Y5, Y4, Y4
 	VPMULHRSW 136(BP), Y4, Y4
 
-ready9:
+ready11:
 	VPADDSW   Y8, Y4, Y4
 	VPMULHRSW Y9, Y4, Y4
 	VPACKUSWB Y4, Y4, Y4
+	CMPL      132(BP), $+0
+	JEQ       inside12
 	VPMAXUB   Y10, Y4, Y4
 	VPMINUB   Y11, Y4, Y4
+
+inside12:
 	VPERMQ    $0x08, Y4, Y4
 	VMOVDQU   X4, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain10
+	JZ        plain13
 	VMOVUPS   (CX), Y12
 	VBLENDVPS Y6, (DX), Y12, Y12
 	VPSRAVD   Y12, Y6, Y6
@@ -8635,27 +8915,31 @@ ready9:
 	VPMULHRSW 264(BP), Y12, Y12
 	VPMULHRSW 136(BP), Y6, Y6
 	VPADDW    Y12, Y6, Y6
-	JMP       ready11
+	JMP       ready14
 
-plain10:
+plain13:
 	VPSRAVD   (CX), Y6, Y6
 	VPSRAVD   32(CX), Y7, Y7
 	VPACKSSDW Y7, Y6, Y6
 	VPMULHRSW 136(BP), Y6, Y6
 
-ready11:
+ready14:
 	VPADDSW   Y8, Y6, Y6
 	VPMULHRSW Y9, Y6, Y6
 	VPACKUSWB Y6, Y6, Y6
+	CMPL      132(BP), $+0
+	JEQ       inside15
 	VPMAXUB   Y10, Y6, Y6
 	VPMINUB   Y11, Y6, Y6
-	VPERMQ    $0x08, Y6, Y6
-	VMOVDQU   X6, (R12)
-	ADDQ      R13, R12
-	IMUL3Q    $+8, R10, R11
-	ADDQ      R11, AX
-	DECQ      64(BP)
-	JNZ       tile2
+
+inside15:
+	VPERMQ  $0x08, Y6, Y6
+	VMOVDQU X6, (R12)
+	ADDQ    R13, R12
+	IMUL3Q  $+8, R10, R11
+	ADDQ    R11, AX
+	DECQ    64(BP)
+	JNZ     tile2
 	VZEROUPPER
 	RET
 
@@ -8792,15 +9076,19 @@ ready5:
 	VPADDSW   Y2, Y0, Y0
 	VPMULHRSW Y3, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Y4, Y0, Y0
 	VPMINUB   Y5, Y0, Y0
-	VPERMQ    $0x08, Y0, Y0
-	VMOVDQU   X0, (R12)
-	ADDQ      R13, R12
-	IMUL3Q    $+2, R10, R11
-	ADDQ      R11, AX
-	DECQ      64(BP)
-	JNZ       tile2
+
+inside6:
+	VPERMQ  $0x08, Y0, Y0
+	VMOVDQU X0, (R12)
+	ADDQ    R13, R12
+	IMUL3Q  $+2, R10, R11
+	ADDQ    R11, AX
+	DECQ    64(BP)
+	JNZ     tile2
 	VZEROUPPER
 	RET
 
@@ -9057,13 +9345,17 @@ ready5:
 	VPADDSW   Y8, Y0, Y0
 	VPMULHRSW Y9, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Y10, Y0, Y0
 	VPMINUB   Y11, Y0, Y0
+
+inside6:
 	VPERMQ    $0x08, Y0, Y0
 	VMOVDQU   X0, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain6
+	JZ        plain7
 	VMOVUPS   (CX), Y12
 	VBLENDVPS Y2, (DX), Y12, Y12
 	VPSRAVD   Y12, Y2, Y2
@@ -9077,25 +9369,29 @@ ready5:
 	VPMULHRSW 264(BP), Y12, Y12
 	VPMULHRSW 136(BP), Y2, Y2
 	VPADDW    Y12, Y2, Y2
-	JMP       ready7
+	JMP       ready8
 
-plain6:
+plain7:
 	VPSRAVD   (CX), Y2, Y2
 	VPSRAVD   32(CX), Y3, Y3
 	VPACKSSDW Y3, Y2, Y2
 	VPMULHRSW 136(BP), Y2, Y2
 
-ready7:
+ready8:
 	VPADDSW   Y8, Y2, Y2
 	VPMULHRSW Y9, Y2, Y2
 	VPACKUSWB Y2, Y2, Y2
+	CMPL      132(BP), $+0
+	JEQ       inside9
 	VPMAXUB   Y10, Y2, Y2
 	VPMINUB   Y11, Y2, Y2
+
+inside9:
 	VPERMQ    $0x08, Y2, Y2
 	VMOVDQU   X2, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain8
+	JZ        plain10
 	VMOVUPS   (CX), Y12
 	VBLENDVPS Y4, (DX), Y12, Y12
 	VPSRAVD   Y12, Y4, Y4
@@ -9109,25 +9405,29 @@ ready7:
 	VPMULHRSW 264(BP), Y12, Y12
 	VPMULHRSW 136(BP), Y4, Y4
 	VPADDW    Y12, Y4, Y4
-	JMP       ready9
+	JMP       ready11
 
-plain8:
+plain10:
 	VPSRAVD   (CX), Y4, Y4
 	VPSRAVD   32(CX), Y5, Y5
 	VPACKSSDW Y5, Y4, Y4
 	VPMULHRSW 136(BP), Y4, Y4
 
-ready9:
+ready11:
 	VPADDSW   Y8, Y4, Y4
 	VPMULHRSW Y9, Y4, Y4
 	VPACKUSWB Y4, Y4, Y4
+	CMPL      132(BP), $+0
+	JEQ       inside12
 	VPMAXUB   Y10, Y4, Y4
 	VPMINUB   Y11, Y4, Y4
+
+inside12:
 	VPERMQ    $0x08, Y4, Y4
 	VMOVDQU   X4, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain10
+	JZ        plain13
 	VMOVUPS   (CX), Y12
 	VBLENDVPS Y6, (DX), Y12, Y12
 	VPSRAVD   Y12, Y6, Y6
@@ -9141,27 +9441,31 @@ ready9:
 	VPMULHRSW 264(BP), Y12, Y12
 	VPMULHRSW 136(BP), Y6, Y6
 	VPADDW    Y12, Y6, Y6
-	JMP       ready11
+	JMP       ready14
 
-plain10:
+plain13:
 	VPSRAVD   (CX), Y6, Y6
 	VPSRAVD   32(CX), Y7, Y7
 	VPACKSSDW Y7, Y6, Y6
 	VPMULHRSW 136(BP), Y6, Y6
 
-ready11:
+ready14:
 	VPADDSW   Y8, Y6, Y6
 	VPMULHRSW Y9, Y6, Y6
 	VPACKUSWB Y6, Y6, Y6
+	CMPL      132(BP), $+0
+	JEQ       inside15
 	VPMAXUB   Y10, Y6, Y6
 	VPMINUB   Y11, Y6, Y6
-	VPERMQ    $0x08, Y6, Y6
-	VMOVDQU   X6, (R12)
-	ADDQ      R13, R12
-	IMUL3Q    $+8, R10, R11
-	ADDQ      R11, AX
-	DECQ      64(BP)
-	JNZ       tile2
+
+inside15:
+	VPERMQ  $0x08, Y6, Y6
+	VMOVDQU X6, (R12)
+	ADDQ    R13, R12
+	IMUL3Q  $+8, R10, R11
+	ADDQ    R11, AX
+	DECQ    64(BP)
+	JNZ     tile2
 	VZEROUPPER
 	RET
 

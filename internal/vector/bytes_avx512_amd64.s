@@ -9,19 +9,40 @@ TEXT ·byteRows_avx512_1x1(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW (R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW (R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -36,13 +57,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z1
 	VPBROADCASTD (AX)(R14*1), Z2
 	VPDPBUSD     Z1, Z2, Z0
@@ -57,21 +78,21 @@ loop4:
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z1
 	VPBROADCASTD (AX)(R14*1), Z2
 	VPDPBUSD     Z1, Z2, Z0
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -79,46 +100,46 @@ next6:
 	KSHIFTRQ  $0x00, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVDQU32 Z0, K3, (AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z1
-	VPBROADCASTD 228(BP), Z2
-	VPBROADCASTD 236(BP), Z3
-	VPBROADCASTD 240(BP), Z4
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z1
+	VPBROADCASTD 236(BP), Z2
+	VPBROADCASTD 244(BP), Z3
+	VPBROADCASTD 248(BP), Z4
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z6
+	VPBROADCASTD 240(BP), Z6
 	VPMOVZXBD    128(BP), Z5
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z8
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z8
 	VPSRAVD      Z8, Z0, Z0
 	VPACKSSDW    Z0, Z0, Z0
-	VMOVUPS      248(BP), Z8
+	VMOVUPS      256(BP), Z8
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z8
+	VMOVDQU16    384(BP), K2, Z8
 	VPMULHRSW    Z8, Z0, Z0
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPACKSSDW Z0, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z7
 	VPERMD     Z7, Z5, Z7
@@ -127,16 +148,20 @@ ready10:
 	VPMULHUW   Z6, Z8, Z8
 	VPADDSW    Z8, Z0, Z0
 
-none11:
+none13:
 	VPADDSW   Z1, Z0, Z0
 	VPMULHRSW Z2, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z3, Z0, Z0
 	VPMINUB   Z4, Z0, Z0
-	VPERMD    Z0, Z5, Z0
-	VMOVDQU8  Z0, K1, (AX)
 
-done7:
+inside14:
+	VPERMD   Z0, Z5, Z0
+	VMOVDQU8 Z0, K1, (AX)
+
+done9:
 	ADDQ $+4, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -221,19 +246,45 @@ TEXT ·byteRows_avx512_1x2(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW (R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW (R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -251,13 +302,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z2
 	VPBROADCASTD (AX)(R14*1), Z3
 	VPDPBUSD     Z2, Z3, Z0
@@ -276,10 +327,10 @@ loop4:
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z2
 	VPBROADCASTD (AX)(R14*1), Z3
 	VPDPBUSD     Z2, Z3, Z0
@@ -288,11 +339,11 @@ rest5:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -300,49 +351,49 @@ next6:
 	KSHIFTRQ  $0x00, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVDQU32 Z0, K3, (AX)
 	MOVLQSX   4(SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVDQU32 Z1, K3, (AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z2
-	VPBROADCASTD 228(BP), Z3
-	VPBROADCASTD 236(BP), Z4
-	VPBROADCASTD 240(BP), Z5
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z2
+	VPBROADCASTD 236(BP), Z3
+	VPBROADCASTD 244(BP), Z4
+	VPBROADCASTD 248(BP), Z5
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z7
+	VPBROADCASTD 240(BP), Z7
 	VPMOVZXBD    128(BP), Z6
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z9
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z9
 	VPSRAVD      Z9, Z0, Z0
 	VPACKSSDW    Z0, Z0, Z0
-	VMOVUPS      248(BP), Z9
+	VMOVUPS      256(BP), Z9
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z9
+	VMOVDQU16    384(BP), K2, Z9
 	VPMULHRSW    Z9, Z0, Z0
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPACKSSDW Z0, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z8
 	VPERMD     Z8, Z6, Z8
@@ -351,37 +402,41 @@ ready10:
 	VPMULHUW   Z7, Z9, Z9
 	VPADDSW    Z9, Z0, Z0
 
-none11:
+none13:
 	VPADDSW   Z2, Z0, Z0
 	VPMULHRSW Z3, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z4, Z0, Z0
 	VPMINUB   Z5, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z6, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z9
 	VPMOVD2M  Z1, K2
 	VMOVDQU32 (DX), K2, Z9
 	VPSRAVD   Z9, Z1, Z1
 	VPACKSSDW Z1, Z1, Z1
-	VMOVUPS   248(BP), Z9
+	VMOVUPS   256(BP), Z9
 	VPMOVW2M  Z1, K2
-	VMOVDQU16 376(BP), K2, Z9
+	VMOVDQU16 384(BP), K2, Z9
 	VPMULHRSW Z9, Z1, Z1
-	JMP       ready13
+	JMP       ready16
 
-plain12:
+plain15:
 	VPSRAVD   (CX), Z1, Z1
 	VPACKSSDW Z1, Z1, Z1
-	VPMULHRSW 248(BP), Z1, Z1
+	VPMULHRSW 256(BP), Z1, Z1
 
-ready13:
+ready16:
 	TESTQ      R8, R8
-	JZ         none14
+	JZ         none17
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z8
 	VPERMD     Z8, Z6, Z8
@@ -390,16 +445,20 @@ ready13:
 	VPMULHUW   Z7, Z9, Z9
 	VPADDSW    Z9, Z1, Z1
 
-none14:
+none17:
 	VPADDSW   Z2, Z1, Z1
 	VPMULHRSW Z3, Z1, Z1
 	VPACKUSWB Z1, Z1, Z1
+	CMPL      252(BP), $+0
+	JEQ       inside18
 	VPMAXUB   Z4, Z1, Z1
 	VPMINUB   Z5, Z1, Z1
-	VPERMD    Z1, Z6, Z1
-	VMOVDQU8  Z1, K1, (AX)
 
-done7:
+inside18:
+	VPERMD   Z1, Z6, Z1
+	VMOVDQU8 Z1, K1, (AX)
+
+done9:
 	ADDQ $+8, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -496,19 +555,50 @@ TEXT ·byteRows_avx512_1x3(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW (R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW (R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -529,13 +619,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z3
 	VPBROADCASTD (AX)(R14*1), Z4
 	VPDPBUSD     Z3, Z4, Z0
@@ -558,10 +648,10 @@ loop4:
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z3
 	VPBROADCASTD (AX)(R14*1), Z4
 	VPDPBUSD     Z3, Z4, Z0
@@ -572,11 +662,11 @@ rest5:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -584,7 +674,7 @@ next6:
 	KSHIFTRQ  $0x00, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVDQU32 Z0, K3, (AX)
@@ -594,42 +684,42 @@ next6:
 	MOVLQSX   8(SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVDQU32 Z2, K3, (AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z3
-	VPBROADCASTD 228(BP), Z4
-	VPBROADCASTD 236(BP), Z5
-	VPBROADCASTD 240(BP), Z6
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z3
+	VPBROADCASTD 236(BP), Z4
+	VPBROADCASTD 244(BP), Z5
+	VPBROADCASTD 248(BP), Z6
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z8
+	VPBROADCASTD 240(BP), Z8
 	VPMOVZXBD    128(BP), Z7
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z10
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z10
 	VPSRAVD      Z10, Z0, Z0
 	VPACKSSDW    Z0, Z0, Z0
-	VMOVUPS      248(BP), Z10
+	VMOVUPS      256(BP), Z10
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z10
+	VMOVDQU16    384(BP), K2, Z10
 	VPMULHRSW    Z10, Z0, Z0
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPACKSSDW Z0, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z9
 	VPERMD     Z9, Z7, Z9
@@ -638,72 +728,37 @@ ready10:
 	VPMULHUW   Z8, Z10, Z10
 	VPADDSW    Z10, Z0, Z0
 
-none11:
+none13:
 	VPADDSW   Z3, Z0, Z0
 	VPMULHRSW Z4, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z5, Z0, Z0
 	VPMINUB   Z6, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z7, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z10
 	VPMOVD2M  Z1, K2
 	VMOVDQU32 (DX), K2, Z10
 	VPSRAVD   Z10, Z1, Z1
 	VPACKSSDW Z1, Z1, Z1
-	VMOVUPS   248(BP), Z10
+	VMOVUPS   256(BP), Z10
 	VPMOVW2M  Z1, K2
-	VMOVDQU16 376(BP), K2, Z10
+	VMOVDQU16 384(BP), K2, Z10
 	VPMULHRSW Z10, Z1, Z1
-	JMP       ready13
-
-plain12:
-	VPSRAVD   (CX), Z1, Z1
-	VPACKSSDW Z1, Z1, Z1
-	VPMULHRSW 248(BP), Z1, Z1
-
-ready13:
-	TESTQ      R8, R8
-	JZ         none14
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z9
-	VPERMD     Z9, Z7, Z9
-	VPXORD     Z10, Z10, Z10
-	VPUNPCKLBW Z9, Z10, Z10
-	VPMULHUW   Z8, Z10, Z10
-	VPADDSW    Z10, Z1, Z1
-
-none14:
-	VPADDSW   Z3, Z1, Z1
-	VPMULHRSW Z4, Z1, Z1
-	VPACKUSWB Z1, Z1, Z1
-	VPMAXUB   Z5, Z1, Z1
-	VPMINUB   Z6, Z1, Z1
-	VPERMD    Z1, Z7, Z1
-	VMOVDQU8  Z1, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain15
-	VMOVUPS   (CX), Z10
-	VPMOVD2M  Z2, K2
-	VMOVDQU32 (DX), K2, Z10
-	VPSRAVD   Z10, Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VMOVUPS   248(BP), Z10
-	VPMOVW2M  Z2, K2
-	VMOVDQU16 376(BP), K2, Z10
-	VPMULHRSW Z10, Z2, Z2
 	JMP       ready16
 
 plain15:
-	VPSRAVD   (CX), Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPMULHRSW 248(BP), Z2, Z2
+	VPSRAVD   (CX), Z1, Z1
+	VPACKSSDW Z1, Z1, Z1
+	VPMULHRSW 256(BP), Z1, Z1
 
 ready16:
 	TESTQ      R8, R8
@@ -714,18 +769,65 @@ ready16:
 	VPXORD     Z10, Z10, Z10
 	VPUNPCKLBW Z9, Z10, Z10
 	VPMULHUW   Z8, Z10, Z10
-	VPADDSW    Z10, Z2, Z2
+	VPADDSW    Z10, Z1, Z1
 
 none17:
+	VPADDSW   Z3, Z1, Z1
+	VPMULHRSW Z4, Z1, Z1
+	VPACKUSWB Z1, Z1, Z1
+	CMPL      252(BP), $+0
+	JEQ       inside18
+	VPMAXUB   Z5, Z1, Z1
+	VPMINUB   Z6, Z1, Z1
+
+inside18:
+	VPERMD    Z1, Z7, Z1
+	VMOVDQU8  Z1, K1, (AX)
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain19
+	VMOVUPS   (CX), Z10
+	VPMOVD2M  Z2, K2
+	VMOVDQU32 (DX), K2, Z10
+	VPSRAVD   Z10, Z2, Z2
+	VPACKSSDW Z2, Z2, Z2
+	VMOVUPS   256(BP), Z10
+	VPMOVW2M  Z2, K2
+	VMOVDQU16 384(BP), K2, Z10
+	VPMULHRSW Z10, Z2, Z2
+	JMP       ready20
+
+plain19:
+	VPSRAVD   (CX), Z2, Z2
+	VPACKSSDW Z2, Z2, Z2
+	VPMULHRSW 256(BP), Z2, Z2
+
+ready20:
+	TESTQ      R8, R8
+	JZ         none21
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z9
+	VPERMD     Z9, Z7, Z9
+	VPXORD     Z10, Z10, Z10
+	VPUNPCKLBW Z9, Z10, Z10
+	VPMULHUW   Z8, Z10, Z10
+	VPADDSW    Z10, Z2, Z2
+
+none21:
 	VPADDSW   Z3, Z2, Z2
 	VPMULHRSW Z4, Z2, Z2
 	VPACKUSWB Z2, Z2, Z2
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z5, Z2, Z2
 	VPMINUB   Z6, Z2, Z2
-	VPERMD    Z2, Z7, Z2
-	VMOVDQU8  Z2, K1, (AX)
 
-done7:
+inside22:
+	VPERMD   Z2, Z7, Z2
+	VMOVDQU8 Z2, K1, (AX)
+
+done9:
 	ADDQ $+12, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -834,19 +936,55 @@ TEXT ·byteRows_avx512_1x4(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW (R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW (R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -870,13 +1008,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z4
 	VPBROADCASTD (AX)(R14*1), Z5
 	VPDPBUSD     Z4, Z5, Z0
@@ -903,10 +1041,10 @@ loop4:
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z4
 	VPBROADCASTD (AX)(R14*1), Z5
 	VPDPBUSD     Z4, Z5, Z0
@@ -919,11 +1057,11 @@ rest5:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -931,7 +1069,7 @@ next6:
 	KSHIFTRQ  $0x00, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVDQU32 Z0, K3, (AX)
@@ -944,42 +1082,42 @@ next6:
 	MOVLQSX   12(SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVDQU32 Z3, K3, (AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z4
-	VPBROADCASTD 228(BP), Z5
-	VPBROADCASTD 236(BP), Z6
-	VPBROADCASTD 240(BP), Z7
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z4
+	VPBROADCASTD 236(BP), Z5
+	VPBROADCASTD 244(BP), Z6
+	VPBROADCASTD 248(BP), Z7
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z9
+	VPBROADCASTD 240(BP), Z9
 	VPMOVZXBD    128(BP), Z8
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z11
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z11
 	VPSRAVD      Z11, Z0, Z0
 	VPACKSSDW    Z0, Z0, Z0
-	VMOVUPS      248(BP), Z11
+	VMOVUPS      256(BP), Z11
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z11
+	VMOVDQU16    384(BP), K2, Z11
 	VPMULHRSW    Z11, Z0, Z0
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPACKSSDW Z0, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z10
 	VPERMD     Z10, Z8, Z10
@@ -988,72 +1126,37 @@ ready10:
 	VPMULHUW   Z9, Z11, Z11
 	VPADDSW    Z11, Z0, Z0
 
-none11:
+none13:
 	VPADDSW   Z4, Z0, Z0
 	VPMULHRSW Z5, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z6, Z0, Z0
 	VPMINUB   Z7, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z8, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z11
 	VPMOVD2M  Z1, K2
 	VMOVDQU32 (DX), K2, Z11
 	VPSRAVD   Z11, Z1, Z1
 	VPACKSSDW Z1, Z1, Z1
-	VMOVUPS   248(BP), Z11
+	VMOVUPS   256(BP), Z11
 	VPMOVW2M  Z1, K2
-	VMOVDQU16 376(BP), K2, Z11
+	VMOVDQU16 384(BP), K2, Z11
 	VPMULHRSW Z11, Z1, Z1
-	JMP       ready13
-
-plain12:
-	VPSRAVD   (CX), Z1, Z1
-	VPACKSSDW Z1, Z1, Z1
-	VPMULHRSW 248(BP), Z1, Z1
-
-ready13:
-	TESTQ      R8, R8
-	JZ         none14
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z10
-	VPERMD     Z10, Z8, Z10
-	VPXORD     Z11, Z11, Z11
-	VPUNPCKLBW Z10, Z11, Z11
-	VPMULHUW   Z9, Z11, Z11
-	VPADDSW    Z11, Z1, Z1
-
-none14:
-	VPADDSW   Z4, Z1, Z1
-	VPMULHRSW Z5, Z1, Z1
-	VPACKUSWB Z1, Z1, Z1
-	VPMAXUB   Z6, Z1, Z1
-	VPMINUB   Z7, Z1, Z1
-	VPERMD    Z1, Z8, Z1
-	VMOVDQU8  Z1, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain15
-	VMOVUPS   (CX), Z11
-	VPMOVD2M  Z2, K2
-	VMOVDQU32 (DX), K2, Z11
-	VPSRAVD   Z11, Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VMOVUPS   248(BP), Z11
-	VPMOVW2M  Z2, K2
-	VMOVDQU16 376(BP), K2, Z11
-	VPMULHRSW Z11, Z2, Z2
 	JMP       ready16
 
 plain15:
-	VPSRAVD   (CX), Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPMULHRSW 248(BP), Z2, Z2
+	VPSRAVD   (CX), Z1, Z1
+	VPACKSSDW Z1, Z1, Z1
+	VPMULHRSW 256(BP), Z1, Z1
 
 ready16:
 	TESTQ      R8, R8
@@ -1064,39 +1167,86 @@ ready16:
 	VPXORD     Z11, Z11, Z11
 	VPUNPCKLBW Z10, Z11, Z11
 	VPMULHUW   Z9, Z11, Z11
-	VPADDSW    Z11, Z2, Z2
+	VPADDSW    Z11, Z1, Z1
 
 none17:
+	VPADDSW   Z4, Z1, Z1
+	VPMULHRSW Z5, Z1, Z1
+	VPACKUSWB Z1, Z1, Z1
+	CMPL      252(BP), $+0
+	JEQ       inside18
+	VPMAXUB   Z6, Z1, Z1
+	VPMINUB   Z7, Z1, Z1
+
+inside18:
+	VPERMD    Z1, Z8, Z1
+	VMOVDQU8  Z1, K1, (AX)
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain19
+	VMOVUPS   (CX), Z11
+	VPMOVD2M  Z2, K2
+	VMOVDQU32 (DX), K2, Z11
+	VPSRAVD   Z11, Z2, Z2
+	VPACKSSDW Z2, Z2, Z2
+	VMOVUPS   256(BP), Z11
+	VPMOVW2M  Z2, K2
+	VMOVDQU16 384(BP), K2, Z11
+	VPMULHRSW Z11, Z2, Z2
+	JMP       ready20
+
+plain19:
+	VPSRAVD   (CX), Z2, Z2
+	VPACKSSDW Z2, Z2, Z2
+	VPMULHRSW 256(BP), Z2, Z2
+
+ready20:
+	TESTQ      R8, R8
+	JZ         none21
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z10
+	VPERMD     Z10, Z8, Z10
+	VPXORD     Z11, Z11, Z11
+	VPUNPCKLBW Z10, Z11, Z11
+	VPMULHUW   Z9, Z11, Z11
+	VPADDSW    Z11, Z2, Z2
+
+none21:
 	VPADDSW   Z4, Z2, Z2
 	VPMULHRSW Z5, Z2, Z2
 	VPACKUSWB Z2, Z2, Z2
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z6, Z2, Z2
 	VPMINUB   Z7, Z2, Z2
+
+inside22:
 	VPERMD    Z2, Z8, Z2
 	VMOVDQU8  Z2, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z11
 	VPMOVD2M  Z3, K2
 	VMOVDQU32 (DX), K2, Z11
 	VPSRAVD   Z11, Z3, Z3
 	VPACKSSDW Z3, Z3, Z3
-	VMOVUPS   248(BP), Z11
+	VMOVUPS   256(BP), Z11
 	VPMOVW2M  Z3, K2
-	VMOVDQU16 376(BP), K2, Z11
+	VMOVDQU16 384(BP), K2, Z11
 	VPMULHRSW Z11, Z3, Z3
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z3, Z3
 	VPACKSSDW Z3, Z3, Z3
-	VPMULHRSW 248(BP), Z3, Z3
+	VPMULHRSW 256(BP), Z3, Z3
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z10
 	VPERMD     Z10, Z8, Z10
@@ -1105,16 +1255,20 @@ ready19:
 	VPMULHUW   Z9, Z11, Z11
 	VPADDSW    Z11, Z3, Z3
 
-none20:
+none25:
 	VPADDSW   Z4, Z3, Z3
 	VPMULHRSW Z5, Z3, Z3
 	VPACKUSWB Z3, Z3, Z3
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z6, Z3, Z3
 	VPMINUB   Z7, Z3, Z3
-	VPERMD    Z3, Z8, Z3
-	VMOVDQU8  Z3, K1, (AX)
 
-done7:
+inside26:
+	VPERMD   Z3, Z8, Z3
+	VMOVDQU8 Z3, K1, (AX)
+
+done9:
 	ADDQ $+16, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -1235,19 +1389,60 @@ TEXT ·byteRows_avx512_1x5(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW (R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW (R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -1274,13 +1469,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z5
 	VPBROADCASTD (AX)(R14*1), Z6
 	VPDPBUSD     Z5, Z6, Z0
@@ -1311,10 +1506,10 @@ loop4:
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z5
 	VPBROADCASTD (AX)(R14*1), Z6
 	VPDPBUSD     Z5, Z6, Z0
@@ -1329,11 +1524,11 @@ rest5:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -1341,7 +1536,7 @@ next6:
 	KSHIFTRQ  $0x00, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVDQU32 Z0, K3, (AX)
@@ -1357,42 +1552,42 @@ next6:
 	MOVLQSX   16(SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVDQU32 Z4, K3, (AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z5
-	VPBROADCASTD 228(BP), Z6
-	VPBROADCASTD 236(BP), Z7
-	VPBROADCASTD 240(BP), Z8
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z5
+	VPBROADCASTD 236(BP), Z6
+	VPBROADCASTD 244(BP), Z7
+	VPBROADCASTD 248(BP), Z8
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z10
+	VPBROADCASTD 240(BP), Z10
 	VPMOVZXBD    128(BP), Z9
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z12
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z12
 	VPSRAVD      Z12, Z0, Z0
 	VPACKSSDW    Z0, Z0, Z0
-	VMOVUPS      248(BP), Z12
+	VMOVUPS      256(BP), Z12
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z12
+	VMOVDQU16    384(BP), K2, Z12
 	VPMULHRSW    Z12, Z0, Z0
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPACKSSDW Z0, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z11
 	VPERMD     Z11, Z9, Z11
@@ -1401,72 +1596,37 @@ ready10:
 	VPMULHUW   Z10, Z12, Z12
 	VPADDSW    Z12, Z0, Z0
 
-none11:
+none13:
 	VPADDSW   Z5, Z0, Z0
 	VPMULHRSW Z6, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z7, Z0, Z0
 	VPMINUB   Z8, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z9, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z12
 	VPMOVD2M  Z1, K2
 	VMOVDQU32 (DX), K2, Z12
 	VPSRAVD   Z12, Z1, Z1
 	VPACKSSDW Z1, Z1, Z1
-	VMOVUPS   248(BP), Z12
+	VMOVUPS   256(BP), Z12
 	VPMOVW2M  Z1, K2
-	VMOVDQU16 376(BP), K2, Z12
+	VMOVDQU16 384(BP), K2, Z12
 	VPMULHRSW Z12, Z1, Z1
-	JMP       ready13
-
-plain12:
-	VPSRAVD   (CX), Z1, Z1
-	VPACKSSDW Z1, Z1, Z1
-	VPMULHRSW 248(BP), Z1, Z1
-
-ready13:
-	TESTQ      R8, R8
-	JZ         none14
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z11
-	VPERMD     Z11, Z9, Z11
-	VPXORD     Z12, Z12, Z12
-	VPUNPCKLBW Z11, Z12, Z12
-	VPMULHUW   Z10, Z12, Z12
-	VPADDSW    Z12, Z1, Z1
-
-none14:
-	VPADDSW   Z5, Z1, Z1
-	VPMULHRSW Z6, Z1, Z1
-	VPACKUSWB Z1, Z1, Z1
-	VPMAXUB   Z7, Z1, Z1
-	VPMINUB   Z8, Z1, Z1
-	VPERMD    Z1, Z9, Z1
-	VMOVDQU8  Z1, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain15
-	VMOVUPS   (CX), Z12
-	VPMOVD2M  Z2, K2
-	VMOVDQU32 (DX), K2, Z12
-	VPSRAVD   Z12, Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VMOVUPS   248(BP), Z12
-	VPMOVW2M  Z2, K2
-	VMOVDQU16 376(BP), K2, Z12
-	VPMULHRSW Z12, Z2, Z2
 	JMP       ready16
 
 plain15:
-	VPSRAVD   (CX), Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPMULHRSW 248(BP), Z2, Z2
+	VPSRAVD   (CX), Z1, Z1
+	VPACKSSDW Z1, Z1, Z1
+	VPMULHRSW 256(BP), Z1, Z1
 
 ready16:
 	TESTQ      R8, R8
@@ -1477,39 +1637,86 @@ ready16:
 	VPXORD     Z12, Z12, Z12
 	VPUNPCKLBW Z11, Z12, Z12
 	VPMULHUW   Z10, Z12, Z12
-	VPADDSW    Z12, Z2, Z2
+	VPADDSW    Z12, Z1, Z1
 
 none17:
+	VPADDSW   Z5, Z1, Z1
+	VPMULHRSW Z6, Z1, Z1
+	VPACKUSWB Z1, Z1, Z1
+	CMPL      252(BP), $+0
+	JEQ       inside18
+	VPMAXUB   Z7, Z1, Z1
+	VPMINUB   Z8, Z1, Z1
+
+inside18:
+	VPERMD    Z1, Z9, Z1
+	VMOVDQU8  Z1, K1, (AX)
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain19
+	VMOVUPS   (CX), Z12
+	VPMOVD2M  Z2, K2
+	VMOVDQU32 (DX), K2, Z12
+	VPSRAVD   Z12, Z2, Z2
+	VPACKSSDW Z2, Z2, Z2
+	VMOVUPS   256(BP), Z12
+	VPMOVW2M  Z2, K2
+	VMOVDQU16 384(BP), K2, Z12
+	VPMULHRSW Z12, Z2, Z2
+	JMP       ready20
+
+plain19:
+	VPSRAVD   (CX), Z2, Z2
+	VPACKSSDW Z2, Z2, Z2
+	VPMULHRSW 256(BP), Z2, Z2
+
+ready20:
+	TESTQ      R8, R8
+	JZ         none21
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z11
+	VPERMD     Z11, Z9, Z11
+	VPXORD     Z12, Z12, Z12
+	VPUNPCKLBW Z11, Z12, Z12
+	VPMULHUW   Z10, Z12, Z12
+	VPADDSW    Z12, Z2, Z2
+
+none21:
 	VPADDSW   Z5, Z2, Z2
 	VPMULHRSW Z6, Z2, Z2
 	VPACKUSWB Z2, Z2, Z2
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z7, Z2, Z2
 	VPMINUB   Z8, Z2, Z2
+
+inside22:
 	VPERMD    Z2, Z9, Z2
 	VMOVDQU8  Z2, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z12
 	VPMOVD2M  Z3, K2
 	VMOVDQU32 (DX), K2, Z12
 	VPSRAVD   Z12, Z3, Z3
 	VPACKSSDW Z3, Z3, Z3
-	VMOVUPS   248(BP), Z12
+	VMOVUPS   256(BP), Z12
 	VPMOVW2M  Z3, K2
-	VMOVDQU16 376(BP), K2, Z12
+	VMOVDQU16 384(BP), K2, Z12
 	VPMULHRSW Z12, Z3, Z3
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z3, Z3
 	VPACKSSDW Z3, Z3, Z3
-	VPMULHRSW 248(BP), Z3, Z3
+	VPMULHRSW 256(BP), Z3, Z3
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z11
 	VPERMD     Z11, Z9, Z11
@@ -1518,37 +1725,41 @@ ready19:
 	VPMULHUW   Z10, Z12, Z12
 	VPADDSW    Z12, Z3, Z3
 
-none20:
+none25:
 	VPADDSW   Z5, Z3, Z3
 	VPMULHRSW Z6, Z3, Z3
 	VPACKUSWB Z3, Z3, Z3
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z7, Z3, Z3
 	VPMINUB   Z8, Z3, Z3
+
+inside26:
 	VPERMD    Z3, Z9, Z3
 	VMOVDQU8  Z3, K1, (AX)
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain21
+	JZ        plain27
 	VMOVUPS   (CX), Z12
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z12
 	VPSRAVD   Z12, Z4, Z4
 	VPACKSSDW Z4, Z4, Z4
-	VMOVUPS   248(BP), Z12
+	VMOVUPS   256(BP), Z12
 	VPMOVW2M  Z4, K2
-	VMOVDQU16 376(BP), K2, Z12
+	VMOVDQU16 384(BP), K2, Z12
 	VPMULHRSW Z12, Z4, Z4
-	JMP       ready22
+	JMP       ready28
 
-plain21:
+plain27:
 	VPSRAVD   (CX), Z4, Z4
 	VPACKSSDW Z4, Z4, Z4
-	VPMULHRSW 248(BP), Z4, Z4
+	VPMULHRSW 256(BP), Z4, Z4
 
-ready22:
+ready28:
 	TESTQ      R8, R8
-	JZ         none23
+	JZ         none29
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z11
 	VPERMD     Z11, Z9, Z11
@@ -1557,16 +1768,20 @@ ready22:
 	VPMULHUW   Z10, Z12, Z12
 	VPADDSW    Z12, Z4, Z4
 
-none23:
+none29:
 	VPADDSW   Z5, Z4, Z4
 	VPMULHRSW Z6, Z4, Z4
 	VPACKUSWB Z4, Z4, Z4
+	CMPL      252(BP), $+0
+	JEQ       inside30
 	VPMAXUB   Z7, Z4, Z4
 	VPMINUB   Z8, Z4, Z4
-	VPERMD    Z4, Z9, Z4
-	VMOVDQU8  Z4, K1, (AX)
 
-done7:
+inside30:
+	VPERMD   Z4, Z9, Z4
+	VMOVDQU8 Z4, K1, (AX)
+
+done9:
 	ADDQ $+20, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -1699,19 +1914,65 @@ TEXT ·byteRows_avx512_1x6(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW (R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW (R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -1741,13 +2002,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z6
 	VPBROADCASTD (AX)(R14*1), Z7
 	VPDPBUSD     Z6, Z7, Z0
@@ -1782,10 +2043,10 @@ loop4:
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z6
 	VPBROADCASTD (AX)(R14*1), Z7
 	VPDPBUSD     Z6, Z7, Z0
@@ -1802,11 +2063,11 @@ rest5:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -1814,7 +2075,7 @@ next6:
 	KSHIFTRQ  $0x00, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVDQU32 Z0, K3, (AX)
@@ -1833,42 +2094,42 @@ next6:
 	MOVLQSX   20(SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVDQU32 Z5, K3, (AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z6
-	VPBROADCASTD 228(BP), Z7
-	VPBROADCASTD 236(BP), Z8
-	VPBROADCASTD 240(BP), Z9
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z6
+	VPBROADCASTD 236(BP), Z7
+	VPBROADCASTD 244(BP), Z8
+	VPBROADCASTD 248(BP), Z9
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z11
+	VPBROADCASTD 240(BP), Z11
 	VPMOVZXBD    128(BP), Z10
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z13
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z13
 	VPSRAVD      Z13, Z0, Z0
 	VPACKSSDW    Z0, Z0, Z0
-	VMOVUPS      248(BP), Z13
+	VMOVUPS      256(BP), Z13
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z13
+	VMOVDQU16    384(BP), K2, Z13
 	VPMULHRSW    Z13, Z0, Z0
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPACKSSDW Z0, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z12
 	VPERMD     Z12, Z10, Z12
@@ -1877,72 +2138,37 @@ ready10:
 	VPMULHUW   Z11, Z13, Z13
 	VPADDSW    Z13, Z0, Z0
 
-none11:
+none13:
 	VPADDSW   Z6, Z0, Z0
 	VPMULHRSW Z7, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z8, Z0, Z0
 	VPMINUB   Z9, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z10, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z13
 	VPMOVD2M  Z1, K2
 	VMOVDQU32 (DX), K2, Z13
 	VPSRAVD   Z13, Z1, Z1
 	VPACKSSDW Z1, Z1, Z1
-	VMOVUPS   248(BP), Z13
+	VMOVUPS   256(BP), Z13
 	VPMOVW2M  Z1, K2
-	VMOVDQU16 376(BP), K2, Z13
+	VMOVDQU16 384(BP), K2, Z13
 	VPMULHRSW Z13, Z1, Z1
-	JMP       ready13
-
-plain12:
-	VPSRAVD   (CX), Z1, Z1
-	VPACKSSDW Z1, Z1, Z1
-	VPMULHRSW 248(BP), Z1, Z1
-
-ready13:
-	TESTQ      R8, R8
-	JZ         none14
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z12
-	VPERMD     Z12, Z10, Z12
-	VPXORD     Z13, Z13, Z13
-	VPUNPCKLBW Z12, Z13, Z13
-	VPMULHUW   Z11, Z13, Z13
-	VPADDSW    Z13, Z1, Z1
-
-none14:
-	VPADDSW   Z6, Z1, Z1
-	VPMULHRSW Z7, Z1, Z1
-	VPACKUSWB Z1, Z1, Z1
-	VPMAXUB   Z8, Z1, Z1
-	VPMINUB   Z9, Z1, Z1
-	VPERMD    Z1, Z10, Z1
-	VMOVDQU8  Z1, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain15
-	VMOVUPS   (CX), Z13
-	VPMOVD2M  Z2, K2
-	VMOVDQU32 (DX), K2, Z13
-	VPSRAVD   Z13, Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VMOVUPS   248(BP), Z13
-	VPMOVW2M  Z2, K2
-	VMOVDQU16 376(BP), K2, Z13
-	VPMULHRSW Z13, Z2, Z2
 	JMP       ready16
 
 plain15:
-	VPSRAVD   (CX), Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPMULHRSW 248(BP), Z2, Z2
+	VPSRAVD   (CX), Z1, Z1
+	VPACKSSDW Z1, Z1, Z1
+	VPMULHRSW 256(BP), Z1, Z1
 
 ready16:
 	TESTQ      R8, R8
@@ -1953,39 +2179,86 @@ ready16:
 	VPXORD     Z13, Z13, Z13
 	VPUNPCKLBW Z12, Z13, Z13
 	VPMULHUW   Z11, Z13, Z13
-	VPADDSW    Z13, Z2, Z2
+	VPADDSW    Z13, Z1, Z1
 
 none17:
+	VPADDSW   Z6, Z1, Z1
+	VPMULHRSW Z7, Z1, Z1
+	VPACKUSWB Z1, Z1, Z1
+	CMPL      252(BP), $+0
+	JEQ       inside18
+	VPMAXUB   Z8, Z1, Z1
+	VPMINUB   Z9, Z1, Z1
+
+inside18:
+	VPERMD    Z1, Z10, Z1
+	VMOVDQU8  Z1, K1, (AX)
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain19
+	VMOVUPS   (CX), Z13
+	VPMOVD2M  Z2, K2
+	VMOVDQU32 (DX), K2, Z13
+	VPSRAVD   Z13, Z2, Z2
+	VPACKSSDW Z2, Z2, Z2
+	VMOVUPS   256(BP), Z13
+	VPMOVW2M  Z2, K2
+	VMOVDQU16 384(BP), K2, Z13
+	VPMULHRSW Z13, Z2, Z2
+	JMP       ready20
+
+plain19:
+	VPSRAVD   (CX), Z2, Z2
+	VPACKSSDW Z2, Z2, Z2
+	VPMULHRSW 256(BP), Z2, Z2
+
+ready20:
+	TESTQ      R8, R8
+	JZ         none21
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z12
+	VPERMD     Z12, Z10, Z12
+	VPXORD     Z13, Z13, Z13
+	VPUNPCKLBW Z12, Z13, Z13
+	VPMULHUW   Z11, Z13, Z13
+	VPADDSW    Z13, Z2, Z2
+
+none21:
 	VPADDSW   Z6, Z2, Z2
 	VPMULHRSW Z7, Z2, Z2
 	VPACKUSWB Z2, Z2, Z2
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z8, Z2, Z2
 	VPMINUB   Z9, Z2, Z2
+
+inside22:
 	VPERMD    Z2, Z10, Z2
 	VMOVDQU8  Z2, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z13
 	VPMOVD2M  Z3, K2
 	VMOVDQU32 (DX), K2, Z13
 	VPSRAVD   Z13, Z3, Z3
 	VPACKSSDW Z3, Z3, Z3
-	VMOVUPS   248(BP), Z13
+	VMOVUPS   256(BP), Z13
 	VPMOVW2M  Z3, K2
-	VMOVDQU16 376(BP), K2, Z13
+	VMOVDQU16 384(BP), K2, Z13
 	VPMULHRSW Z13, Z3, Z3
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z3, Z3
 	VPACKSSDW Z3, Z3, Z3
-	VPMULHRSW 248(BP), Z3, Z3
+	VPMULHRSW 256(BP), Z3, Z3
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z12
 	VPERMD     Z12, Z10, Z12
@@ -1994,37 +2267,41 @@ ready19:
 	VPMULHUW   Z11, Z13, Z13
 	VPADDSW    Z13, Z3, Z3
 
-none20:
+none25:
 	VPADDSW   Z6, Z3, Z3
 	VPMULHRSW Z7, Z3, Z3
 	VPACKUSWB Z3, Z3, Z3
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z8, Z3, Z3
 	VPMINUB   Z9, Z3, Z3
+
+inside26:
 	VPERMD    Z3, Z10, Z3
 	VMOVDQU8  Z3, K1, (AX)
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain21
+	JZ        plain27
 	VMOVUPS   (CX), Z13
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z13
 	VPSRAVD   Z13, Z4, Z4
 	VPACKSSDW Z4, Z4, Z4
-	VMOVUPS   248(BP), Z13
+	VMOVUPS   256(BP), Z13
 	VPMOVW2M  Z4, K2
-	VMOVDQU16 376(BP), K2, Z13
+	VMOVDQU16 384(BP), K2, Z13
 	VPMULHRSW Z13, Z4, Z4
-	JMP       ready22
+	JMP       ready28
 
-plain21:
+plain27:
 	VPSRAVD   (CX), Z4, Z4
 	VPACKSSDW Z4, Z4, Z4
-	VPMULHRSW 248(BP), Z4, Z4
+	VPMULHRSW 256(BP), Z4, Z4
 
-ready22:
+ready28:
 	TESTQ      R8, R8
-	JZ         none23
+	JZ         none29
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z12
 	VPERMD     Z12, Z10, Z12
@@ -2033,37 +2310,41 @@ ready22:
 	VPMULHUW   Z11, Z13, Z13
 	VPADDSW    Z13, Z4, Z4
 
-none23:
+none29:
 	VPADDSW   Z6, Z4, Z4
 	VPMULHRSW Z7, Z4, Z4
 	VPACKUSWB Z4, Z4, Z4
+	CMPL      252(BP), $+0
+	JEQ       inside30
 	VPMAXUB   Z8, Z4, Z4
 	VPMINUB   Z9, Z4, Z4
+
+inside30:
 	VPERMD    Z4, Z10, Z4
 	VMOVDQU8  Z4, K1, (AX)
 	MOVLQSX   20(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain24
+	JZ        plain31
 	VMOVUPS   (CX), Z13
 	VPMOVD2M  Z5, K2
 	VMOVDQU32 (DX), K2, Z13
 	VPSRAVD   Z13, Z5, Z5
 	VPACKSSDW Z5, Z5, Z5
-	VMOVUPS   248(BP), Z13
+	VMOVUPS   256(BP), Z13
 	VPMOVW2M  Z5, K2
-	VMOVDQU16 376(BP), K2, Z13
+	VMOVDQU16 384(BP), K2, Z13
 	VPMULHRSW Z13, Z5, Z5
-	JMP       ready25
+	JMP       ready32
 
-plain24:
+plain31:
 	VPSRAVD   (CX), Z5, Z5
 	VPACKSSDW Z5, Z5, Z5
-	VPMULHRSW 248(BP), Z5, Z5
+	VPMULHRSW 256(BP), Z5, Z5
 
-ready25:
+ready32:
 	TESTQ      R8, R8
-	JZ         none26
+	JZ         none33
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z12
 	VPERMD     Z12, Z10, Z12
@@ -2072,16 +2353,20 @@ ready25:
 	VPMULHUW   Z11, Z13, Z13
 	VPADDSW    Z13, Z5, Z5
 
-none26:
+none33:
 	VPADDSW   Z6, Z5, Z5
 	VPMULHRSW Z7, Z5, Z5
 	VPACKUSWB Z5, Z5, Z5
+	CMPL      252(BP), $+0
+	JEQ       inside34
 	VPMAXUB   Z8, Z5, Z5
 	VPMINUB   Z9, Z5, Z5
-	VPERMD    Z5, Z10, Z5
-	VMOVDQU8  Z5, K1, (AX)
 
-done7:
+inside34:
+	VPERMD   Z5, Z10, Z5
+	VMOVDQU8 Z5, K1, (AX)
+
+done9:
 	ADDQ $+24, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -2226,19 +2511,70 @@ TEXT ·byteRows_avx512_1x7(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW (R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW (R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -2271,13 +2607,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z7
 	VPBROADCASTD (AX)(R14*1), Z8
 	VPDPBUSD     Z7, Z8, Z0
@@ -2316,10 +2652,10 @@ loop4:
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z7
 	VPBROADCASTD (AX)(R14*1), Z8
 	VPDPBUSD     Z7, Z8, Z0
@@ -2338,11 +2674,11 @@ rest5:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -2350,7 +2686,7 @@ next6:
 	KSHIFTRQ  $0x00, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVDQU32 Z0, K3, (AX)
@@ -2372,42 +2708,42 @@ next6:
 	MOVLQSX   24(SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVDQU32 Z6, K3, (AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z7
-	VPBROADCASTD 228(BP), Z8
-	VPBROADCASTD 236(BP), Z9
-	VPBROADCASTD 240(BP), Z10
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z7
+	VPBROADCASTD 236(BP), Z8
+	VPBROADCASTD 244(BP), Z9
+	VPBROADCASTD 248(BP), Z10
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z12
+	VPBROADCASTD 240(BP), Z12
 	VPMOVZXBD    128(BP), Z11
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z14
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z14
 	VPSRAVD      Z14, Z0, Z0
 	VPACKSSDW    Z0, Z0, Z0
-	VMOVUPS      248(BP), Z14
+	VMOVUPS      256(BP), Z14
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z14
+	VMOVDQU16    384(BP), K2, Z14
 	VPMULHRSW    Z14, Z0, Z0
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPACKSSDW Z0, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z13
 	VPERMD     Z13, Z11, Z13
@@ -2416,72 +2752,37 @@ ready10:
 	VPMULHUW   Z12, Z14, Z14
 	VPADDSW    Z14, Z0, Z0
 
-none11:
+none13:
 	VPADDSW   Z7, Z0, Z0
 	VPMULHRSW Z8, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z9, Z0, Z0
 	VPMINUB   Z10, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z11, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z14
 	VPMOVD2M  Z1, K2
 	VMOVDQU32 (DX), K2, Z14
 	VPSRAVD   Z14, Z1, Z1
 	VPACKSSDW Z1, Z1, Z1
-	VMOVUPS   248(BP), Z14
+	VMOVUPS   256(BP), Z14
 	VPMOVW2M  Z1, K2
-	VMOVDQU16 376(BP), K2, Z14
+	VMOVDQU16 384(BP), K2, Z14
 	VPMULHRSW Z14, Z1, Z1
-	JMP       ready13
-
-plain12:
-	VPSRAVD   (CX), Z1, Z1
-	VPACKSSDW Z1, Z1, Z1
-	VPMULHRSW 248(BP), Z1, Z1
-
-ready13:
-	TESTQ      R8, R8
-	JZ         none14
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z13
-	VPERMD     Z13, Z11, Z13
-	VPXORD     Z14, Z14, Z14
-	VPUNPCKLBW Z13, Z14, Z14
-	VPMULHUW   Z12, Z14, Z14
-	VPADDSW    Z14, Z1, Z1
-
-none14:
-	VPADDSW   Z7, Z1, Z1
-	VPMULHRSW Z8, Z1, Z1
-	VPACKUSWB Z1, Z1, Z1
-	VPMAXUB   Z9, Z1, Z1
-	VPMINUB   Z10, Z1, Z1
-	VPERMD    Z1, Z11, Z1
-	VMOVDQU8  Z1, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain15
-	VMOVUPS   (CX), Z14
-	VPMOVD2M  Z2, K2
-	VMOVDQU32 (DX), K2, Z14
-	VPSRAVD   Z14, Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VMOVUPS   248(BP), Z14
-	VPMOVW2M  Z2, K2
-	VMOVDQU16 376(BP), K2, Z14
-	VPMULHRSW Z14, Z2, Z2
 	JMP       ready16
 
 plain15:
-	VPSRAVD   (CX), Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPMULHRSW 248(BP), Z2, Z2
+	VPSRAVD   (CX), Z1, Z1
+	VPACKSSDW Z1, Z1, Z1
+	VPMULHRSW 256(BP), Z1, Z1
 
 ready16:
 	TESTQ      R8, R8
@@ -2492,39 +2793,86 @@ ready16:
 	VPXORD     Z14, Z14, Z14
 	VPUNPCKLBW Z13, Z14, Z14
 	VPMULHUW   Z12, Z14, Z14
-	VPADDSW    Z14, Z2, Z2
+	VPADDSW    Z14, Z1, Z1
 
 none17:
+	VPADDSW   Z7, Z1, Z1
+	VPMULHRSW Z8, Z1, Z1
+	VPACKUSWB Z1, Z1, Z1
+	CMPL      252(BP), $+0
+	JEQ       inside18
+	VPMAXUB   Z9, Z1, Z1
+	VPMINUB   Z10, Z1, Z1
+
+inside18:
+	VPERMD    Z1, Z11, Z1
+	VMOVDQU8  Z1, K1, (AX)
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain19
+	VMOVUPS   (CX), Z14
+	VPMOVD2M  Z2, K2
+	VMOVDQU32 (DX), K2, Z14
+	VPSRAVD   Z14, Z2, Z2
+	VPACKSSDW Z2, Z2, Z2
+	VMOVUPS   256(BP), Z14
+	VPMOVW2M  Z2, K2
+	VMOVDQU16 384(BP), K2, Z14
+	VPMULHRSW Z14, Z2, Z2
+	JMP       ready20
+
+plain19:
+	VPSRAVD   (CX), Z2, Z2
+	VPACKSSDW Z2, Z2, Z2
+	VPMULHRSW 256(BP), Z2, Z2
+
+ready20:
+	TESTQ      R8, R8
+	JZ         none21
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z13
+	VPERMD     Z13, Z11, Z13
+	VPXORD     Z14, Z14, Z14
+	VPUNPCKLBW Z13, Z14, Z14
+	VPMULHUW   Z12, Z14, Z14
+	VPADDSW    Z14, Z2, Z2
+
+none21:
 	VPADDSW   Z7, Z2, Z2
 	VPMULHRSW Z8, Z2, Z2
 	VPACKUSWB Z2, Z2, Z2
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z9, Z2, Z2
 	VPMINUB   Z10, Z2, Z2
+
+inside22:
 	VPERMD    Z2, Z11, Z2
 	VMOVDQU8  Z2, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z14
 	VPMOVD2M  Z3, K2
 	VMOVDQU32 (DX), K2, Z14
 	VPSRAVD   Z14, Z3, Z3
 	VPACKSSDW Z3, Z3, Z3
-	VMOVUPS   248(BP), Z14
+	VMOVUPS   256(BP), Z14
 	VPMOVW2M  Z3, K2
-	VMOVDQU16 376(BP), K2, Z14
+	VMOVDQU16 384(BP), K2, Z14
 	VPMULHRSW Z14, Z3, Z3
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z3, Z3
 	VPACKSSDW Z3, Z3, Z3
-	VPMULHRSW 248(BP), Z3, Z3
+	VPMULHRSW 256(BP), Z3, Z3
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z13
 	VPERMD     Z13, Z11, Z13
@@ -2533,111 +2881,37 @@ ready19:
 	VPMULHUW   Z12, Z14, Z14
 	VPADDSW    Z14, Z3, Z3
 
-none20:
+none25:
 	VPADDSW   Z7, Z3, Z3
 	VPMULHRSW Z8, Z3, Z3
 	VPACKUSWB Z3, Z3, Z3
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z9, Z3, Z3
 	VPMINUB   Z10, Z3, Z3
+
+inside26:
 	VPERMD    Z3, Z11, Z3
 	VMOVDQU8  Z3, K1, (AX)
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain21
+	JZ        plain27
 	VMOVUPS   (CX), Z14
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z14
 	VPSRAVD   Z14, Z4, Z4
 	VPACKSSDW Z4, Z4, Z4
-	VMOVUPS   248(BP), Z14
+	VMOVUPS   256(BP), Z14
 	VPMOVW2M  Z4, K2
-	VMOVDQU16 376(BP), K2, Z14
+	VMOVDQU16 384(BP), K2, Z14
 	VPMULHRSW Z14, Z4, Z4
-	JMP       ready22
-
-plain21:
-	VPSRAVD   (CX), Z4, Z4
-	VPACKSSDW Z4, Z4, Z4
-	VPMULHRSW 248(BP), Z4, Z4
-
-ready22:
-	TESTQ      R8, R8
-	JZ         none23
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z13
-	VPERMD     Z13, Z11, Z13
-	VPXORD     Z14, Z14, Z14
-	VPUNPCKLBW Z13, Z14, Z14
-	VPMULHUW   Z12, Z14, Z14
-	VPADDSW    Z14, Z4, Z4
-
-none23:
-	VPADDSW   Z7, Z4, Z4
-	VPMULHRSW Z8, Z4, Z4
-	VPACKUSWB Z4, Z4, Z4
-	VPMAXUB   Z9, Z4, Z4
-	VPMINUB   Z10, Z4, Z4
-	VPERMD    Z4, Z11, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain24
-	VMOVUPS   (CX), Z14
-	VPMOVD2M  Z5, K2
-	VMOVDQU32 (DX), K2, Z14
-	VPSRAVD   Z14, Z5, Z5
-	VPACKSSDW Z5, Z5, Z5
-	VMOVUPS   248(BP), Z14
-	VPMOVW2M  Z5, K2
-	VMOVDQU16 376(BP), K2, Z14
-	VPMULHRSW Z14, Z5, Z5
-	JMP       ready25
-
-plain24:
-	VPSRAVD   (CX), Z5, Z5
-	VPACKSSDW Z5, Z5, Z5
-	VPMULHRSW 248(BP), Z5, Z5
-
-ready25:
-	TESTQ      R8, R8
-	JZ         none26
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z13
-	VPERMD     Z13, Z11, Z13
-	VPXORD     Z14, Z14, Z14
-	VPUNPCKLBW Z13, Z14, Z14
-	VPMULHUW   Z12, Z14, Z14
-	VPADDSW    Z14, Z5, Z5
-
-none26:
-	VPADDSW   Z7, Z5, Z5
-	VPMULHRSW Z8, Z5, Z5
-	VPACKUSWB Z5, Z5, Z5
-	VPMAXUB   Z9, Z5, Z5
-	VPMINUB   Z10, Z5, Z5
-	VPERMD    Z5, Z11, Z5
-	VMOVDQU8  Z5, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain27
-	VMOVUPS   (CX), Z14
-	VPMOVD2M  Z6, K2
-	VMOVDQU32 (DX), K2, Z14
-	VPSRAVD   Z14, Z6, Z6
-	VPACKSSDW Z6, Z6, Z6
-	VMOVUPS   248(BP), Z14
-	VPMOVW2M  Z6, K2
-	VMOVDQU16 376(BP), K2, Z14
-	VPMULHRSW Z14, Z6, Z6
 	JMP       ready28
 
 plain27:
-	VPSRAVD   (CX), Z6, Z6
-	VPACKSSDW Z6, Z6, Z6
-	VPMULHRSW 248(BP), Z6, Z6
+	VPSRAVD   (CX), Z4, Z4
+	VPACKSSDW Z4, Z4, Z4
+	VPMULHRSW 256(BP), Z4, Z4
 
 ready28:
 	TESTQ      R8, R8
@@ -2648,18 +2922,108 @@ ready28:
 	VPXORD     Z14, Z14, Z14
 	VPUNPCKLBW Z13, Z14, Z14
 	VPMULHUW   Z12, Z14, Z14
-	VPADDSW    Z14, Z6, Z6
+	VPADDSW    Z14, Z4, Z4
 
 none29:
+	VPADDSW   Z7, Z4, Z4
+	VPMULHRSW Z8, Z4, Z4
+	VPACKUSWB Z4, Z4, Z4
+	CMPL      252(BP), $+0
+	JEQ       inside30
+	VPMAXUB   Z9, Z4, Z4
+	VPMINUB   Z10, Z4, Z4
+
+inside30:
+	VPERMD    Z4, Z11, Z4
+	VMOVDQU8  Z4, K1, (AX)
+	MOVLQSX   20(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain31
+	VMOVUPS   (CX), Z14
+	VPMOVD2M  Z5, K2
+	VMOVDQU32 (DX), K2, Z14
+	VPSRAVD   Z14, Z5, Z5
+	VPACKSSDW Z5, Z5, Z5
+	VMOVUPS   256(BP), Z14
+	VPMOVW2M  Z5, K2
+	VMOVDQU16 384(BP), K2, Z14
+	VPMULHRSW Z14, Z5, Z5
+	JMP       ready32
+
+plain31:
+	VPSRAVD   (CX), Z5, Z5
+	VPACKSSDW Z5, Z5, Z5
+	VPMULHRSW 256(BP), Z5, Z5
+
+ready32:
+	TESTQ      R8, R8
+	JZ         none33
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z13
+	VPERMD     Z13, Z11, Z13
+	VPXORD     Z14, Z14, Z14
+	VPUNPCKLBW Z13, Z14, Z14
+	VPMULHUW   Z12, Z14, Z14
+	VPADDSW    Z14, Z5, Z5
+
+none33:
+	VPADDSW   Z7, Z5, Z5
+	VPMULHRSW Z8, Z5, Z5
+	VPACKUSWB Z5, Z5, Z5
+	CMPL      252(BP), $+0
+	JEQ       inside34
+	VPMAXUB   Z9, Z5, Z5
+	VPMINUB   Z10, Z5, Z5
+
+inside34:
+	VPERMD    Z5, Z11, Z5
+	VMOVDQU8  Z5, K1, (AX)
+	MOVLQSX   24(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain35
+	VMOVUPS   (CX), Z14
+	VPMOVD2M  Z6, K2
+	VMOVDQU32 (DX), K2, Z14
+	VPSRAVD   Z14, Z6, Z6
+	VPACKSSDW Z6, Z6, Z6
+	VMOVUPS   256(BP), Z14
+	VPMOVW2M  Z6, K2
+	VMOVDQU16 384(BP), K2, Z14
+	VPMULHRSW Z14, Z6, Z6
+	JMP       ready36
+
+plain35:
+	VPSRAVD   (CX), Z6, Z6
+	VPACKSSDW Z6, Z6, Z6
+	VPMULHRSW 256(BP), Z6, Z6
+
+ready36:
+	TESTQ      R8, R8
+	JZ         none37
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z13
+	VPERMD     Z13, Z11, Z13
+	VPXORD     Z14, Z14, Z14
+	VPUNPCKLBW Z13, Z14, Z14
+	VPMULHUW   Z12, Z14, Z14
+	VPADDSW    Z14, Z6, Z6
+
+none37:
 	VPADDSW   Z7, Z6, Z6
 	VPMULHRSW Z8, Z6, Z6
 	VPACKUSWB Z6, Z6, Z6
+	CMPL      252(BP), $+0
+	JEQ       inside38
 	VPMAXUB   Z9, Z6, Z6
 	VPMINUB   Z10, Z6, Z6
-	VPERMD    Z6, Z11, Z6
-	VMOVDQU8  Z6, K1, (AX)
 
-done7:
+inside38:
+	VPERMD   Z6, Z11, Z6
+	VMOVDQU8 Z6, K1, (AX)
+
+done9:
 	ADDQ $+28, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -2816,19 +3180,75 @@ TEXT ·byteRows_avx512_1x8(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW (R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW (R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    28(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    28(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -2864,13 +3284,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z8
 	VPBROADCASTD (AX)(R14*1), Z9
 	VPDPBUSD     Z8, Z9, Z0
@@ -2913,10 +3333,10 @@ loop4:
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z8
 	VPBROADCASTD (AX)(R14*1), Z9
 	VPDPBUSD     Z8, Z9, Z0
@@ -2937,11 +3357,11 @@ rest5:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -2949,7 +3369,7 @@ next6:
 	KSHIFTRQ  $0x00, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVDQU32 Z0, K3, (AX)
@@ -2974,42 +3394,42 @@ next6:
 	MOVLQSX   28(SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVDQU32 Z7, K3, (AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z8
-	VPBROADCASTD 228(BP), Z9
-	VPBROADCASTD 236(BP), Z10
-	VPBROADCASTD 240(BP), Z11
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z8
+	VPBROADCASTD 236(BP), Z9
+	VPBROADCASTD 244(BP), Z10
+	VPBROADCASTD 248(BP), Z11
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z13
+	VPBROADCASTD 240(BP), Z13
 	VPMOVZXBD    128(BP), Z12
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z15
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z15
 	VPSRAVD      Z15, Z0, Z0
 	VPACKSSDW    Z0, Z0, Z0
-	VMOVUPS      248(BP), Z15
+	VMOVUPS      256(BP), Z15
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z15
+	VMOVDQU16    384(BP), K2, Z15
 	VPMULHRSW    Z15, Z0, Z0
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPACKSSDW Z0, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z14
 	VPERMD     Z14, Z12, Z14
@@ -3018,72 +3438,37 @@ ready10:
 	VPMULHUW   Z13, Z15, Z15
 	VPADDSW    Z15, Z0, Z0
 
-none11:
+none13:
 	VPADDSW   Z8, Z0, Z0
 	VPMULHRSW Z9, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z10, Z0, Z0
 	VPMINUB   Z11, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z12, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z15
 	VPMOVD2M  Z1, K2
 	VMOVDQU32 (DX), K2, Z15
 	VPSRAVD   Z15, Z1, Z1
 	VPACKSSDW Z1, Z1, Z1
-	VMOVUPS   248(BP), Z15
+	VMOVUPS   256(BP), Z15
 	VPMOVW2M  Z1, K2
-	VMOVDQU16 376(BP), K2, Z15
+	VMOVDQU16 384(BP), K2, Z15
 	VPMULHRSW Z15, Z1, Z1
-	JMP       ready13
-
-plain12:
-	VPSRAVD   (CX), Z1, Z1
-	VPACKSSDW Z1, Z1, Z1
-	VPMULHRSW 248(BP), Z1, Z1
-
-ready13:
-	TESTQ      R8, R8
-	JZ         none14
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z14
-	VPERMD     Z14, Z12, Z14
-	VPXORD     Z15, Z15, Z15
-	VPUNPCKLBW Z14, Z15, Z15
-	VPMULHUW   Z13, Z15, Z15
-	VPADDSW    Z15, Z1, Z1
-
-none14:
-	VPADDSW   Z8, Z1, Z1
-	VPMULHRSW Z9, Z1, Z1
-	VPACKUSWB Z1, Z1, Z1
-	VPMAXUB   Z10, Z1, Z1
-	VPMINUB   Z11, Z1, Z1
-	VPERMD    Z1, Z12, Z1
-	VMOVDQU8  Z1, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain15
-	VMOVUPS   (CX), Z15
-	VPMOVD2M  Z2, K2
-	VMOVDQU32 (DX), K2, Z15
-	VPSRAVD   Z15, Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VMOVUPS   248(BP), Z15
-	VPMOVW2M  Z2, K2
-	VMOVDQU16 376(BP), K2, Z15
-	VPMULHRSW Z15, Z2, Z2
 	JMP       ready16
 
 plain15:
-	VPSRAVD   (CX), Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPMULHRSW 248(BP), Z2, Z2
+	VPSRAVD   (CX), Z1, Z1
+	VPACKSSDW Z1, Z1, Z1
+	VPMULHRSW 256(BP), Z1, Z1
 
 ready16:
 	TESTQ      R8, R8
@@ -3094,39 +3479,86 @@ ready16:
 	VPXORD     Z15, Z15, Z15
 	VPUNPCKLBW Z14, Z15, Z15
 	VPMULHUW   Z13, Z15, Z15
-	VPADDSW    Z15, Z2, Z2
+	VPADDSW    Z15, Z1, Z1
 
 none17:
+	VPADDSW   Z8, Z1, Z1
+	VPMULHRSW Z9, Z1, Z1
+	VPACKUSWB Z1, Z1, Z1
+	CMPL      252(BP), $+0
+	JEQ       inside18
+	VPMAXUB   Z10, Z1, Z1
+	VPMINUB   Z11, Z1, Z1
+
+inside18:
+	VPERMD    Z1, Z12, Z1
+	VMOVDQU8  Z1, K1, (AX)
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain19
+	VMOVUPS   (CX), Z15
+	VPMOVD2M  Z2, K2
+	VMOVDQU32 (DX), K2, Z15
+	VPSRAVD   Z15, Z2, Z2
+	VPACKSSDW Z2, Z2, Z2
+	VMOVUPS   256(BP), Z15
+	VPMOVW2M  Z2, K2
+	VMOVDQU16 384(BP), K2, Z15
+	VPMULHRSW Z15, Z2, Z2
+	JMP       ready20
+
+plain19:
+	VPSRAVD   (CX), Z2, Z2
+	VPACKSSDW Z2, Z2, Z2
+	VPMULHRSW 256(BP), Z2, Z2
+
+ready20:
+	TESTQ      R8, R8
+	JZ         none21
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z14
+	VPERMD     Z14, Z12, Z14
+	VPXORD     Z15, Z15, Z15
+	VPUNPCKLBW Z14, Z15, Z15
+	VPMULHUW   Z13, Z15, Z15
+	VPADDSW    Z15, Z2, Z2
+
+none21:
 	VPADDSW   Z8, Z2, Z2
 	VPMULHRSW Z9, Z2, Z2
 	VPACKUSWB Z2, Z2, Z2
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z10, Z2, Z2
 	VPMINUB   Z11, Z2, Z2
+
+inside22:
 	VPERMD    Z2, Z12, Z2
 	VMOVDQU8  Z2, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z15
 	VPMOVD2M  Z3, K2
 	VMOVDQU32 (DX), K2, Z15
 	VPSRAVD   Z15, Z3, Z3
 	VPACKSSDW Z3, Z3, Z3
-	VMOVUPS   248(BP), Z15
+	VMOVUPS   256(BP), Z15
 	VPMOVW2M  Z3, K2
-	VMOVDQU16 376(BP), K2, Z15
+	VMOVDQU16 384(BP), K2, Z15
 	VPMULHRSW Z15, Z3, Z3
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z3, Z3
 	VPACKSSDW Z3, Z3, Z3
-	VPMULHRSW 248(BP), Z3, Z3
+	VPMULHRSW 256(BP), Z3, Z3
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z14
 	VPERMD     Z14, Z12, Z14
@@ -3135,111 +3567,37 @@ ready19:
 	VPMULHUW   Z13, Z15, Z15
 	VPADDSW    Z15, Z3, Z3
 
-none20:
+none25:
 	VPADDSW   Z8, Z3, Z3
 	VPMULHRSW Z9, Z3, Z3
 	VPACKUSWB Z3, Z3, Z3
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z10, Z3, Z3
 	VPMINUB   Z11, Z3, Z3
+
+inside26:
 	VPERMD    Z3, Z12, Z3
 	VMOVDQU8  Z3, K1, (AX)
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain21
+	JZ        plain27
 	VMOVUPS   (CX), Z15
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z15
 	VPSRAVD   Z15, Z4, Z4
 	VPACKSSDW Z4, Z4, Z4
-	VMOVUPS   248(BP), Z15
+	VMOVUPS   256(BP), Z15
 	VPMOVW2M  Z4, K2
-	VMOVDQU16 376(BP), K2, Z15
+	VMOVDQU16 384(BP), K2, Z15
 	VPMULHRSW Z15, Z4, Z4
-	JMP       ready22
-
-plain21:
-	VPSRAVD   (CX), Z4, Z4
-	VPACKSSDW Z4, Z4, Z4
-	VPMULHRSW 248(BP), Z4, Z4
-
-ready22:
-	TESTQ      R8, R8
-	JZ         none23
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z14
-	VPERMD     Z14, Z12, Z14
-	VPXORD     Z15, Z15, Z15
-	VPUNPCKLBW Z14, Z15, Z15
-	VPMULHUW   Z13, Z15, Z15
-	VPADDSW    Z15, Z4, Z4
-
-none23:
-	VPADDSW   Z8, Z4, Z4
-	VPMULHRSW Z9, Z4, Z4
-	VPACKUSWB Z4, Z4, Z4
-	VPMAXUB   Z10, Z4, Z4
-	VPMINUB   Z11, Z4, Z4
-	VPERMD    Z4, Z12, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain24
-	VMOVUPS   (CX), Z15
-	VPMOVD2M  Z5, K2
-	VMOVDQU32 (DX), K2, Z15
-	VPSRAVD   Z15, Z5, Z5
-	VPACKSSDW Z5, Z5, Z5
-	VMOVUPS   248(BP), Z15
-	VPMOVW2M  Z5, K2
-	VMOVDQU16 376(BP), K2, Z15
-	VPMULHRSW Z15, Z5, Z5
-	JMP       ready25
-
-plain24:
-	VPSRAVD   (CX), Z5, Z5
-	VPACKSSDW Z5, Z5, Z5
-	VPMULHRSW 248(BP), Z5, Z5
-
-ready25:
-	TESTQ      R8, R8
-	JZ         none26
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z14
-	VPERMD     Z14, Z12, Z14
-	VPXORD     Z15, Z15, Z15
-	VPUNPCKLBW Z14, Z15, Z15
-	VPMULHUW   Z13, Z15, Z15
-	VPADDSW    Z15, Z5, Z5
-
-none26:
-	VPADDSW   Z8, Z5, Z5
-	VPMULHRSW Z9, Z5, Z5
-	VPACKUSWB Z5, Z5, Z5
-	VPMAXUB   Z10, Z5, Z5
-	VPMINUB   Z11, Z5, Z5
-	VPERMD    Z5, Z12, Z5
-	VMOVDQU8  Z5, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain27
-	VMOVUPS   (CX), Z15
-	VPMOVD2M  Z6, K2
-	VMOVDQU32 (DX), K2, Z15
-	VPSRAVD   Z15, Z6, Z6
-	VPACKSSDW Z6, Z6, Z6
-	VMOVUPS   248(BP), Z15
-	VPMOVW2M  Z6, K2
-	VMOVDQU16 376(BP), K2, Z15
-	VPMULHRSW Z15, Z6, Z6
 	JMP       ready28
 
 plain27:
-	VPSRAVD   (CX), Z6, Z6
-	VPACKSSDW Z6, Z6, Z6
-	VPMULHRSW 248(BP), Z6, Z6
+	VPSRAVD   (CX), Z4, Z4
+	VPACKSSDW Z4, Z4, Z4
+	VPMULHRSW 256(BP), Z4, Z4
 
 ready28:
 	TESTQ      R8, R8
@@ -3250,39 +3608,129 @@ ready28:
 	VPXORD     Z15, Z15, Z15
 	VPUNPCKLBW Z14, Z15, Z15
 	VPMULHUW   Z13, Z15, Z15
-	VPADDSW    Z15, Z6, Z6
+	VPADDSW    Z15, Z4, Z4
 
 none29:
+	VPADDSW   Z8, Z4, Z4
+	VPMULHRSW Z9, Z4, Z4
+	VPACKUSWB Z4, Z4, Z4
+	CMPL      252(BP), $+0
+	JEQ       inside30
+	VPMAXUB   Z10, Z4, Z4
+	VPMINUB   Z11, Z4, Z4
+
+inside30:
+	VPERMD    Z4, Z12, Z4
+	VMOVDQU8  Z4, K1, (AX)
+	MOVLQSX   20(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain31
+	VMOVUPS   (CX), Z15
+	VPMOVD2M  Z5, K2
+	VMOVDQU32 (DX), K2, Z15
+	VPSRAVD   Z15, Z5, Z5
+	VPACKSSDW Z5, Z5, Z5
+	VMOVUPS   256(BP), Z15
+	VPMOVW2M  Z5, K2
+	VMOVDQU16 384(BP), K2, Z15
+	VPMULHRSW Z15, Z5, Z5
+	JMP       ready32
+
+plain31:
+	VPSRAVD   (CX), Z5, Z5
+	VPACKSSDW Z5, Z5, Z5
+	VPMULHRSW 256(BP), Z5, Z5
+
+ready32:
+	TESTQ      R8, R8
+	JZ         none33
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z14
+	VPERMD     Z14, Z12, Z14
+	VPXORD     Z15, Z15, Z15
+	VPUNPCKLBW Z14, Z15, Z15
+	VPMULHUW   Z13, Z15, Z15
+	VPADDSW    Z15, Z5, Z5
+
+none33:
+	VPADDSW   Z8, Z5, Z5
+	VPMULHRSW Z9, Z5, Z5
+	VPACKUSWB Z5, Z5, Z5
+	CMPL      252(BP), $+0
+	JEQ       inside34
+	VPMAXUB   Z10, Z5, Z5
+	VPMINUB   Z11, Z5, Z5
+
+inside34:
+	VPERMD    Z5, Z12, Z5
+	VMOVDQU8  Z5, K1, (AX)
+	MOVLQSX   24(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain35
+	VMOVUPS   (CX), Z15
+	VPMOVD2M  Z6, K2
+	VMOVDQU32 (DX), K2, Z15
+	VPSRAVD   Z15, Z6, Z6
+	VPACKSSDW Z6, Z6, Z6
+	VMOVUPS   256(BP), Z15
+	VPMOVW2M  Z6, K2
+	VMOVDQU16 384(BP), K2, Z15
+	VPMULHRSW Z15, Z6, Z6
+	JMP       ready36
+
+plain35:
+	VPSRAVD   (CX), Z6, Z6
+	VPACKSSDW Z6, Z6, Z6
+	VPMULHRSW 256(BP), Z6, Z6
+
+ready36:
+	TESTQ      R8, R8
+	JZ         none37
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z14
+	VPERMD     Z14, Z12, Z14
+	VPXORD     Z15, Z15, Z15
+	VPUNPCKLBW Z14, Z15, Z15
+	VPMULHUW   Z13, Z15, Z15
+	VPADDSW    Z15, Z6, Z6
+
+none37:
 	VPADDSW   Z8, Z6, Z6
 	VPMULHRSW Z9, Z6, Z6
 	VPACKUSWB Z6, Z6, Z6
+	CMPL      252(BP), $+0
+	JEQ       inside38
 	VPMAXUB   Z10, Z6, Z6
 	VPMINUB   Z11, Z6, Z6
+
+inside38:
 	VPERMD    Z6, Z12, Z6
 	VMOVDQU8  Z6, K1, (AX)
 	MOVLQSX   28(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain30
+	JZ        plain39
 	VMOVUPS   (CX), Z15
 	VPMOVD2M  Z7, K2
 	VMOVDQU32 (DX), K2, Z15
 	VPSRAVD   Z15, Z7, Z7
 	VPACKSSDW Z7, Z7, Z7
-	VMOVUPS   248(BP), Z15
+	VMOVUPS   256(BP), Z15
 	VPMOVW2M  Z7, K2
-	VMOVDQU16 376(BP), K2, Z15
+	VMOVDQU16 384(BP), K2, Z15
 	VPMULHRSW Z15, Z7, Z7
-	JMP       ready31
+	JMP       ready40
 
-plain30:
+plain39:
 	VPSRAVD   (CX), Z7, Z7
 	VPACKSSDW Z7, Z7, Z7
-	VPMULHRSW 248(BP), Z7, Z7
+	VPMULHRSW 256(BP), Z7, Z7
 
-ready31:
+ready40:
 	TESTQ      R8, R8
-	JZ         none32
+	JZ         none41
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z14
 	VPERMD     Z14, Z12, Z14
@@ -3291,16 +3739,20 @@ ready31:
 	VPMULHUW   Z13, Z15, Z15
 	VPADDSW    Z15, Z7, Z7
 
-none32:
+none41:
 	VPADDSW   Z8, Z7, Z7
 	VPMULHRSW Z9, Z7, Z7
 	VPACKUSWB Z7, Z7, Z7
+	CMPL      252(BP), $+0
+	JEQ       inside42
 	VPMAXUB   Z10, Z7, Z7
 	VPMINUB   Z11, Z7, Z7
-	VPERMD    Z7, Z12, Z7
-	VMOVDQU8  Z7, K1, (AX)
 
-done7:
+inside42:
+	VPERMD   Z7, Z12, Z7
+	VMOVDQU8 Z7, K1, (AX)
+
+done9:
 	ADDQ $+32, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -3469,19 +3921,80 @@ TEXT ·byteRows_avx512_1x9(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW (R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW (R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    28(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    32(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    28(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    32(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -3520,13 +4033,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z9
 	VPBROADCASTD (AX)(R14*1), Z10
 	VPDPBUSD     Z9, Z10, Z0
@@ -3573,10 +4086,10 @@ loop4:
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z9
 	VPBROADCASTD (AX)(R14*1), Z10
 	VPDPBUSD     Z9, Z10, Z0
@@ -3599,11 +4112,11 @@ rest5:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -3611,7 +4124,7 @@ next6:
 	KSHIFTRQ  $0x00, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVDQU32 Z0, K3, (AX)
@@ -3639,42 +4152,42 @@ next6:
 	MOVLQSX   32(SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVDQU32 Z8, K3, (AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z9
-	VPBROADCASTD 228(BP), Z10
-	VPBROADCASTD 236(BP), Z11
-	VPBROADCASTD 240(BP), Z12
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z9
+	VPBROADCASTD 236(BP), Z10
+	VPBROADCASTD 244(BP), Z11
+	VPBROADCASTD 248(BP), Z12
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z14
+	VPBROADCASTD 240(BP), Z14
 	VPMOVZXBD    128(BP), Z13
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z16
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z16
 	VPSRAVD      Z16, Z0, Z0
 	VPACKSSDW    Z0, Z0, Z0
-	VMOVUPS      248(BP), Z16
+	VMOVUPS      256(BP), Z16
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z16
+	VMOVDQU16    384(BP), K2, Z16
 	VPMULHRSW    Z16, Z0, Z0
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPACKSSDW Z0, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z15
 	VPERMD     Z15, Z13, Z15
@@ -3683,72 +4196,37 @@ ready10:
 	VPMULHUW   Z14, Z16, Z16
 	VPADDSW    Z16, Z0, Z0
 
-none11:
+none13:
 	VPADDSW   Z9, Z0, Z0
 	VPMULHRSW Z10, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z11, Z0, Z0
 	VPMINUB   Z12, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z13, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z16
 	VPMOVD2M  Z1, K2
 	VMOVDQU32 (DX), K2, Z16
 	VPSRAVD   Z16, Z1, Z1
 	VPACKSSDW Z1, Z1, Z1
-	VMOVUPS   248(BP), Z16
+	VMOVUPS   256(BP), Z16
 	VPMOVW2M  Z1, K2
-	VMOVDQU16 376(BP), K2, Z16
+	VMOVDQU16 384(BP), K2, Z16
 	VPMULHRSW Z16, Z1, Z1
-	JMP       ready13
-
-plain12:
-	VPSRAVD   (CX), Z1, Z1
-	VPACKSSDW Z1, Z1, Z1
-	VPMULHRSW 248(BP), Z1, Z1
-
-ready13:
-	TESTQ      R8, R8
-	JZ         none14
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z15
-	VPERMD     Z15, Z13, Z15
-	VPXORD     Z16, Z16, Z16
-	VPUNPCKLBW Z15, Z16, Z16
-	VPMULHUW   Z14, Z16, Z16
-	VPADDSW    Z16, Z1, Z1
-
-none14:
-	VPADDSW   Z9, Z1, Z1
-	VPMULHRSW Z10, Z1, Z1
-	VPACKUSWB Z1, Z1, Z1
-	VPMAXUB   Z11, Z1, Z1
-	VPMINUB   Z12, Z1, Z1
-	VPERMD    Z1, Z13, Z1
-	VMOVDQU8  Z1, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain15
-	VMOVUPS   (CX), Z16
-	VPMOVD2M  Z2, K2
-	VMOVDQU32 (DX), K2, Z16
-	VPSRAVD   Z16, Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VMOVUPS   248(BP), Z16
-	VPMOVW2M  Z2, K2
-	VMOVDQU16 376(BP), K2, Z16
-	VPMULHRSW Z16, Z2, Z2
 	JMP       ready16
 
 plain15:
-	VPSRAVD   (CX), Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPMULHRSW 248(BP), Z2, Z2
+	VPSRAVD   (CX), Z1, Z1
+	VPACKSSDW Z1, Z1, Z1
+	VPMULHRSW 256(BP), Z1, Z1
 
 ready16:
 	TESTQ      R8, R8
@@ -3759,39 +4237,86 @@ ready16:
 	VPXORD     Z16, Z16, Z16
 	VPUNPCKLBW Z15, Z16, Z16
 	VPMULHUW   Z14, Z16, Z16
-	VPADDSW    Z16, Z2, Z2
+	VPADDSW    Z16, Z1, Z1
 
 none17:
+	VPADDSW   Z9, Z1, Z1
+	VPMULHRSW Z10, Z1, Z1
+	VPACKUSWB Z1, Z1, Z1
+	CMPL      252(BP), $+0
+	JEQ       inside18
+	VPMAXUB   Z11, Z1, Z1
+	VPMINUB   Z12, Z1, Z1
+
+inside18:
+	VPERMD    Z1, Z13, Z1
+	VMOVDQU8  Z1, K1, (AX)
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain19
+	VMOVUPS   (CX), Z16
+	VPMOVD2M  Z2, K2
+	VMOVDQU32 (DX), K2, Z16
+	VPSRAVD   Z16, Z2, Z2
+	VPACKSSDW Z2, Z2, Z2
+	VMOVUPS   256(BP), Z16
+	VPMOVW2M  Z2, K2
+	VMOVDQU16 384(BP), K2, Z16
+	VPMULHRSW Z16, Z2, Z2
+	JMP       ready20
+
+plain19:
+	VPSRAVD   (CX), Z2, Z2
+	VPACKSSDW Z2, Z2, Z2
+	VPMULHRSW 256(BP), Z2, Z2
+
+ready20:
+	TESTQ      R8, R8
+	JZ         none21
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z15
+	VPERMD     Z15, Z13, Z15
+	VPXORD     Z16, Z16, Z16
+	VPUNPCKLBW Z15, Z16, Z16
+	VPMULHUW   Z14, Z16, Z16
+	VPADDSW    Z16, Z2, Z2
+
+none21:
 	VPADDSW   Z9, Z2, Z2
 	VPMULHRSW Z10, Z2, Z2
 	VPACKUSWB Z2, Z2, Z2
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z11, Z2, Z2
 	VPMINUB   Z12, Z2, Z2
+
+inside22:
 	VPERMD    Z2, Z13, Z2
 	VMOVDQU8  Z2, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z16
 	VPMOVD2M  Z3, K2
 	VMOVDQU32 (DX), K2, Z16
 	VPSRAVD   Z16, Z3, Z3
 	VPACKSSDW Z3, Z3, Z3
-	VMOVUPS   248(BP), Z16
+	VMOVUPS   256(BP), Z16
 	VPMOVW2M  Z3, K2
-	VMOVDQU16 376(BP), K2, Z16
+	VMOVDQU16 384(BP), K2, Z16
 	VPMULHRSW Z16, Z3, Z3
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z3, Z3
 	VPACKSSDW Z3, Z3, Z3
-	VPMULHRSW 248(BP), Z3, Z3
+	VPMULHRSW 256(BP), Z3, Z3
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z15
 	VPERMD     Z15, Z13, Z15
@@ -3800,111 +4325,37 @@ ready19:
 	VPMULHUW   Z14, Z16, Z16
 	VPADDSW    Z16, Z3, Z3
 
-none20:
+none25:
 	VPADDSW   Z9, Z3, Z3
 	VPMULHRSW Z10, Z3, Z3
 	VPACKUSWB Z3, Z3, Z3
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z11, Z3, Z3
 	VPMINUB   Z12, Z3, Z3
+
+inside26:
 	VPERMD    Z3, Z13, Z3
 	VMOVDQU8  Z3, K1, (AX)
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain21
+	JZ        plain27
 	VMOVUPS   (CX), Z16
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z16
 	VPSRAVD   Z16, Z4, Z4
 	VPACKSSDW Z4, Z4, Z4
-	VMOVUPS   248(BP), Z16
+	VMOVUPS   256(BP), Z16
 	VPMOVW2M  Z4, K2
-	VMOVDQU16 376(BP), K2, Z16
+	VMOVDQU16 384(BP), K2, Z16
 	VPMULHRSW Z16, Z4, Z4
-	JMP       ready22
-
-plain21:
-	VPSRAVD   (CX), Z4, Z4
-	VPACKSSDW Z4, Z4, Z4
-	VPMULHRSW 248(BP), Z4, Z4
-
-ready22:
-	TESTQ      R8, R8
-	JZ         none23
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z15
-	VPERMD     Z15, Z13, Z15
-	VPXORD     Z16, Z16, Z16
-	VPUNPCKLBW Z15, Z16, Z16
-	VPMULHUW   Z14, Z16, Z16
-	VPADDSW    Z16, Z4, Z4
-
-none23:
-	VPADDSW   Z9, Z4, Z4
-	VPMULHRSW Z10, Z4, Z4
-	VPACKUSWB Z4, Z4, Z4
-	VPMAXUB   Z11, Z4, Z4
-	VPMINUB   Z12, Z4, Z4
-	VPERMD    Z4, Z13, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain24
-	VMOVUPS   (CX), Z16
-	VPMOVD2M  Z5, K2
-	VMOVDQU32 (DX), K2, Z16
-	VPSRAVD   Z16, Z5, Z5
-	VPACKSSDW Z5, Z5, Z5
-	VMOVUPS   248(BP), Z16
-	VPMOVW2M  Z5, K2
-	VMOVDQU16 376(BP), K2, Z16
-	VPMULHRSW Z16, Z5, Z5
-	JMP       ready25
-
-plain24:
-	VPSRAVD   (CX), Z5, Z5
-	VPACKSSDW Z5, Z5, Z5
-	VPMULHRSW 248(BP), Z5, Z5
-
-ready25:
-	TESTQ      R8, R8
-	JZ         none26
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z15
-	VPERMD     Z15, Z13, Z15
-	VPXORD     Z16, Z16, Z16
-	VPUNPCKLBW Z15, Z16, Z16
-	VPMULHUW   Z14, Z16, Z16
-	VPADDSW    Z16, Z5, Z5
-
-none26:
-	VPADDSW   Z9, Z5, Z5
-	VPMULHRSW Z10, Z5, Z5
-	VPACKUSWB Z5, Z5, Z5
-	VPMAXUB   Z11, Z5, Z5
-	VPMINUB   Z12, Z5, Z5
-	VPERMD    Z5, Z13, Z5
-	VMOVDQU8  Z5, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain27
-	VMOVUPS   (CX), Z16
-	VPMOVD2M  Z6, K2
-	VMOVDQU32 (DX), K2, Z16
-	VPSRAVD   Z16, Z6, Z6
-	VPACKSSDW Z6, Z6, Z6
-	VMOVUPS   248(BP), Z16
-	VPMOVW2M  Z6, K2
-	VMOVDQU16 376(BP), K2, Z16
-	VPMULHRSW Z16, Z6, Z6
 	JMP       ready28
 
 plain27:
-	VPSRAVD   (CX), Z6, Z6
-	VPACKSSDW Z6, Z6, Z6
-	VPMULHRSW 248(BP), Z6, Z6
+	VPSRAVD   (CX), Z4, Z4
+	VPACKSSDW Z4, Z4, Z4
+	VPMULHRSW 256(BP), Z4, Z4
 
 ready28:
 	TESTQ      R8, R8
@@ -3915,39 +4366,129 @@ ready28:
 	VPXORD     Z16, Z16, Z16
 	VPUNPCKLBW Z15, Z16, Z16
 	VPMULHUW   Z14, Z16, Z16
-	VPADDSW    Z16, Z6, Z6
+	VPADDSW    Z16, Z4, Z4
 
 none29:
+	VPADDSW   Z9, Z4, Z4
+	VPMULHRSW Z10, Z4, Z4
+	VPACKUSWB Z4, Z4, Z4
+	CMPL      252(BP), $+0
+	JEQ       inside30
+	VPMAXUB   Z11, Z4, Z4
+	VPMINUB   Z12, Z4, Z4
+
+inside30:
+	VPERMD    Z4, Z13, Z4
+	VMOVDQU8  Z4, K1, (AX)
+	MOVLQSX   20(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain31
+	VMOVUPS   (CX), Z16
+	VPMOVD2M  Z5, K2
+	VMOVDQU32 (DX), K2, Z16
+	VPSRAVD   Z16, Z5, Z5
+	VPACKSSDW Z5, Z5, Z5
+	VMOVUPS   256(BP), Z16
+	VPMOVW2M  Z5, K2
+	VMOVDQU16 384(BP), K2, Z16
+	VPMULHRSW Z16, Z5, Z5
+	JMP       ready32
+
+plain31:
+	VPSRAVD   (CX), Z5, Z5
+	VPACKSSDW Z5, Z5, Z5
+	VPMULHRSW 256(BP), Z5, Z5
+
+ready32:
+	TESTQ      R8, R8
+	JZ         none33
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z15
+	VPERMD     Z15, Z13, Z15
+	VPXORD     Z16, Z16, Z16
+	VPUNPCKLBW Z15, Z16, Z16
+	VPMULHUW   Z14, Z16, Z16
+	VPADDSW    Z16, Z5, Z5
+
+none33:
+	VPADDSW   Z9, Z5, Z5
+	VPMULHRSW Z10, Z5, Z5
+	VPACKUSWB Z5, Z5, Z5
+	CMPL      252(BP), $+0
+	JEQ       inside34
+	VPMAXUB   Z11, Z5, Z5
+	VPMINUB   Z12, Z5, Z5
+
+inside34:
+	VPERMD    Z5, Z13, Z5
+	VMOVDQU8  Z5, K1, (AX)
+	MOVLQSX   24(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain35
+	VMOVUPS   (CX), Z16
+	VPMOVD2M  Z6, K2
+	VMOVDQU32 (DX), K2, Z16
+	VPSRAVD   Z16, Z6, Z6
+	VPACKSSDW Z6, Z6, Z6
+	VMOVUPS   256(BP), Z16
+	VPMOVW2M  Z6, K2
+	VMOVDQU16 384(BP), K2, Z16
+	VPMULHRSW Z16, Z6, Z6
+	JMP       ready36
+
+plain35:
+	VPSRAVD   (CX), Z6, Z6
+	VPACKSSDW Z6, Z6, Z6
+	VPMULHRSW 256(BP), Z6, Z6
+
+ready36:
+	TESTQ      R8, R8
+	JZ         none37
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z15
+	VPERMD     Z15, Z13, Z15
+	VPXORD     Z16, Z16, Z16
+	VPUNPCKLBW Z15, Z16, Z16
+	VPMULHUW   Z14, Z16, Z16
+	VPADDSW    Z16, Z6, Z6
+
+none37:
 	VPADDSW   Z9, Z6, Z6
 	VPMULHRSW Z10, Z6, Z6
 	VPACKUSWB Z6, Z6, Z6
+	CMPL      252(BP), $+0
+	JEQ       inside38
 	VPMAXUB   Z11, Z6, Z6
 	VPMINUB   Z12, Z6, Z6
+
+inside38:
 	VPERMD    Z6, Z13, Z6
 	VMOVDQU8  Z6, K1, (AX)
 	MOVLQSX   28(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain30
+	JZ        plain39
 	VMOVUPS   (CX), Z16
 	VPMOVD2M  Z7, K2
 	VMOVDQU32 (DX), K2, Z16
 	VPSRAVD   Z16, Z7, Z7
 	VPACKSSDW Z7, Z7, Z7
-	VMOVUPS   248(BP), Z16
+	VMOVUPS   256(BP), Z16
 	VPMOVW2M  Z7, K2
-	VMOVDQU16 376(BP), K2, Z16
+	VMOVDQU16 384(BP), K2, Z16
 	VPMULHRSW Z16, Z7, Z7
-	JMP       ready31
+	JMP       ready40
 
-plain30:
+plain39:
 	VPSRAVD   (CX), Z7, Z7
 	VPACKSSDW Z7, Z7, Z7
-	VPMULHRSW 248(BP), Z7, Z7
+	VPMULHRSW 256(BP), Z7, Z7
 
-ready31:
+ready40:
 	TESTQ      R8, R8
-	JZ         none32
+	JZ         none41
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z15
 	VPERMD     Z15, Z13, Z15
@@ -3956,37 +4497,41 @@ ready31:
 	VPMULHUW   Z14, Z16, Z16
 	VPADDSW    Z16, Z7, Z7
 
-none32:
+none41:
 	VPADDSW   Z9, Z7, Z7
 	VPMULHRSW Z10, Z7, Z7
 	VPACKUSWB Z7, Z7, Z7
+	CMPL      252(BP), $+0
+	JEQ       inside42
 	VPMAXUB   Z11, Z7, Z7
 	VPMINUB   Z12, Z7, Z7
+
+inside42:
 	VPERMD    Z7, Z13, Z7
 	VMOVDQU8  Z7, K1, (AX)
 	MOVLQSX   32(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain33
+	JZ        plain43
 	VMOVUPS   (CX), Z16
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z16
 	VPSRAVD   Z16, Z8, Z8
 	VPACKSSDW Z8, Z8, Z8
-	VMOVUPS   248(BP), Z16
+	VMOVUPS   256(BP), Z16
 	VPMOVW2M  Z8, K2
-	VMOVDQU16 376(BP), K2, Z16
+	VMOVDQU16 384(BP), K2, Z16
 	VPMULHRSW Z16, Z8, Z8
-	JMP       ready34
+	JMP       ready44
 
-plain33:
+plain43:
 	VPSRAVD   (CX), Z8, Z8
 	VPACKSSDW Z8, Z8, Z8
-	VPMULHRSW 248(BP), Z8, Z8
+	VPMULHRSW 256(BP), Z8, Z8
 
-ready34:
+ready44:
 	TESTQ      R8, R8
-	JZ         none35
+	JZ         none45
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z15
 	VPERMD     Z15, Z13, Z15
@@ -3995,16 +4540,20 @@ ready34:
 	VPMULHUW   Z14, Z16, Z16
 	VPADDSW    Z16, Z8, Z8
 
-none35:
+none45:
 	VPADDSW   Z9, Z8, Z8
 	VPMULHRSW Z10, Z8, Z8
 	VPACKUSWB Z8, Z8, Z8
+	CMPL      252(BP), $+0
+	JEQ       inside46
 	VPMAXUB   Z11, Z8, Z8
 	VPMINUB   Z12, Z8, Z8
-	VPERMD    Z8, Z13, Z8
-	VMOVDQU8  Z8, K1, (AX)
 
-done7:
+inside46:
+	VPERMD   Z8, Z13, Z8
+	VMOVDQU8 Z8, K1, (AX)
+
+done9:
 	ADDQ $+36, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -4185,19 +4734,85 @@ TEXT ·byteRows_avx512_1x10(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW (R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW (R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    28(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    32(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    36(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    28(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    32(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    36(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -4239,13 +4854,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z10
 	VPBROADCASTD (AX)(R14*1), Z11
 	VPDPBUSD     Z10, Z11, Z0
@@ -4296,10 +4911,10 @@ loop4:
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z10
 	VPBROADCASTD (AX)(R14*1), Z11
 	VPDPBUSD     Z10, Z11, Z0
@@ -4324,11 +4939,11 @@ rest5:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -4336,7 +4951,7 @@ next6:
 	KSHIFTRQ  $0x00, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVDQU32 Z0, K3, (AX)
@@ -4367,42 +4982,42 @@ next6:
 	MOVLQSX   36(SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVDQU32 Z9, K3, (AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z10
-	VPBROADCASTD 228(BP), Z11
-	VPBROADCASTD 236(BP), Z12
-	VPBROADCASTD 240(BP), Z13
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z10
+	VPBROADCASTD 236(BP), Z11
+	VPBROADCASTD 244(BP), Z12
+	VPBROADCASTD 248(BP), Z13
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z15
+	VPBROADCASTD 240(BP), Z15
 	VPMOVZXBD    128(BP), Z14
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z17
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z17
 	VPSRAVD      Z17, Z0, Z0
 	VPACKSSDW    Z0, Z0, Z0
-	VMOVUPS      248(BP), Z17
+	VMOVUPS      256(BP), Z17
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z17
+	VMOVDQU16    384(BP), K2, Z17
 	VPMULHRSW    Z17, Z0, Z0
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPACKSSDW Z0, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z16
 	VPERMD     Z16, Z14, Z16
@@ -4411,72 +5026,37 @@ ready10:
 	VPMULHUW   Z15, Z17, Z17
 	VPADDSW    Z17, Z0, Z0
 
-none11:
+none13:
 	VPADDSW   Z10, Z0, Z0
 	VPMULHRSW Z11, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z12, Z0, Z0
 	VPMINUB   Z13, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z14, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z17
 	VPMOVD2M  Z1, K2
 	VMOVDQU32 (DX), K2, Z17
 	VPSRAVD   Z17, Z1, Z1
 	VPACKSSDW Z1, Z1, Z1
-	VMOVUPS   248(BP), Z17
+	VMOVUPS   256(BP), Z17
 	VPMOVW2M  Z1, K2
-	VMOVDQU16 376(BP), K2, Z17
+	VMOVDQU16 384(BP), K2, Z17
 	VPMULHRSW Z17, Z1, Z1
-	JMP       ready13
-
-plain12:
-	VPSRAVD   (CX), Z1, Z1
-	VPACKSSDW Z1, Z1, Z1
-	VPMULHRSW 248(BP), Z1, Z1
-
-ready13:
-	TESTQ      R8, R8
-	JZ         none14
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z16
-	VPERMD     Z16, Z14, Z16
-	VPXORD     Z17, Z17, Z17
-	VPUNPCKLBW Z16, Z17, Z17
-	VPMULHUW   Z15, Z17, Z17
-	VPADDSW    Z17, Z1, Z1
-
-none14:
-	VPADDSW   Z10, Z1, Z1
-	VPMULHRSW Z11, Z1, Z1
-	VPACKUSWB Z1, Z1, Z1
-	VPMAXUB   Z12, Z1, Z1
-	VPMINUB   Z13, Z1, Z1
-	VPERMD    Z1, Z14, Z1
-	VMOVDQU8  Z1, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain15
-	VMOVUPS   (CX), Z17
-	VPMOVD2M  Z2, K2
-	VMOVDQU32 (DX), K2, Z17
-	VPSRAVD   Z17, Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VMOVUPS   248(BP), Z17
-	VPMOVW2M  Z2, K2
-	VMOVDQU16 376(BP), K2, Z17
-	VPMULHRSW Z17, Z2, Z2
 	JMP       ready16
 
 plain15:
-	VPSRAVD   (CX), Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPMULHRSW 248(BP), Z2, Z2
+	VPSRAVD   (CX), Z1, Z1
+	VPACKSSDW Z1, Z1, Z1
+	VPMULHRSW 256(BP), Z1, Z1
 
 ready16:
 	TESTQ      R8, R8
@@ -4487,39 +5067,86 @@ ready16:
 	VPXORD     Z17, Z17, Z17
 	VPUNPCKLBW Z16, Z17, Z17
 	VPMULHUW   Z15, Z17, Z17
-	VPADDSW    Z17, Z2, Z2
+	VPADDSW    Z17, Z1, Z1
 
 none17:
+	VPADDSW   Z10, Z1, Z1
+	VPMULHRSW Z11, Z1, Z1
+	VPACKUSWB Z1, Z1, Z1
+	CMPL      252(BP), $+0
+	JEQ       inside18
+	VPMAXUB   Z12, Z1, Z1
+	VPMINUB   Z13, Z1, Z1
+
+inside18:
+	VPERMD    Z1, Z14, Z1
+	VMOVDQU8  Z1, K1, (AX)
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain19
+	VMOVUPS   (CX), Z17
+	VPMOVD2M  Z2, K2
+	VMOVDQU32 (DX), K2, Z17
+	VPSRAVD   Z17, Z2, Z2
+	VPACKSSDW Z2, Z2, Z2
+	VMOVUPS   256(BP), Z17
+	VPMOVW2M  Z2, K2
+	VMOVDQU16 384(BP), K2, Z17
+	VPMULHRSW Z17, Z2, Z2
+	JMP       ready20
+
+plain19:
+	VPSRAVD   (CX), Z2, Z2
+	VPACKSSDW Z2, Z2, Z2
+	VPMULHRSW 256(BP), Z2, Z2
+
+ready20:
+	TESTQ      R8, R8
+	JZ         none21
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z16
+	VPERMD     Z16, Z14, Z16
+	VPXORD     Z17, Z17, Z17
+	VPUNPCKLBW Z16, Z17, Z17
+	VPMULHUW   Z15, Z17, Z17
+	VPADDSW    Z17, Z2, Z2
+
+none21:
 	VPADDSW   Z10, Z2, Z2
 	VPMULHRSW Z11, Z2, Z2
 	VPACKUSWB Z2, Z2, Z2
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z12, Z2, Z2
 	VPMINUB   Z13, Z2, Z2
+
+inside22:
 	VPERMD    Z2, Z14, Z2
 	VMOVDQU8  Z2, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z17
 	VPMOVD2M  Z3, K2
 	VMOVDQU32 (DX), K2, Z17
 	VPSRAVD   Z17, Z3, Z3
 	VPACKSSDW Z3, Z3, Z3
-	VMOVUPS   248(BP), Z17
+	VMOVUPS   256(BP), Z17
 	VPMOVW2M  Z3, K2
-	VMOVDQU16 376(BP), K2, Z17
+	VMOVDQU16 384(BP), K2, Z17
 	VPMULHRSW Z17, Z3, Z3
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z3, Z3
 	VPACKSSDW Z3, Z3, Z3
-	VPMULHRSW 248(BP), Z3, Z3
+	VPMULHRSW 256(BP), Z3, Z3
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z16
 	VPERMD     Z16, Z14, Z16
@@ -4528,111 +5155,37 @@ ready19:
 	VPMULHUW   Z15, Z17, Z17
 	VPADDSW    Z17, Z3, Z3
 
-none20:
+none25:
 	VPADDSW   Z10, Z3, Z3
 	VPMULHRSW Z11, Z3, Z3
 	VPACKUSWB Z3, Z3, Z3
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z12, Z3, Z3
 	VPMINUB   Z13, Z3, Z3
+
+inside26:
 	VPERMD    Z3, Z14, Z3
 	VMOVDQU8  Z3, K1, (AX)
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain21
+	JZ        plain27
 	VMOVUPS   (CX), Z17
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z17
 	VPSRAVD   Z17, Z4, Z4
 	VPACKSSDW Z4, Z4, Z4
-	VMOVUPS   248(BP), Z17
+	VMOVUPS   256(BP), Z17
 	VPMOVW2M  Z4, K2
-	VMOVDQU16 376(BP), K2, Z17
+	VMOVDQU16 384(BP), K2, Z17
 	VPMULHRSW Z17, Z4, Z4
-	JMP       ready22
-
-plain21:
-	VPSRAVD   (CX), Z4, Z4
-	VPACKSSDW Z4, Z4, Z4
-	VPMULHRSW 248(BP), Z4, Z4
-
-ready22:
-	TESTQ      R8, R8
-	JZ         none23
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z16
-	VPERMD     Z16, Z14, Z16
-	VPXORD     Z17, Z17, Z17
-	VPUNPCKLBW Z16, Z17, Z17
-	VPMULHUW   Z15, Z17, Z17
-	VPADDSW    Z17, Z4, Z4
-
-none23:
-	VPADDSW   Z10, Z4, Z4
-	VPMULHRSW Z11, Z4, Z4
-	VPACKUSWB Z4, Z4, Z4
-	VPMAXUB   Z12, Z4, Z4
-	VPMINUB   Z13, Z4, Z4
-	VPERMD    Z4, Z14, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain24
-	VMOVUPS   (CX), Z17
-	VPMOVD2M  Z5, K2
-	VMOVDQU32 (DX), K2, Z17
-	VPSRAVD   Z17, Z5, Z5
-	VPACKSSDW Z5, Z5, Z5
-	VMOVUPS   248(BP), Z17
-	VPMOVW2M  Z5, K2
-	VMOVDQU16 376(BP), K2, Z17
-	VPMULHRSW Z17, Z5, Z5
-	JMP       ready25
-
-plain24:
-	VPSRAVD   (CX), Z5, Z5
-	VPACKSSDW Z5, Z5, Z5
-	VPMULHRSW 248(BP), Z5, Z5
-
-ready25:
-	TESTQ      R8, R8
-	JZ         none26
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z16
-	VPERMD     Z16, Z14, Z16
-	VPXORD     Z17, Z17, Z17
-	VPUNPCKLBW Z16, Z17, Z17
-	VPMULHUW   Z15, Z17, Z17
-	VPADDSW    Z17, Z5, Z5
-
-none26:
-	VPADDSW   Z10, Z5, Z5
-	VPMULHRSW Z11, Z5, Z5
-	VPACKUSWB Z5, Z5, Z5
-	VPMAXUB   Z12, Z5, Z5
-	VPMINUB   Z13, Z5, Z5
-	VPERMD    Z5, Z14, Z5
-	VMOVDQU8  Z5, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain27
-	VMOVUPS   (CX), Z17
-	VPMOVD2M  Z6, K2
-	VMOVDQU32 (DX), K2, Z17
-	VPSRAVD   Z17, Z6, Z6
-	VPACKSSDW Z6, Z6, Z6
-	VMOVUPS   248(BP), Z17
-	VPMOVW2M  Z6, K2
-	VMOVDQU16 376(BP), K2, Z17
-	VPMULHRSW Z17, Z6, Z6
 	JMP       ready28
 
 plain27:
-	VPSRAVD   (CX), Z6, Z6
-	VPACKSSDW Z6, Z6, Z6
-	VPMULHRSW 248(BP), Z6, Z6
+	VPSRAVD   (CX), Z4, Z4
+	VPACKSSDW Z4, Z4, Z4
+	VPMULHRSW 256(BP), Z4, Z4
 
 ready28:
 	TESTQ      R8, R8
@@ -4643,39 +5196,129 @@ ready28:
 	VPXORD     Z17, Z17, Z17
 	VPUNPCKLBW Z16, Z17, Z17
 	VPMULHUW   Z15, Z17, Z17
-	VPADDSW    Z17, Z6, Z6
+	VPADDSW    Z17, Z4, Z4
 
 none29:
+	VPADDSW   Z10, Z4, Z4
+	VPMULHRSW Z11, Z4, Z4
+	VPACKUSWB Z4, Z4, Z4
+	CMPL      252(BP), $+0
+	JEQ       inside30
+	VPMAXUB   Z12, Z4, Z4
+	VPMINUB   Z13, Z4, Z4
+
+inside30:
+	VPERMD    Z4, Z14, Z4
+	VMOVDQU8  Z4, K1, (AX)
+	MOVLQSX   20(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain31
+	VMOVUPS   (CX), Z17
+	VPMOVD2M  Z5, K2
+	VMOVDQU32 (DX), K2, Z17
+	VPSRAVD   Z17, Z5, Z5
+	VPACKSSDW Z5, Z5, Z5
+	VMOVUPS   256(BP), Z17
+	VPMOVW2M  Z5, K2
+	VMOVDQU16 384(BP), K2, Z17
+	VPMULHRSW Z17, Z5, Z5
+	JMP       ready32
+
+plain31:
+	VPSRAVD   (CX), Z5, Z5
+	VPACKSSDW Z5, Z5, Z5
+	VPMULHRSW 256(BP), Z5, Z5
+
+ready32:
+	TESTQ      R8, R8
+	JZ         none33
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z16
+	VPERMD     Z16, Z14, Z16
+	VPXORD     Z17, Z17, Z17
+	VPUNPCKLBW Z16, Z17, Z17
+	VPMULHUW   Z15, Z17, Z17
+	VPADDSW    Z17, Z5, Z5
+
+none33:
+	VPADDSW   Z10, Z5, Z5
+	VPMULHRSW Z11, Z5, Z5
+	VPACKUSWB Z5, Z5, Z5
+	CMPL      252(BP), $+0
+	JEQ       inside34
+	VPMAXUB   Z12, Z5, Z5
+	VPMINUB   Z13, Z5, Z5
+
+inside34:
+	VPERMD    Z5, Z14, Z5
+	VMOVDQU8  Z5, K1, (AX)
+	MOVLQSX   24(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain35
+	VMOVUPS   (CX), Z17
+	VPMOVD2M  Z6, K2
+	VMOVDQU32 (DX), K2, Z17
+	VPSRAVD   Z17, Z6, Z6
+	VPACKSSDW Z6, Z6, Z6
+	VMOVUPS   256(BP), Z17
+	VPMOVW2M  Z6, K2
+	VMOVDQU16 384(BP), K2, Z17
+	VPMULHRSW Z17, Z6, Z6
+	JMP       ready36
+
+plain35:
+	VPSRAVD   (CX), Z6, Z6
+	VPACKSSDW Z6, Z6, Z6
+	VPMULHRSW 256(BP), Z6, Z6
+
+ready36:
+	TESTQ      R8, R8
+	JZ         none37
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z16
+	VPERMD     Z16, Z14, Z16
+	VPXORD     Z17, Z17, Z17
+	VPUNPCKLBW Z16, Z17, Z17
+	VPMULHUW   Z15, Z17, Z17
+	VPADDSW    Z17, Z6, Z6
+
+none37:
 	VPADDSW   Z10, Z6, Z6
 	VPMULHRSW Z11, Z6, Z6
 	VPACKUSWB Z6, Z6, Z6
+	CMPL      252(BP), $+0
+	JEQ       inside38
 	VPMAXUB   Z12, Z6, Z6
 	VPMINUB   Z13, Z6, Z6
+
+inside38:
 	VPERMD    Z6, Z14, Z6
 	VMOVDQU8  Z6, K1, (AX)
 	MOVLQSX   28(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain30
+	JZ        plain39
 	VMOVUPS   (CX), Z17
 	VPMOVD2M  Z7, K2
 	VMOVDQU32 (DX), K2, Z17
 	VPSRAVD   Z17, Z7, Z7
 	VPACKSSDW Z7, Z7, Z7
-	VMOVUPS   248(BP), Z17
+	VMOVUPS   256(BP), Z17
 	VPMOVW2M  Z7, K2
-	VMOVDQU16 376(BP), K2, Z17
+	VMOVDQU16 384(BP), K2, Z17
 	VPMULHRSW Z17, Z7, Z7
-	JMP       ready31
+	JMP       ready40
 
-plain30:
+plain39:
 	VPSRAVD   (CX), Z7, Z7
 	VPACKSSDW Z7, Z7, Z7
-	VPMULHRSW 248(BP), Z7, Z7
+	VPMULHRSW 256(BP), Z7, Z7
 
-ready31:
+ready40:
 	TESTQ      R8, R8
-	JZ         none32
+	JZ         none41
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z16
 	VPERMD     Z16, Z14, Z16
@@ -4684,37 +5327,41 @@ ready31:
 	VPMULHUW   Z15, Z17, Z17
 	VPADDSW    Z17, Z7, Z7
 
-none32:
+none41:
 	VPADDSW   Z10, Z7, Z7
 	VPMULHRSW Z11, Z7, Z7
 	VPACKUSWB Z7, Z7, Z7
+	CMPL      252(BP), $+0
+	JEQ       inside42
 	VPMAXUB   Z12, Z7, Z7
 	VPMINUB   Z13, Z7, Z7
+
+inside42:
 	VPERMD    Z7, Z14, Z7
 	VMOVDQU8  Z7, K1, (AX)
 	MOVLQSX   32(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain33
+	JZ        plain43
 	VMOVUPS   (CX), Z17
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z17
 	VPSRAVD   Z17, Z8, Z8
 	VPACKSSDW Z8, Z8, Z8
-	VMOVUPS   248(BP), Z17
+	VMOVUPS   256(BP), Z17
 	VPMOVW2M  Z8, K2
-	VMOVDQU16 376(BP), K2, Z17
+	VMOVDQU16 384(BP), K2, Z17
 	VPMULHRSW Z17, Z8, Z8
-	JMP       ready34
+	JMP       ready44
 
-plain33:
+plain43:
 	VPSRAVD   (CX), Z8, Z8
 	VPACKSSDW Z8, Z8, Z8
-	VPMULHRSW 248(BP), Z8, Z8
+	VPMULHRSW 256(BP), Z8, Z8
 
-ready34:
+ready44:
 	TESTQ      R8, R8
-	JZ         none35
+	JZ         none45
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z16
 	VPERMD     Z16, Z14, Z16
@@ -4723,37 +5370,41 @@ ready34:
 	VPMULHUW   Z15, Z17, Z17
 	VPADDSW    Z17, Z8, Z8
 
-none35:
+none45:
 	VPADDSW   Z10, Z8, Z8
 	VPMULHRSW Z11, Z8, Z8
 	VPACKUSWB Z8, Z8, Z8
+	CMPL      252(BP), $+0
+	JEQ       inside46
 	VPMAXUB   Z12, Z8, Z8
 	VPMINUB   Z13, Z8, Z8
+
+inside46:
 	VPERMD    Z8, Z14, Z8
 	VMOVDQU8  Z8, K1, (AX)
 	MOVLQSX   36(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain36
+	JZ        plain47
 	VMOVUPS   (CX), Z17
 	VPMOVD2M  Z9, K2
 	VMOVDQU32 (DX), K2, Z17
 	VPSRAVD   Z17, Z9, Z9
 	VPACKSSDW Z9, Z9, Z9
-	VMOVUPS   248(BP), Z17
+	VMOVUPS   256(BP), Z17
 	VPMOVW2M  Z9, K2
-	VMOVDQU16 376(BP), K2, Z17
+	VMOVDQU16 384(BP), K2, Z17
 	VPMULHRSW Z17, Z9, Z9
-	JMP       ready37
+	JMP       ready48
 
-plain36:
+plain47:
 	VPSRAVD   (CX), Z9, Z9
 	VPACKSSDW Z9, Z9, Z9
-	VPMULHRSW 248(BP), Z9, Z9
+	VPMULHRSW 256(BP), Z9, Z9
 
-ready37:
+ready48:
 	TESTQ      R8, R8
-	JZ         none38
+	JZ         none49
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z16
 	VPERMD     Z16, Z14, Z16
@@ -4762,16 +5413,20 @@ ready37:
 	VPMULHUW   Z15, Z17, Z17
 	VPADDSW    Z17, Z9, Z9
 
-none38:
+none49:
 	VPADDSW   Z10, Z9, Z9
 	VPMULHRSW Z11, Z9, Z9
 	VPACKUSWB Z9, Z9, Z9
+	CMPL      252(BP), $+0
+	JEQ       inside50
 	VPMAXUB   Z12, Z9, Z9
 	VPMINUB   Z13, Z9, Z9
-	VPERMD    Z9, Z14, Z9
-	VMOVDQU8  Z9, K1, (AX)
 
-done7:
+inside50:
+	VPERMD   Z9, Z14, Z9
+	VMOVDQU8 Z9, K1, (AX)
+
+done9:
 	ADDQ $+40, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -4958,25 +5613,96 @@ next5:
 	RET
 
 // func byteRows_avx512_1x11(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, MMX+
 TEXT ·byteRows_avx512_1x11(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW (R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW (R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    28(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    32(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    36(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    40(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    28(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    32(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    36(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    40(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -5019,13 +5745,13 @@ tile1:
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z11
 	VPBROADCASTD (AX)(R14*1), Z12
 	VPDPBUSD     Z11, Z12, Z0
@@ -5075,10 +5801,10 @@ loop4:
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z11
 	VPBROADCASTD (AX)(R14*1), Z12
 	VPDPBUSD     Z11, Z12, Z0
@@ -5105,18 +5831,18 @@ rest5:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     112(BP), K1
 	KSHIFTRQ  $0x00, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVDQU32 Z0, K3, (AX)
@@ -5150,42 +5876,42 @@ next6:
 	MOVLQSX   40(SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVDQU32 Z10, K3, (AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z11
-	VPBROADCASTD 228(BP), Z12
-	VPBROADCASTD 236(BP), Z13
-	VPBROADCASTD 240(BP), Z14
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z11
+	VPBROADCASTD 236(BP), Z12
+	VPBROADCASTD 244(BP), Z13
+	VPBROADCASTD 248(BP), Z14
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z16
+	VPBROADCASTD 240(BP), Z16
 	VPMOVZXBD    128(BP), Z15
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z18
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z18
 	VPSRAVD      Z18, Z0, Z0
 	VPACKSSDW    Z0, Z0, Z0
-	VMOVUPS      248(BP), Z18
+	VMOVUPS      256(BP), Z18
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z18
+	VMOVDQU16    384(BP), K2, Z18
 	VPMULHRSW    Z18, Z0, Z0
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPACKSSDW Z0, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z17
 	VPERMD     Z17, Z15, Z17
@@ -5194,72 +5920,37 @@ ready10:
 	VPMULHUW   Z16, Z18, Z18
 	VPADDSW    Z18, Z0, Z0
 
-none11:
+none13:
 	VPADDSW   Z11, Z0, Z0
 	VPMULHRSW Z12, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z13, Z0, Z0
 	VPMINUB   Z14, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z15, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z18
 	VPMOVD2M  Z1, K2
 	VMOVDQU32 (DX), K2, Z18
 	VPSRAVD   Z18, Z1, Z1
 	VPACKSSDW Z1, Z1, Z1
-	VMOVUPS   248(BP), Z18
+	VMOVUPS   256(BP), Z18
 	VPMOVW2M  Z1, K2
-	VMOVDQU16 376(BP), K2, Z18
+	VMOVDQU16 384(BP), K2, Z18
 	VPMULHRSW Z18, Z1, Z1
-	JMP       ready13
-
-plain12:
-	VPSRAVD   (CX), Z1, Z1
-	VPACKSSDW Z1, Z1, Z1
-	VPMULHRSW 248(BP), Z1, Z1
-
-ready13:
-	TESTQ      R8, R8
-	JZ         none14
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z17
-	VPERMD     Z17, Z15, Z17
-	VPXORD     Z18, Z18, Z18
-	VPUNPCKLBW Z17, Z18, Z18
-	VPMULHUW   Z16, Z18, Z18
-	VPADDSW    Z18, Z1, Z1
-
-none14:
-	VPADDSW   Z11, Z1, Z1
-	VPMULHRSW Z12, Z1, Z1
-	VPACKUSWB Z1, Z1, Z1
-	VPMAXUB   Z13, Z1, Z1
-	VPMINUB   Z14, Z1, Z1
-	VPERMD    Z1, Z15, Z1
-	VMOVDQU8  Z1, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain15
-	VMOVUPS   (CX), Z18
-	VPMOVD2M  Z2, K2
-	VMOVDQU32 (DX), K2, Z18
-	VPSRAVD   Z18, Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VMOVUPS   248(BP), Z18
-	VPMOVW2M  Z2, K2
-	VMOVDQU16 376(BP), K2, Z18
-	VPMULHRSW Z18, Z2, Z2
 	JMP       ready16
 
 plain15:
-	VPSRAVD   (CX), Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPMULHRSW 248(BP), Z2, Z2
+	VPSRAVD   (CX), Z1, Z1
+	VPACKSSDW Z1, Z1, Z1
+	VPMULHRSW 256(BP), Z1, Z1
 
 ready16:
 	TESTQ      R8, R8
@@ -5270,39 +5961,86 @@ ready16:
 	VPXORD     Z18, Z18, Z18
 	VPUNPCKLBW Z17, Z18, Z18
 	VPMULHUW   Z16, Z18, Z18
-	VPADDSW    Z18, Z2, Z2
+	VPADDSW    Z18, Z1, Z1
 
 none17:
+	VPADDSW   Z11, Z1, Z1
+	VPMULHRSW Z12, Z1, Z1
+	VPACKUSWB Z1, Z1, Z1
+	CMPL      252(BP), $+0
+	JEQ       inside18
+	VPMAXUB   Z13, Z1, Z1
+	VPMINUB   Z14, Z1, Z1
+
+inside18:
+	VPERMD    Z1, Z15, Z1
+	VMOVDQU8  Z1, K1, (AX)
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain19
+	VMOVUPS   (CX), Z18
+	VPMOVD2M  Z2, K2
+	VMOVDQU32 (DX), K2, Z18
+	VPSRAVD   Z18, Z2, Z2
+	VPACKSSDW Z2, Z2, Z2
+	VMOVUPS   256(BP), Z18
+	VPMOVW2M  Z2, K2
+	VMOVDQU16 384(BP), K2, Z18
+	VPMULHRSW Z18, Z2, Z2
+	JMP       ready20
+
+plain19:
+	VPSRAVD   (CX), Z2, Z2
+	VPACKSSDW Z2, Z2, Z2
+	VPMULHRSW 256(BP), Z2, Z2
+
+ready20:
+	TESTQ      R8, R8
+	JZ         none21
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z17
+	VPERMD     Z17, Z15, Z17
+	VPXORD     Z18, Z18, Z18
+	VPUNPCKLBW Z17, Z18, Z18
+	VPMULHUW   Z16, Z18, Z18
+	VPADDSW    Z18, Z2, Z2
+
+none21:
 	VPADDSW   Z11, Z2, Z2
 	VPMULHRSW Z12, Z2, Z2
 	VPACKUSWB Z2, Z2, Z2
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z13, Z2, Z2
 	VPMINUB   Z14, Z2, Z2
+
+inside22:
 	VPERMD    Z2, Z15, Z2
 	VMOVDQU8  Z2, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z18
 	VPMOVD2M  Z3, K2
 	VMOVDQU32 (DX), K2, Z18
 	VPSRAVD   Z18, Z3, Z3
 	VPACKSSDW Z3, Z3, Z3
-	VMOVUPS   248(BP), Z18
+	VMOVUPS   256(BP), Z18
 	VPMOVW2M  Z3, K2
-	VMOVDQU16 376(BP), K2, Z18
+	VMOVDQU16 384(BP), K2, Z18
 	VPMULHRSW Z18, Z3, Z3
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z3, Z3
 	VPACKSSDW Z3, Z3, Z3
-	VPMULHRSW 248(BP), Z3, Z3
+	VPMULHRSW 256(BP), Z3, Z3
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z17
 	VPERMD     Z17, Z15, Z17
@@ -5311,111 +6049,37 @@ ready19:
 	VPMULHUW   Z16, Z18, Z18
 	VPADDSW    Z18, Z3, Z3
 
-none20:
+none25:
 	VPADDSW   Z11, Z3, Z3
 	VPMULHRSW Z12, Z3, Z3
 	VPACKUSWB Z3, Z3, Z3
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z13, Z3, Z3
 	VPMINUB   Z14, Z3, Z3
+
+inside26:
 	VPERMD    Z3, Z15, Z3
 	VMOVDQU8  Z3, K1, (AX)
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain21
+	JZ        plain27
 	VMOVUPS   (CX), Z18
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z18
 	VPSRAVD   Z18, Z4, Z4
 	VPACKSSDW Z4, Z4, Z4
-	VMOVUPS   248(BP), Z18
+	VMOVUPS   256(BP), Z18
 	VPMOVW2M  Z4, K2
-	VMOVDQU16 376(BP), K2, Z18
+	VMOVDQU16 384(BP), K2, Z18
 	VPMULHRSW Z18, Z4, Z4
-	JMP       ready22
-
-plain21:
-	VPSRAVD   (CX), Z4, Z4
-	VPACKSSDW Z4, Z4, Z4
-	VPMULHRSW 248(BP), Z4, Z4
-
-ready22:
-	TESTQ      R8, R8
-	JZ         none23
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z17
-	VPERMD     Z17, Z15, Z17
-	VPXORD     Z18, Z18, Z18
-	VPUNPCKLBW Z17, Z18, Z18
-	VPMULHUW   Z16, Z18, Z18
-	VPADDSW    Z18, Z4, Z4
-
-none23:
-	VPADDSW   Z11, Z4, Z4
-	VPMULHRSW Z12, Z4, Z4
-	VPACKUSWB Z4, Z4, Z4
-	VPMAXUB   Z13, Z4, Z4
-	VPMINUB   Z14, Z4, Z4
-	VPERMD    Z4, Z15, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain24
-	VMOVUPS   (CX), Z18
-	VPMOVD2M  Z5, K2
-	VMOVDQU32 (DX), K2, Z18
-	VPSRAVD   Z18, Z5, Z5
-	VPACKSSDW Z5, Z5, Z5
-	VMOVUPS   248(BP), Z18
-	VPMOVW2M  Z5, K2
-	VMOVDQU16 376(BP), K2, Z18
-	VPMULHRSW Z18, Z5, Z5
-	JMP       ready25
-
-plain24:
-	VPSRAVD   (CX), Z5, Z5
-	VPACKSSDW Z5, Z5, Z5
-	VPMULHRSW 248(BP), Z5, Z5
-
-ready25:
-	TESTQ      R8, R8
-	JZ         none26
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z17
-	VPERMD     Z17, Z15, Z17
-	VPXORD     Z18, Z18, Z18
-	VPUNPCKLBW Z17, Z18, Z18
-	VPMULHUW   Z16, Z18, Z18
-	VPADDSW    Z18, Z5, Z5
-
-none26:
-	VPADDSW   Z11, Z5, Z5
-	VPMULHRSW Z12, Z5, Z5
-	VPACKUSWB Z5, Z5, Z5
-	VPMAXUB   Z13, Z5, Z5
-	VPMINUB   Z14, Z5, Z5
-	VPERMD    Z5, Z15, Z5
-	VMOVDQU8  Z5, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain27
-	VMOVUPS   (CX), Z18
-	VPMOVD2M  Z6, K2
-	VMOVDQU32 (DX), K2, Z18
-	VPSRAVD   Z18, Z6, Z6
-	VPACKSSDW Z6, Z6, Z6
-	VMOVUPS   248(BP), Z18
-	VPMOVW2M  Z6, K2
-	VMOVDQU16 376(BP), K2, Z18
-	VPMULHRSW Z18, Z6, Z6
 	JMP       ready28
 
 plain27:
-	VPSRAVD   (CX), Z6, Z6
-	VPACKSSDW Z6, Z6, Z6
-	VPMULHRSW 248(BP), Z6, Z6
+	VPSRAVD   (CX), Z4, Z4
+	VPACKSSDW Z4, Z4, Z4
+	VPMULHRSW 256(BP), Z4, Z4
 
 ready28:
 	TESTQ      R8, R8
@@ -5426,152 +6090,125 @@ ready28:
 	VPXORD     Z18, Z18, Z18
 	VPUNPCKLBW Z17, Z18, Z18
 	VPMULHUW   Z16, Z18, Z18
-	VPADDSW    Z18, Z6, Z6
+	VPADDSW    Z18, Z4, Z4
 
 none29:
+	VPADDSW   Z11, Z4, Z4
+	VPMULHRSW Z12, Z4, Z4
+	VPACKUSWB Z4, Z4, Z4
+	CMPL      252(BP), $+0
+	JEQ       inside30
+	VPMAXUB   Z13, Z4, Z4
+	VPMINUB   Z14, Z4, Z4
+
+inside30:
+	VPERMD    Z4, Z15, Z4
+	VMOVDQU8  Z4, K1, (AX)
+	MOVLQSX   20(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain31
+	VMOVUPS   (CX), Z18
+	VPMOVD2M  Z5, K2
+	VMOVDQU32 (DX), K2, Z18
+	VPSRAVD   Z18, Z5, Z5
+	VPACKSSDW Z5, Z5, Z5
+	VMOVUPS   256(BP), Z18
+	VPMOVW2M  Z5, K2
+	VMOVDQU16 384(BP), K2, Z18
+	VPMULHRSW Z18, Z5, Z5
+	JMP       ready32
+
+plain31:
+	VPSRAVD   (CX), Z5, Z5
+	VPACKSSDW Z5, Z5, Z5
+	VPMULHRSW 256(BP), Z5, Z5
+
+ready32:
+	TESTQ      R8, R8
+	JZ         none33
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z17
+	VPERMD     Z17, Z15, Z17
+	VPXORD     Z18, Z18, Z18
+	VPUNPCKLBW Z17, Z18, Z18
+	VPMULHUW   Z16, Z18, Z18
+	VPADDSW    Z18, Z5, Z5
+
+none33:
+	VPADDSW   Z11, Z5, Z5
+	VPMULHRSW Z12, Z5, Z5
+	VPACKUSWB Z5, Z5, Z5
+	CMPL      252(BP), $+0
+	JEQ       inside34
+	VPMAXUB   Z13, Z5, Z5
+	VPMINUB   Z14, Z5, Z5
+
+inside34:
+	VPERMD    Z5, Z15, Z5
+	VMOVDQU8  Z5, K1, (AX)
+	MOVLQSX   24(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain35
+	VMOVUPS   (CX), Z18
+	VPMOVD2M  Z6, K2
+	VMOVDQU32 (DX), K2, Z18
+	VPSRAVD   Z18, Z6, Z6
+	VPACKSSDW Z6, Z6, Z6
+	VMOVUPS   256(BP), Z18
+	VPMOVW2M  Z6, K2
+	VMOVDQU16 384(BP), K2, Z18
+	VPMULHRSW Z18, Z6, Z6
+	JMP       ready36
+
+plain35:
+	VPSRAVD   (CX), Z6, Z6
+	VPACKSSDW Z6, Z6, Z6
+	VPMULHRSW 256(BP), Z6, Z6
+
+ready36:
+	TESTQ      R8, R8
+	JZ         none37
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z17
+	VPERMD     Z17, Z15, Z17
+	VPXORD     Z18, Z18, Z18
+	VPUNPCKLBW Z17, Z18, Z18
+	VPMULHUW   Z16, Z18, Z18
+	VPADDSW    Z18, Z6, Z6
+
+none37:
 	VPADDSW   Z11, Z6, Z6
 	VPMULHRSW Z12, Z6, Z6
 	VPACKUSWB Z6, Z6, Z6
+	CMPL      252(BP), $+0
+	JEQ       inside38
 	VPMAXUB   Z13, Z6, Z6
 	VPMINUB   Z14, Z6, Z6
+
+inside38:
 	VPERMD    Z6, Z15, Z6
 	VMOVDQU8  Z6, K1, (AX)
 	MOVLQSX   28(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain30
+	JZ        plain39
 	VMOVUPS   (CX), Z18
 	VPMOVD2M  Z7, K2
 	VMOVDQU32 (DX), K2, Z18
 	VPSRAVD   Z18, Z7, Z7
 	VPACKSSDW Z7, Z7, Z7
-	VMOVUPS   248(BP), Z18
+	VMOVUPS   256(BP), Z18
 	VPMOVW2M  Z7, K2
-	VMOVDQU16 376(BP), K2, Z18
+	VMOVDQU16 384(BP), K2, Z18
 	VPMULHRSW Z18, Z7, Z7
-	JMP       ready31
-
-plain30:
-	VPSRAVD   (CX), Z7, Z7
-	VPACKSSDW Z7, Z7, Z7
-	VPMULHRSW 248(BP), Z7, Z7
-
-ready31:
-	TESTQ      R8, R8
-	JZ         none32
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z17
-	VPERMD     Z17, Z15, Z17
-	VPXORD     Z18, Z18, Z18
-	VPUNPCKLBW Z17, Z18, Z18
-	VPMULHUW   Z16, Z18, Z18
-	VPADDSW    Z18, Z7, Z7
-
-none32:
-	VPADDSW   Z11, Z7, Z7
-	VPMULHRSW Z12, Z7, Z7
-	VPACKUSWB Z7, Z7, Z7
-	VPMAXUB   Z13, Z7, Z7
-	VPMINUB   Z14, Z7, Z7
-	VPERMD    Z7, Z15, Z7
-	VMOVDQU8  Z7, K1, (AX)
-	MOVLQSX   32(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain33
-	VMOVUPS   (CX), Z18
-	VPMOVD2M  Z8, K2
-	VMOVDQU32 (DX), K2, Z18
-	VPSRAVD   Z18, Z8, Z8
-	VPACKSSDW Z8, Z8, Z8
-	VMOVUPS   248(BP), Z18
-	VPMOVW2M  Z8, K2
-	VMOVDQU16 376(BP), K2, Z18
-	VPMULHRSW Z18, Z8, Z8
-	JMP       ready34
-
-plain33:
-	VPSRAVD   (CX), Z8, Z8
-	VPACKSSDW Z8, Z8, Z8
-	VPMULHRSW 248(BP), Z8, Z8
-
-ready34:
-	TESTQ      R8, R8
-	JZ         none35
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z17
-	VPERMD     Z17, Z15, Z17
-	VPXORD     Z18, Z18, Z18
-	VPUNPCKLBW Z17, Z18, Z18
-	VPMULHUW   Z16, Z18, Z18
-	VPADDSW    Z18, Z8, Z8
-
-none35:
-	VPADDSW   Z11, Z8, Z8
-	VPMULHRSW Z12, Z8, Z8
-	VPACKUSWB Z8, Z8, Z8
-	VPMAXUB   Z13, Z8, Z8
-	VPMINUB   Z14, Z8, Z8
-	VPERMD    Z8, Z15, Z8
-	VMOVDQU8  Z8, K1, (AX)
-	MOVLQSX   36(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain36
-	VMOVUPS   (CX), Z18
-	VPMOVD2M  Z9, K2
-	VMOVDQU32 (DX), K2, Z18
-	VPSRAVD   Z18, Z9, Z9
-	VPACKSSDW Z9, Z9, Z9
-	VMOVUPS   248(BP), Z18
-	VPMOVW2M  Z9, K2
-	VMOVDQU16 376(BP), K2, Z18
-	VPMULHRSW Z18, Z9, Z9
-	JMP       ready37
-
-plain36:
-	VPSRAVD   (CX), Z9, Z9
-	VPACKSSDW Z9, Z9, Z9
-	VPMULHRSW 248(BP), Z9, Z9
-
-ready37:
-	TESTQ      R8, R8
-	JZ         none38
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z17
-	VPERMD     Z17, Z15, Z17
-	VPXORD     Z18, Z18, Z18
-	VPUNPCKLBW Z17, Z18, Z18
-	VPMULHUW   Z16, Z18, Z18
-	VPADDSW    Z18, Z9, Z9
-
-none38:
-	VPADDSW   Z11, Z9, Z9
-	VPMULHRSW Z12, Z9, Z9
-	VPACKUSWB Z9, Z9, Z9
-	VPMAXUB   Z13, Z9, Z9
-	VPMINUB   Z14, Z9, Z9
-	VPERMD    Z9, Z15, Z9
-	VMOVDQU8  Z9, K1, (AX)
-	MOVLQSX   40(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain39
-	VMOVUPS   (CX), Z18
-	VPMOVD2M  Z10, K2
-	VMOVDQU32 (DX), K2, Z18
-	VPSRAVD   Z18, Z10, Z10
-	VPACKSSDW Z10, Z10, Z10
-	VMOVUPS   248(BP), Z18
-	VPMOVW2M  Z10, K2
-	VMOVDQU16 376(BP), K2, Z18
-	VPMULHRSW Z18, Z10, Z10
 	JMP       ready40
 
 plain39:
-	VPSRAVD   (CX), Z10, Z10
-	VPACKSSDW Z10, Z10, Z10
-	VPMULHRSW 248(BP), Z10, Z10
+	VPSRAVD   (CX), Z7, Z7
+	VPACKSSDW Z7, Z7, Z7
+	VPMULHRSW 256(BP), Z7, Z7
 
 ready40:
 	TESTQ      R8, R8
@@ -5582,18 +6219,151 @@ ready40:
 	VPXORD     Z18, Z18, Z18
 	VPUNPCKLBW Z17, Z18, Z18
 	VPMULHUW   Z16, Z18, Z18
-	VPADDSW    Z18, Z10, Z10
+	VPADDSW    Z18, Z7, Z7
 
 none41:
+	VPADDSW   Z11, Z7, Z7
+	VPMULHRSW Z12, Z7, Z7
+	VPACKUSWB Z7, Z7, Z7
+	CMPL      252(BP), $+0
+	JEQ       inside42
+	VPMAXUB   Z13, Z7, Z7
+	VPMINUB   Z14, Z7, Z7
+
+inside42:
+	VPERMD    Z7, Z15, Z7
+	VMOVDQU8  Z7, K1, (AX)
+	MOVLQSX   32(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain43
+	VMOVUPS   (CX), Z18
+	VPMOVD2M  Z8, K2
+	VMOVDQU32 (DX), K2, Z18
+	VPSRAVD   Z18, Z8, Z8
+	VPACKSSDW Z8, Z8, Z8
+	VMOVUPS   256(BP), Z18
+	VPMOVW2M  Z8, K2
+	VMOVDQU16 384(BP), K2, Z18
+	VPMULHRSW Z18, Z8, Z8
+	JMP       ready44
+
+plain43:
+	VPSRAVD   (CX), Z8, Z8
+	VPACKSSDW Z8, Z8, Z8
+	VPMULHRSW 256(BP), Z8, Z8
+
+ready44:
+	TESTQ      R8, R8
+	JZ         none45
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z17
+	VPERMD     Z17, Z15, Z17
+	VPXORD     Z18, Z18, Z18
+	VPUNPCKLBW Z17, Z18, Z18
+	VPMULHUW   Z16, Z18, Z18
+	VPADDSW    Z18, Z8, Z8
+
+none45:
+	VPADDSW   Z11, Z8, Z8
+	VPMULHRSW Z12, Z8, Z8
+	VPACKUSWB Z8, Z8, Z8
+	CMPL      252(BP), $+0
+	JEQ       inside46
+	VPMAXUB   Z13, Z8, Z8
+	VPMINUB   Z14, Z8, Z8
+
+inside46:
+	VPERMD    Z8, Z15, Z8
+	VMOVDQU8  Z8, K1, (AX)
+	MOVLQSX   36(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain47
+	VMOVUPS   (CX), Z18
+	VPMOVD2M  Z9, K2
+	VMOVDQU32 (DX), K2, Z18
+	VPSRAVD   Z18, Z9, Z9
+	VPACKSSDW Z9, Z9, Z9
+	VMOVUPS   256(BP), Z18
+	VPMOVW2M  Z9, K2
+	VMOVDQU16 384(BP), K2, Z18
+	VPMULHRSW Z18, Z9, Z9
+	JMP       ready48
+
+plain47:
+	VPSRAVD   (CX), Z9, Z9
+	VPACKSSDW Z9, Z9, Z9
+	VPMULHRSW 256(BP), Z9, Z9
+
+ready48:
+	TESTQ      R8, R8
+	JZ         none49
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z17
+	VPERMD     Z17, Z15, Z17
+	VPXORD     Z18, Z18, Z18
+	VPUNPCKLBW Z17, Z18, Z18
+	VPMULHUW   Z16, Z18, Z18
+	VPADDSW    Z18, Z9, Z9
+
+none49:
+	VPADDSW   Z11, Z9, Z9
+	VPMULHRSW Z12, Z9, Z9
+	VPACKUSWB Z9, Z9, Z9
+	CMPL      252(BP), $+0
+	JEQ       inside50
+	VPMAXUB   Z13, Z9, Z9
+	VPMINUB   Z14, Z9, Z9
+
+inside50:
+	VPERMD    Z9, Z15, Z9
+	VMOVDQU8  Z9, K1, (AX)
+	MOVLQSX   40(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain51
+	VMOVUPS   (CX), Z18
+	VPMOVD2M  Z10, K2
+	VMOVDQU32 (DX), K2, Z18
+	VPSRAVD   Z18, Z10, Z10
+	VPACKSSDW Z10, Z10, Z10
+	VMOVUPS   256(BP), Z18
+	VPMOVW2M  Z10, K2
+	VMOVDQU16 384(BP), K2, Z18
+	VPMULHRSW Z18, Z10, Z10
+	JMP       ready52
+
+plain51:
+	VPSRAVD   (CX), Z10, Z10
+	VPACKSSDW Z10, Z10, Z10
+	VPMULHRSW 256(BP), Z10, Z10
+
+ready52:
+	TESTQ      R8, R8
+	JZ         none53
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z17
+	VPERMD     Z17, Z15, Z17
+	VPXORD     Z18, Z18, Z18
+	VPUNPCKLBW Z17, Z18, Z18
+	VPMULHUW   Z16, Z18, Z18
+	VPADDSW    Z18, Z10, Z10
+
+none53:
 	VPADDSW   Z11, Z10, Z10
 	VPMULHRSW Z12, Z10, Z10
 	VPACKUSWB Z10, Z10, Z10
+	CMPL      252(BP), $+0
+	JEQ       inside54
 	VPMAXUB   Z13, Z10, Z10
 	VPMINUB   Z14, Z10, Z10
-	VPERMD    Z10, Z15, Z10
-	VMOVDQU8  Z10, K1, (AX)
 
-done7:
+inside54:
+	VPERMD   Z10, Z15, Z10
+	VMOVDQU8 Z10, K1, (AX)
+
+done9:
 	ADDQ $+44, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -5784,25 +6554,101 @@ next5:
 	RET
 
 // func byteRows_avx512_1x12(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, MMX+
 TEXT ·byteRows_avx512_1x12(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW (R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW (R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    28(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    32(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    36(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    40(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    44(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    28(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    32(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    36(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    40(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    44(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -5848,13 +6694,13 @@ tile1:
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z12
 	VPBROADCASTD (AX)(R14*1), Z13
 	VPDPBUSD     Z12, Z13, Z0
@@ -5908,10 +6754,10 @@ loop4:
 	ADDQ         $+128, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z12
 	VPBROADCASTD (AX)(R14*1), Z13
 	VPDPBUSD     Z12, Z13, Z0
@@ -5940,18 +6786,18 @@ rest5:
 	ADDQ         $+64, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     112(BP), K1
 	KSHIFTRQ  $0x00, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVDQU32 Z0, K3, (AX)
@@ -5988,42 +6834,42 @@ next6:
 	MOVLQSX   44(SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVDQU32 Z11, K3, (AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z12
-	VPBROADCASTD 228(BP), Z13
-	VPBROADCASTD 236(BP), Z14
-	VPBROADCASTD 240(BP), Z15
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z12
+	VPBROADCASTD 236(BP), Z13
+	VPBROADCASTD 244(BP), Z14
+	VPBROADCASTD 248(BP), Z15
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z17
+	VPBROADCASTD 240(BP), Z17
 	VPMOVZXBD    128(BP), Z16
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z19
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z19
 	VPSRAVD      Z19, Z0, Z0
 	VPACKSSDW    Z0, Z0, Z0
-	VMOVUPS      248(BP), Z19
+	VMOVUPS      256(BP), Z19
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z19
+	VMOVDQU16    384(BP), K2, Z19
 	VPMULHRSW    Z19, Z0, Z0
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPACKSSDW Z0, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z18
 	VPERMD     Z18, Z16, Z18
@@ -6032,72 +6878,37 @@ ready10:
 	VPMULHUW   Z17, Z19, Z19
 	VPADDSW    Z19, Z0, Z0
 
-none11:
+none13:
 	VPADDSW   Z12, Z0, Z0
 	VPMULHRSW Z13, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z14, Z0, Z0
 	VPMINUB   Z15, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z16, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z19
 	VPMOVD2M  Z1, K2
 	VMOVDQU32 (DX), K2, Z19
 	VPSRAVD   Z19, Z1, Z1
 	VPACKSSDW Z1, Z1, Z1
-	VMOVUPS   248(BP), Z19
+	VMOVUPS   256(BP), Z19
 	VPMOVW2M  Z1, K2
-	VMOVDQU16 376(BP), K2, Z19
+	VMOVDQU16 384(BP), K2, Z19
 	VPMULHRSW Z19, Z1, Z1
-	JMP       ready13
-
-plain12:
-	VPSRAVD   (CX), Z1, Z1
-	VPACKSSDW Z1, Z1, Z1
-	VPMULHRSW 248(BP), Z1, Z1
-
-ready13:
-	TESTQ      R8, R8
-	JZ         none14
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z18
-	VPERMD     Z18, Z16, Z18
-	VPXORD     Z19, Z19, Z19
-	VPUNPCKLBW Z18, Z19, Z19
-	VPMULHUW   Z17, Z19, Z19
-	VPADDSW    Z19, Z1, Z1
-
-none14:
-	VPADDSW   Z12, Z1, Z1
-	VPMULHRSW Z13, Z1, Z1
-	VPACKUSWB Z1, Z1, Z1
-	VPMAXUB   Z14, Z1, Z1
-	VPMINUB   Z15, Z1, Z1
-	VPERMD    Z1, Z16, Z1
-	VMOVDQU8  Z1, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain15
-	VMOVUPS   (CX), Z19
-	VPMOVD2M  Z2, K2
-	VMOVDQU32 (DX), K2, Z19
-	VPSRAVD   Z19, Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VMOVUPS   248(BP), Z19
-	VPMOVW2M  Z2, K2
-	VMOVDQU16 376(BP), K2, Z19
-	VPMULHRSW Z19, Z2, Z2
 	JMP       ready16
 
 plain15:
-	VPSRAVD   (CX), Z2, Z2
-	VPACKSSDW Z2, Z2, Z2
-	VPMULHRSW 248(BP), Z2, Z2
+	VPSRAVD   (CX), Z1, Z1
+	VPACKSSDW Z1, Z1, Z1
+	VPMULHRSW 256(BP), Z1, Z1
 
 ready16:
 	TESTQ      R8, R8
@@ -6108,39 +6919,86 @@ ready16:
 	VPXORD     Z19, Z19, Z19
 	VPUNPCKLBW Z18, Z19, Z19
 	VPMULHUW   Z17, Z19, Z19
-	VPADDSW    Z19, Z2, Z2
+	VPADDSW    Z19, Z1, Z1
 
 none17:
+	VPADDSW   Z12, Z1, Z1
+	VPMULHRSW Z13, Z1, Z1
+	VPACKUSWB Z1, Z1, Z1
+	CMPL      252(BP), $+0
+	JEQ       inside18
+	VPMAXUB   Z14, Z1, Z1
+	VPMINUB   Z15, Z1, Z1
+
+inside18:
+	VPERMD    Z1, Z16, Z1
+	VMOVDQU8  Z1, K1, (AX)
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain19
+	VMOVUPS   (CX), Z19
+	VPMOVD2M  Z2, K2
+	VMOVDQU32 (DX), K2, Z19
+	VPSRAVD   Z19, Z2, Z2
+	VPACKSSDW Z2, Z2, Z2
+	VMOVUPS   256(BP), Z19
+	VPMOVW2M  Z2, K2
+	VMOVDQU16 384(BP), K2, Z19
+	VPMULHRSW Z19, Z2, Z2
+	JMP       ready20
+
+plain19:
+	VPSRAVD   (CX), Z2, Z2
+	VPACKSSDW Z2, Z2, Z2
+	VPMULHRSW 256(BP), Z2, Z2
+
+ready20:
+	TESTQ      R8, R8
+	JZ         none21
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z18
+	VPERMD     Z18, Z16, Z18
+	VPXORD     Z19, Z19, Z19
+	VPUNPCKLBW Z18, Z19, Z19
+	VPMULHUW   Z17, Z19, Z19
+	VPADDSW    Z19, Z2, Z2
+
+none21:
 	VPADDSW   Z12, Z2, Z2
 	VPMULHRSW Z13, Z2, Z2
 	VPACKUSWB Z2, Z2, Z2
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z14, Z2, Z2
 	VPMINUB   Z15, Z2, Z2
+
+inside22:
 	VPERMD    Z2, Z16, Z2
 	VMOVDQU8  Z2, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z19
 	VPMOVD2M  Z3, K2
 	VMOVDQU32 (DX), K2, Z19
 	VPSRAVD   Z19, Z3, Z3
 	VPACKSSDW Z3, Z3, Z3
-	VMOVUPS   248(BP), Z19
+	VMOVUPS   256(BP), Z19
 	VPMOVW2M  Z3, K2
-	VMOVDQU16 376(BP), K2, Z19
+	VMOVDQU16 384(BP), K2, Z19
 	VPMULHRSW Z19, Z3, Z3
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z3, Z3
 	VPACKSSDW Z3, Z3, Z3
-	VPMULHRSW 248(BP), Z3, Z3
+	VPMULHRSW 256(BP), Z3, Z3
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z18
 	VPERMD     Z18, Z16, Z18
@@ -6149,111 +7007,37 @@ ready19:
 	VPMULHUW   Z17, Z19, Z19
 	VPADDSW    Z19, Z3, Z3
 
-none20:
+none25:
 	VPADDSW   Z12, Z3, Z3
 	VPMULHRSW Z13, Z3, Z3
 	VPACKUSWB Z3, Z3, Z3
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z14, Z3, Z3
 	VPMINUB   Z15, Z3, Z3
+
+inside26:
 	VPERMD    Z3, Z16, Z3
 	VMOVDQU8  Z3, K1, (AX)
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain21
+	JZ        plain27
 	VMOVUPS   (CX), Z19
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z19
 	VPSRAVD   Z19, Z4, Z4
 	VPACKSSDW Z4, Z4, Z4
-	VMOVUPS   248(BP), Z19
+	VMOVUPS   256(BP), Z19
 	VPMOVW2M  Z4, K2
-	VMOVDQU16 376(BP), K2, Z19
+	VMOVDQU16 384(BP), K2, Z19
 	VPMULHRSW Z19, Z4, Z4
-	JMP       ready22
-
-plain21:
-	VPSRAVD   (CX), Z4, Z4
-	VPACKSSDW Z4, Z4, Z4
-	VPMULHRSW 248(BP), Z4, Z4
-
-ready22:
-	TESTQ      R8, R8
-	JZ         none23
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z18
-	VPERMD     Z18, Z16, Z18
-	VPXORD     Z19, Z19, Z19
-	VPUNPCKLBW Z18, Z19, Z19
-	VPMULHUW   Z17, Z19, Z19
-	VPADDSW    Z19, Z4, Z4
-
-none23:
-	VPADDSW   Z12, Z4, Z4
-	VPMULHRSW Z13, Z4, Z4
-	VPACKUSWB Z4, Z4, Z4
-	VPMAXUB   Z14, Z4, Z4
-	VPMINUB   Z15, Z4, Z4
-	VPERMD    Z4, Z16, Z4
-	VMOVDQU8  Z4, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain24
-	VMOVUPS   (CX), Z19
-	VPMOVD2M  Z5, K2
-	VMOVDQU32 (DX), K2, Z19
-	VPSRAVD   Z19, Z5, Z5
-	VPACKSSDW Z5, Z5, Z5
-	VMOVUPS   248(BP), Z19
-	VPMOVW2M  Z5, K2
-	VMOVDQU16 376(BP), K2, Z19
-	VPMULHRSW Z19, Z5, Z5
-	JMP       ready25
-
-plain24:
-	VPSRAVD   (CX), Z5, Z5
-	VPACKSSDW Z5, Z5, Z5
-	VPMULHRSW 248(BP), Z5, Z5
-
-ready25:
-	TESTQ      R8, R8
-	JZ         none26
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z18
-	VPERMD     Z18, Z16, Z18
-	VPXORD     Z19, Z19, Z19
-	VPUNPCKLBW Z18, Z19, Z19
-	VPMULHUW   Z17, Z19, Z19
-	VPADDSW    Z19, Z5, Z5
-
-none26:
-	VPADDSW   Z12, Z5, Z5
-	VPMULHRSW Z13, Z5, Z5
-	VPACKUSWB Z5, Z5, Z5
-	VPMAXUB   Z14, Z5, Z5
-	VPMINUB   Z15, Z5, Z5
-	VPERMD    Z5, Z16, Z5
-	VMOVDQU8  Z5, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain27
-	VMOVUPS   (CX), Z19
-	VPMOVD2M  Z6, K2
-	VMOVDQU32 (DX), K2, Z19
-	VPSRAVD   Z19, Z6, Z6
-	VPACKSSDW Z6, Z6, Z6
-	VMOVUPS   248(BP), Z19
-	VPMOVW2M  Z6, K2
-	VMOVDQU16 376(BP), K2, Z19
-	VPMULHRSW Z19, Z6, Z6
 	JMP       ready28
 
 plain27:
-	VPSRAVD   (CX), Z6, Z6
-	VPACKSSDW Z6, Z6, Z6
-	VPMULHRSW 248(BP), Z6, Z6
+	VPSRAVD   (CX), Z4, Z4
+	VPACKSSDW Z4, Z4, Z4
+	VPMULHRSW 256(BP), Z4, Z4
 
 ready28:
 	TESTQ      R8, R8
@@ -6264,152 +7048,125 @@ ready28:
 	VPXORD     Z19, Z19, Z19
 	VPUNPCKLBW Z18, Z19, Z19
 	VPMULHUW   Z17, Z19, Z19
-	VPADDSW    Z19, Z6, Z6
+	VPADDSW    Z19, Z4, Z4
 
 none29:
+	VPADDSW   Z12, Z4, Z4
+	VPMULHRSW Z13, Z4, Z4
+	VPACKUSWB Z4, Z4, Z4
+	CMPL      252(BP), $+0
+	JEQ       inside30
+	VPMAXUB   Z14, Z4, Z4
+	VPMINUB   Z15, Z4, Z4
+
+inside30:
+	VPERMD    Z4, Z16, Z4
+	VMOVDQU8  Z4, K1, (AX)
+	MOVLQSX   20(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain31
+	VMOVUPS   (CX), Z19
+	VPMOVD2M  Z5, K2
+	VMOVDQU32 (DX), K2, Z19
+	VPSRAVD   Z19, Z5, Z5
+	VPACKSSDW Z5, Z5, Z5
+	VMOVUPS   256(BP), Z19
+	VPMOVW2M  Z5, K2
+	VMOVDQU16 384(BP), K2, Z19
+	VPMULHRSW Z19, Z5, Z5
+	JMP       ready32
+
+plain31:
+	VPSRAVD   (CX), Z5, Z5
+	VPACKSSDW Z5, Z5, Z5
+	VPMULHRSW 256(BP), Z5, Z5
+
+ready32:
+	TESTQ      R8, R8
+	JZ         none33
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z18
+	VPERMD     Z18, Z16, Z18
+	VPXORD     Z19, Z19, Z19
+	VPUNPCKLBW Z18, Z19, Z19
+	VPMULHUW   Z17, Z19, Z19
+	VPADDSW    Z19, Z5, Z5
+
+none33:
+	VPADDSW   Z12, Z5, Z5
+	VPMULHRSW Z13, Z5, Z5
+	VPACKUSWB Z5, Z5, Z5
+	CMPL      252(BP), $+0
+	JEQ       inside34
+	VPMAXUB   Z14, Z5, Z5
+	VPMINUB   Z15, Z5, Z5
+
+inside34:
+	VPERMD    Z5, Z16, Z5
+	VMOVDQU8  Z5, K1, (AX)
+	MOVLQSX   24(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain35
+	VMOVUPS   (CX), Z19
+	VPMOVD2M  Z6, K2
+	VMOVDQU32 (DX), K2, Z19
+	VPSRAVD   Z19, Z6, Z6
+	VPACKSSDW Z6, Z6, Z6
+	VMOVUPS   256(BP), Z19
+	VPMOVW2M  Z6, K2
+	VMOVDQU16 384(BP), K2, Z19
+	VPMULHRSW Z19, Z6, Z6
+	JMP       ready36
+
+plain35:
+	VPSRAVD   (CX), Z6, Z6
+	VPACKSSDW Z6, Z6, Z6
+	VPMULHRSW 256(BP), Z6, Z6
+
+ready36:
+	TESTQ      R8, R8
+	JZ         none37
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z18
+	VPERMD     Z18, Z16, Z18
+	VPXORD     Z19, Z19, Z19
+	VPUNPCKLBW Z18, Z19, Z19
+	VPMULHUW   Z17, Z19, Z19
+	VPADDSW    Z19, Z6, Z6
+
+none37:
 	VPADDSW   Z12, Z6, Z6
 	VPMULHRSW Z13, Z6, Z6
 	VPACKUSWB Z6, Z6, Z6
+	CMPL      252(BP), $+0
+	JEQ       inside38
 	VPMAXUB   Z14, Z6, Z6
 	VPMINUB   Z15, Z6, Z6
+
+inside38:
 	VPERMD    Z6, Z16, Z6
 	VMOVDQU8  Z6, K1, (AX)
 	MOVLQSX   28(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain30
+	JZ        plain39
 	VMOVUPS   (CX), Z19
 	VPMOVD2M  Z7, K2
 	VMOVDQU32 (DX), K2, Z19
 	VPSRAVD   Z19, Z7, Z7
 	VPACKSSDW Z7, Z7, Z7
-	VMOVUPS   248(BP), Z19
+	VMOVUPS   256(BP), Z19
 	VPMOVW2M  Z7, K2
-	VMOVDQU16 376(BP), K2, Z19
+	VMOVDQU16 384(BP), K2, Z19
 	VPMULHRSW Z19, Z7, Z7
-	JMP       ready31
-
-plain30:
-	VPSRAVD   (CX), Z7, Z7
-	VPACKSSDW Z7, Z7, Z7
-	VPMULHRSW 248(BP), Z7, Z7
-
-ready31:
-	TESTQ      R8, R8
-	JZ         none32
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z18
-	VPERMD     Z18, Z16, Z18
-	VPXORD     Z19, Z19, Z19
-	VPUNPCKLBW Z18, Z19, Z19
-	VPMULHUW   Z17, Z19, Z19
-	VPADDSW    Z19, Z7, Z7
-
-none32:
-	VPADDSW   Z12, Z7, Z7
-	VPMULHRSW Z13, Z7, Z7
-	VPACKUSWB Z7, Z7, Z7
-	VPMAXUB   Z14, Z7, Z7
-	VPMINUB   Z15, Z7, Z7
-	VPERMD    Z7, Z16, Z7
-	VMOVDQU8  Z7, K1, (AX)
-	MOVLQSX   32(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain33
-	VMOVUPS   (CX), Z19
-	VPMOVD2M  Z8, K2
-	VMOVDQU32 (DX), K2, Z19
-	VPSRAVD   Z19, Z8, Z8
-	VPACKSSDW Z8, Z8, Z8
-	VMOVUPS   248(BP), Z19
-	VPMOVW2M  Z8, K2
-	VMOVDQU16 376(BP), K2, Z19
-	VPMULHRSW Z19, Z8, Z8
-	JMP       ready34
-
-plain33:
-	VPSRAVD   (CX), Z8, Z8
-	VPACKSSDW Z8, Z8, Z8
-	VPMULHRSW 248(BP), Z8, Z8
-
-ready34:
-	TESTQ      R8, R8
-	JZ         none35
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z18
-	VPERMD     Z18, Z16, Z18
-	VPXORD     Z19, Z19, Z19
-	VPUNPCKLBW Z18, Z19, Z19
-	VPMULHUW   Z17, Z19, Z19
-	VPADDSW    Z19, Z8, Z8
-
-none35:
-	VPADDSW   Z12, Z8, Z8
-	VPMULHRSW Z13, Z8, Z8
-	VPACKUSWB Z8, Z8, Z8
-	VPMAXUB   Z14, Z8, Z8
-	VPMINUB   Z15, Z8, Z8
-	VPERMD    Z8, Z16, Z8
-	VMOVDQU8  Z8, K1, (AX)
-	MOVLQSX   36(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain36
-	VMOVUPS   (CX), Z19
-	VPMOVD2M  Z9, K2
-	VMOVDQU32 (DX), K2, Z19
-	VPSRAVD   Z19, Z9, Z9
-	VPACKSSDW Z9, Z9, Z9
-	VMOVUPS   248(BP), Z19
-	VPMOVW2M  Z9, K2
-	VMOVDQU16 376(BP), K2, Z19
-	VPMULHRSW Z19, Z9, Z9
-	JMP       ready37
-
-plain36:
-	VPSRAVD   (CX), Z9, Z9
-	VPACKSSDW Z9, Z9, Z9
-	VPMULHRSW 248(BP), Z9, Z9
-
-ready37:
-	TESTQ      R8, R8
-	JZ         none38
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z18
-	VPERMD     Z18, Z16, Z18
-	VPXORD     Z19, Z19, Z19
-	VPUNPCKLBW Z18, Z19, Z19
-	VPMULHUW   Z17, Z19, Z19
-	VPADDSW    Z19, Z9, Z9
-
-none38:
-	VPADDSW   Z12, Z9, Z9
-	VPMULHRSW Z13, Z9, Z9
-	VPACKUSWB Z9, Z9, Z9
-	VPMAXUB   Z14, Z9, Z9
-	VPMINUB   Z15, Z9, Z9
-	VPERMD    Z9, Z16, Z9
-	VMOVDQU8  Z9, K1, (AX)
-	MOVLQSX   40(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain39
-	VMOVUPS   (CX), Z19
-	VPMOVD2M  Z10, K2
-	VMOVDQU32 (DX), K2, Z19
-	VPSRAVD   Z19, Z10, Z10
-	VPACKSSDW Z10, Z10, Z10
-	VMOVUPS   248(BP), Z19
-	VPMOVW2M  Z10, K2
-	VMOVDQU16 376(BP), K2, Z19
-	VPMULHRSW Z19, Z10, Z10
 	JMP       ready40
 
 plain39:
-	VPSRAVD   (CX), Z10, Z10
-	VPACKSSDW Z10, Z10, Z10
-	VPMULHRSW 248(BP), Z10, Z10
+	VPSRAVD   (CX), Z7, Z7
+	VPACKSSDW Z7, Z7, Z7
+	VPMULHRSW 256(BP), Z7, Z7
 
 ready40:
 	TESTQ      R8, R8
@@ -6420,39 +7177,172 @@ ready40:
 	VPXORD     Z19, Z19, Z19
 	VPUNPCKLBW Z18, Z19, Z19
 	VPMULHUW   Z17, Z19, Z19
-	VPADDSW    Z19, Z10, Z10
+	VPADDSW    Z19, Z7, Z7
 
 none41:
+	VPADDSW   Z12, Z7, Z7
+	VPMULHRSW Z13, Z7, Z7
+	VPACKUSWB Z7, Z7, Z7
+	CMPL      252(BP), $+0
+	JEQ       inside42
+	VPMAXUB   Z14, Z7, Z7
+	VPMINUB   Z15, Z7, Z7
+
+inside42:
+	VPERMD    Z7, Z16, Z7
+	VMOVDQU8  Z7, K1, (AX)
+	MOVLQSX   32(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain43
+	VMOVUPS   (CX), Z19
+	VPMOVD2M  Z8, K2
+	VMOVDQU32 (DX), K2, Z19
+	VPSRAVD   Z19, Z8, Z8
+	VPACKSSDW Z8, Z8, Z8
+	VMOVUPS   256(BP), Z19
+	VPMOVW2M  Z8, K2
+	VMOVDQU16 384(BP), K2, Z19
+	VPMULHRSW Z19, Z8, Z8
+	JMP       ready44
+
+plain43:
+	VPSRAVD   (CX), Z8, Z8
+	VPACKSSDW Z8, Z8, Z8
+	VPMULHRSW 256(BP), Z8, Z8
+
+ready44:
+	TESTQ      R8, R8
+	JZ         none45
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z18
+	VPERMD     Z18, Z16, Z18
+	VPXORD     Z19, Z19, Z19
+	VPUNPCKLBW Z18, Z19, Z19
+	VPMULHUW   Z17, Z19, Z19
+	VPADDSW    Z19, Z8, Z8
+
+none45:
+	VPADDSW   Z12, Z8, Z8
+	VPMULHRSW Z13, Z8, Z8
+	VPACKUSWB Z8, Z8, Z8
+	CMPL      252(BP), $+0
+	JEQ       inside46
+	VPMAXUB   Z14, Z8, Z8
+	VPMINUB   Z15, Z8, Z8
+
+inside46:
+	VPERMD    Z8, Z16, Z8
+	VMOVDQU8  Z8, K1, (AX)
+	MOVLQSX   36(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain47
+	VMOVUPS   (CX), Z19
+	VPMOVD2M  Z9, K2
+	VMOVDQU32 (DX), K2, Z19
+	VPSRAVD   Z19, Z9, Z9
+	VPACKSSDW Z9, Z9, Z9
+	VMOVUPS   256(BP), Z19
+	VPMOVW2M  Z9, K2
+	VMOVDQU16 384(BP), K2, Z19
+	VPMULHRSW Z19, Z9, Z9
+	JMP       ready48
+
+plain47:
+	VPSRAVD   (CX), Z9, Z9
+	VPACKSSDW Z9, Z9, Z9
+	VPMULHRSW 256(BP), Z9, Z9
+
+ready48:
+	TESTQ      R8, R8
+	JZ         none49
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z18
+	VPERMD     Z18, Z16, Z18
+	VPXORD     Z19, Z19, Z19
+	VPUNPCKLBW Z18, Z19, Z19
+	VPMULHUW   Z17, Z19, Z19
+	VPADDSW    Z19, Z9, Z9
+
+none49:
+	VPADDSW   Z12, Z9, Z9
+	VPMULHRSW Z13, Z9, Z9
+	VPACKUSWB Z9, Z9, Z9
+	CMPL      252(BP), $+0
+	JEQ       inside50
+	VPMAXUB   Z14, Z9, Z9
+	VPMINUB   Z15, Z9, Z9
+
+inside50:
+	VPERMD    Z9, Z16, Z9
+	VMOVDQU8  Z9, K1, (AX)
+	MOVLQSX   40(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain51
+	VMOVUPS   (CX), Z19
+	VPMOVD2M  Z10, K2
+	VMOVDQU32 (DX), K2, Z19
+	VPSRAVD   Z19, Z10, Z10
+	VPACKSSDW Z10, Z10, Z10
+	VMOVUPS   256(BP), Z19
+	VPMOVW2M  Z10, K2
+	VMOVDQU16 384(BP), K2, Z19
+	VPMULHRSW Z19, Z10, Z10
+	JMP       ready52
+
+plain51:
+	VPSRAVD   (CX), Z10, Z10
+	VPACKSSDW Z10, Z10, Z10
+	VPMULHRSW 256(BP), Z10, Z10
+
+ready52:
+	TESTQ      R8, R8
+	JZ         none53
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z18
+	VPERMD     Z18, Z16, Z18
+	VPXORD     Z19, Z19, Z19
+	VPUNPCKLBW Z18, Z19, Z19
+	VPMULHUW   Z17, Z19, Z19
+	VPADDSW    Z19, Z10, Z10
+
+none53:
 	VPADDSW   Z12, Z10, Z10
 	VPMULHRSW Z13, Z10, Z10
 	VPACKUSWB Z10, Z10, Z10
+	CMPL      252(BP), $+0
+	JEQ       inside54
 	VPMAXUB   Z14, Z10, Z10
 	VPMINUB   Z15, Z10, Z10
+
+inside54:
 	VPERMD    Z10, Z16, Z10
 	VMOVDQU8  Z10, K1, (AX)
 	MOVLQSX   44(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain42
+	JZ        plain55
 	VMOVUPS   (CX), Z19
 	VPMOVD2M  Z11, K2
 	VMOVDQU32 (DX), K2, Z19
 	VPSRAVD   Z19, Z11, Z11
 	VPACKSSDW Z11, Z11, Z11
-	VMOVUPS   248(BP), Z19
+	VMOVUPS   256(BP), Z19
 	VPMOVW2M  Z11, K2
-	VMOVDQU16 376(BP), K2, Z19
+	VMOVDQU16 384(BP), K2, Z19
 	VPMULHRSW Z19, Z11, Z11
-	JMP       ready43
+	JMP       ready56
 
-plain42:
+plain55:
 	VPSRAVD   (CX), Z11, Z11
 	VPACKSSDW Z11, Z11, Z11
-	VPMULHRSW 248(BP), Z11, Z11
+	VPMULHRSW 256(BP), Z11, Z11
 
-ready43:
+ready56:
 	TESTQ      R8, R8
-	JZ         none44
+	JZ         none57
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z18
 	VPERMD     Z18, Z16, Z18
@@ -6461,16 +7351,20 @@ ready43:
 	VPMULHUW   Z17, Z19, Z19
 	VPADDSW    Z19, Z11, Z11
 
-none44:
+none57:
 	VPADDSW   Z12, Z11, Z11
 	VPMULHRSW Z13, Z11, Z11
 	VPACKUSWB Z11, Z11, Z11
+	CMPL      252(BP), $+0
+	JEQ       inside58
 	VPMAXUB   Z14, Z11, Z11
 	VPMINUB   Z15, Z11, Z11
-	VPERMD    Z11, Z16, Z11
-	VMOVDQU8  Z11, K1, (AX)
 
-done7:
+inside58:
+	VPERMD   Z11, Z16, Z11
+	VMOVDQU8 Z11, K1, (AX)
+
+done9:
 	ADDQ $+48, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -6679,19 +7573,40 @@ TEXT ·byteRows_avx512_2x1(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -6707,13 +7622,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z2
 	VMOVDQU32    64(R15), Z3
 	VPBROADCASTD (AX)(R14*1), Z4
@@ -6732,10 +7647,10 @@ loop4:
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z2
 	VMOVDQU32    64(R15), Z3
 	VPBROADCASTD (AX)(R14*1), Z4
@@ -6744,11 +7659,11 @@ rest5:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -6756,28 +7671,28 @@ next6:
 	KSHIFTRQ  $0x10, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
 	VMOVDQU32 Z1, K3, 64(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z2
-	VPBROADCASTD 228(BP), Z3
-	VPBROADCASTD 236(BP), Z4
-	VPBROADCASTD 240(BP), Z5
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z2
+	VPBROADCASTD 236(BP), Z3
+	VPBROADCASTD 244(BP), Z4
+	VPBROADCASTD 248(BP), Z5
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z7
+	VPBROADCASTD 240(BP), Z7
 	VPMOVZXBD    128(BP), Z6
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z9
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z9
@@ -6787,21 +7702,21 @@ bytes8:
 	VMOVDQU32    64(DX), K2, Z9
 	VPSRAVD      Z9, Z1, Z1
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z9
+	VMOVUPS      256(BP), Z9
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z9
+	VMOVDQU16    384(BP), K2, Z9
 	VPMULHRSW    Z9, Z0, Z0
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z8
 	VPERMD     Z8, Z6, Z8
@@ -6810,16 +7725,20 @@ ready10:
 	VPMULHUW   Z7, Z9, Z9
 	VPADDSW    Z9, Z0, Z0
 
-none11:
+none13:
 	VPADDSW   Z2, Z0, Z0
 	VPMULHRSW Z3, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z4, Z0, Z0
 	VPMINUB   Z5, Z0, Z0
-	VPERMD    Z0, Z6, Z0
-	VMOVDQU8  Z0, K1, (AX)
 
-done7:
+inside14:
+	VPERMD   Z0, Z6, Z0
+	VMOVDQU8 Z0, K1, (AX)
+
+done9:
 	ADDQ $+4, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -6912,19 +7831,45 @@ TEXT ·byteRows_avx512_2x2(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -6944,13 +7889,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z4
 	VMOVDQU32    64(R15), Z5
 	VPBROADCASTD (AX)(R14*1), Z6
@@ -6975,10 +7920,10 @@ loop4:
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z4
 	VMOVDQU32    64(R15), Z5
 	VPBROADCASTD (AX)(R14*1), Z6
@@ -6990,11 +7935,11 @@ rest5:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -7002,7 +7947,7 @@ next6:
 	KSHIFTRQ  $0x10, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
@@ -7011,23 +7956,23 @@ next6:
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z2, (AX)
 	VMOVDQU32 Z3, K3, 64(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z4
-	VPBROADCASTD 228(BP), Z5
-	VPBROADCASTD 236(BP), Z6
-	VPBROADCASTD 240(BP), Z7
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z4
+	VPBROADCASTD 236(BP), Z5
+	VPBROADCASTD 244(BP), Z6
+	VPBROADCASTD 248(BP), Z7
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z9
+	VPBROADCASTD 240(BP), Z9
 	VPMOVZXBD    128(BP), Z8
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z11
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z11
@@ -7037,21 +7982,21 @@ bytes8:
 	VMOVDQU32    64(DX), K2, Z11
 	VPSRAVD      Z11, Z1, Z1
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z11
+	VMOVUPS      256(BP), Z11
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z11
+	VMOVDQU16    384(BP), K2, Z11
 	VPMULHRSW    Z11, Z0, Z0
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z10
 	VPERMD     Z10, Z8, Z10
@@ -7060,18 +8005,22 @@ ready10:
 	VPMULHUW   Z9, Z11, Z11
 	VPADDSW    Z11, Z0, Z0
 
-none11:
+none13:
 	VPADDSW   Z4, Z0, Z0
 	VPMULHRSW Z5, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z6, Z0, Z0
 	VPMINUB   Z7, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z8, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z11
 	VPMOVD2M  Z2, K2
 	VMOVDQU32 (DX), K2, Z11
@@ -7081,21 +8030,21 @@ none11:
 	VMOVDQU32 64(DX), K2, Z11
 	VPSRAVD   Z11, Z3, Z3
 	VPACKSSDW Z3, Z2, Z2
-	VMOVUPS   248(BP), Z11
+	VMOVUPS   256(BP), Z11
 	VPMOVW2M  Z2, K2
-	VMOVDQU16 376(BP), K2, Z11
+	VMOVDQU16 384(BP), K2, Z11
 	VPMULHRSW Z11, Z2, Z2
-	JMP       ready13
+	JMP       ready16
 
-plain12:
+plain15:
 	VPSRAVD   (CX), Z2, Z2
 	VPSRAVD   64(CX), Z3, Z3
 	VPACKSSDW Z3, Z2, Z2
-	VPMULHRSW 248(BP), Z2, Z2
+	VPMULHRSW 256(BP), Z2, Z2
 
-ready13:
+ready16:
 	TESTQ      R8, R8
-	JZ         none14
+	JZ         none17
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z10
 	VPERMD     Z10, Z8, Z10
@@ -7104,16 +8053,20 @@ ready13:
 	VPMULHUW   Z9, Z11, Z11
 	VPADDSW    Z11, Z2, Z2
 
-none14:
+none17:
 	VPADDSW   Z4, Z2, Z2
 	VPMULHRSW Z5, Z2, Z2
 	VPACKUSWB Z2, Z2, Z2
+	CMPL      252(BP), $+0
+	JEQ       inside18
 	VPMAXUB   Z6, Z2, Z2
 	VPMINUB   Z7, Z2, Z2
-	VPERMD    Z2, Z8, Z2
-	VMOVDQU8  Z2, K1, (AX)
 
-done7:
+inside18:
+	VPERMD   Z2, Z8, Z2
+	VMOVDQU8 Z2, K1, (AX)
+
+done9:
 	ADDQ $+8, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -7223,19 +8176,50 @@ TEXT ·byteRows_avx512_2x3(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -7259,13 +8243,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z6
 	VMOVDQU32    64(R15), Z7
 	VPBROADCASTD (AX)(R14*1), Z8
@@ -7296,10 +8280,10 @@ loop4:
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z6
 	VMOVDQU32    64(R15), Z7
 	VPBROADCASTD (AX)(R14*1), Z8
@@ -7314,11 +8298,11 @@ rest5:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -7326,7 +8310,7 @@ next6:
 	KSHIFTRQ  $0x10, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
@@ -7339,23 +8323,23 @@ next6:
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z4, (AX)
 	VMOVDQU32 Z5, K3, 64(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z6
-	VPBROADCASTD 228(BP), Z7
-	VPBROADCASTD 236(BP), Z8
-	VPBROADCASTD 240(BP), Z9
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z6
+	VPBROADCASTD 236(BP), Z7
+	VPBROADCASTD 244(BP), Z8
+	VPBROADCASTD 248(BP), Z9
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z11
+	VPBROADCASTD 240(BP), Z11
 	VPMOVZXBD    128(BP), Z10
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z13
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z13
@@ -7365,21 +8349,21 @@ bytes8:
 	VMOVDQU32    64(DX), K2, Z13
 	VPSRAVD      Z13, Z1, Z1
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z13
+	VMOVUPS      256(BP), Z13
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z13
+	VMOVDQU16    384(BP), K2, Z13
 	VPMULHRSW    Z13, Z0, Z0
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z12
 	VPERMD     Z12, Z10, Z12
@@ -7388,18 +8372,22 @@ ready10:
 	VPMULHUW   Z11, Z13, Z13
 	VPADDSW    Z13, Z0, Z0
 
-none11:
+none13:
 	VPADDSW   Z6, Z0, Z0
 	VPMULHRSW Z7, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z8, Z0, Z0
 	VPMINUB   Z9, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z10, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z13
 	VPMOVD2M  Z2, K2
 	VMOVDQU32 (DX), K2, Z13
@@ -7409,61 +8397,17 @@ none11:
 	VMOVDQU32 64(DX), K2, Z13
 	VPSRAVD   Z13, Z3, Z3
 	VPACKSSDW Z3, Z2, Z2
-	VMOVUPS   248(BP), Z13
+	VMOVUPS   256(BP), Z13
 	VPMOVW2M  Z2, K2
-	VMOVDQU16 376(BP), K2, Z13
+	VMOVDQU16 384(BP), K2, Z13
 	VPMULHRSW Z13, Z2, Z2
-	JMP       ready13
-
-plain12:
-	VPSRAVD   (CX), Z2, Z2
-	VPSRAVD   64(CX), Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPMULHRSW 248(BP), Z2, Z2
-
-ready13:
-	TESTQ      R8, R8
-	JZ         none14
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z12
-	VPERMD     Z12, Z10, Z12
-	VPXORD     Z13, Z13, Z13
-	VPUNPCKLBW Z12, Z13, Z13
-	VPMULHUW   Z11, Z13, Z13
-	VPADDSW    Z13, Z2, Z2
-
-none14:
-	VPADDSW   Z6, Z2, Z2
-	VPMULHRSW Z7, Z2, Z2
-	VPACKUSWB Z2, Z2, Z2
-	VPMAXUB   Z8, Z2, Z2
-	VPMINUB   Z9, Z2, Z2
-	VPERMD    Z2, Z10, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain15
-	VMOVUPS   (CX), Z13
-	VPMOVD2M  Z4, K2
-	VMOVDQU32 (DX), K2, Z13
-	VPSRAVD   Z13, Z4, Z4
-	VMOVUPS   64(CX), Z13
-	VPMOVD2M  Z5, K2
-	VMOVDQU32 64(DX), K2, Z13
-	VPSRAVD   Z13, Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VMOVUPS   248(BP), Z13
-	VPMOVW2M  Z4, K2
-	VMOVDQU16 376(BP), K2, Z13
-	VPMULHRSW Z13, Z4, Z4
 	JMP       ready16
 
 plain15:
-	VPSRAVD   (CX), Z4, Z4
-	VPSRAVD   64(CX), Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VPMULHRSW 248(BP), Z4, Z4
+	VPSRAVD   (CX), Z2, Z2
+	VPSRAVD   64(CX), Z3, Z3
+	VPACKSSDW Z3, Z2, Z2
+	VPMULHRSW 256(BP), Z2, Z2
 
 ready16:
 	TESTQ      R8, R8
@@ -7474,18 +8418,70 @@ ready16:
 	VPXORD     Z13, Z13, Z13
 	VPUNPCKLBW Z12, Z13, Z13
 	VPMULHUW   Z11, Z13, Z13
-	VPADDSW    Z13, Z4, Z4
+	VPADDSW    Z13, Z2, Z2
 
 none17:
+	VPADDSW   Z6, Z2, Z2
+	VPMULHRSW Z7, Z2, Z2
+	VPACKUSWB Z2, Z2, Z2
+	CMPL      252(BP), $+0
+	JEQ       inside18
+	VPMAXUB   Z8, Z2, Z2
+	VPMINUB   Z9, Z2, Z2
+
+inside18:
+	VPERMD    Z2, Z10, Z2
+	VMOVDQU8  Z2, K1, (AX)
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain19
+	VMOVUPS   (CX), Z13
+	VPMOVD2M  Z4, K2
+	VMOVDQU32 (DX), K2, Z13
+	VPSRAVD   Z13, Z4, Z4
+	VMOVUPS   64(CX), Z13
+	VPMOVD2M  Z5, K2
+	VMOVDQU32 64(DX), K2, Z13
+	VPSRAVD   Z13, Z5, Z5
+	VPACKSSDW Z5, Z4, Z4
+	VMOVUPS   256(BP), Z13
+	VPMOVW2M  Z4, K2
+	VMOVDQU16 384(BP), K2, Z13
+	VPMULHRSW Z13, Z4, Z4
+	JMP       ready20
+
+plain19:
+	VPSRAVD   (CX), Z4, Z4
+	VPSRAVD   64(CX), Z5, Z5
+	VPACKSSDW Z5, Z4, Z4
+	VPMULHRSW 256(BP), Z4, Z4
+
+ready20:
+	TESTQ      R8, R8
+	JZ         none21
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z12
+	VPERMD     Z12, Z10, Z12
+	VPXORD     Z13, Z13, Z13
+	VPUNPCKLBW Z12, Z13, Z13
+	VPMULHUW   Z11, Z13, Z13
+	VPADDSW    Z13, Z4, Z4
+
+none21:
 	VPADDSW   Z6, Z4, Z4
 	VPMULHRSW Z7, Z4, Z4
 	VPACKUSWB Z4, Z4, Z4
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z8, Z4, Z4
 	VPMINUB   Z9, Z4, Z4
-	VPERMD    Z4, Z10, Z4
-	VMOVDQU8  Z4, K1, (AX)
 
-done7:
+inside22:
+	VPERMD   Z4, Z10, Z4
+	VMOVDQU8 Z4, K1, (AX)
+
+done9:
 	ADDQ $+12, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -7612,19 +8608,55 @@ TEXT ·byteRows_avx512_2x4(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -7652,13 +8684,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z8
 	VMOVDQU32    64(R15), Z9
 	VPBROADCASTD (AX)(R14*1), Z10
@@ -7695,10 +8727,10 @@ loop4:
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z8
 	VMOVDQU32    64(R15), Z9
 	VPBROADCASTD (AX)(R14*1), Z10
@@ -7716,11 +8748,11 @@ rest5:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -7728,7 +8760,7 @@ next6:
 	KSHIFTRQ  $0x10, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
@@ -7745,23 +8777,23 @@ next6:
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z6, (AX)
 	VMOVDQU32 Z7, K3, 64(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z8
-	VPBROADCASTD 228(BP), Z9
-	VPBROADCASTD 236(BP), Z10
-	VPBROADCASTD 240(BP), Z11
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z8
+	VPBROADCASTD 236(BP), Z9
+	VPBROADCASTD 244(BP), Z10
+	VPBROADCASTD 248(BP), Z11
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z13
+	VPBROADCASTD 240(BP), Z13
 	VPMOVZXBD    128(BP), Z12
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z15
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z15
@@ -7771,21 +8803,21 @@ bytes8:
 	VMOVDQU32    64(DX), K2, Z15
 	VPSRAVD      Z15, Z1, Z1
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z15
+	VMOVUPS      256(BP), Z15
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z15
+	VMOVDQU16    384(BP), K2, Z15
 	VPMULHRSW    Z15, Z0, Z0
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z14
 	VPERMD     Z14, Z12, Z14
@@ -7794,18 +8826,22 @@ ready10:
 	VPMULHUW   Z13, Z15, Z15
 	VPADDSW    Z15, Z0, Z0
 
-none11:
+none13:
 	VPADDSW   Z8, Z0, Z0
 	VPMULHRSW Z9, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z10, Z0, Z0
 	VPMINUB   Z11, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z12, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z15
 	VPMOVD2M  Z2, K2
 	VMOVDQU32 (DX), K2, Z15
@@ -7815,61 +8851,17 @@ none11:
 	VMOVDQU32 64(DX), K2, Z15
 	VPSRAVD   Z15, Z3, Z3
 	VPACKSSDW Z3, Z2, Z2
-	VMOVUPS   248(BP), Z15
+	VMOVUPS   256(BP), Z15
 	VPMOVW2M  Z2, K2
-	VMOVDQU16 376(BP), K2, Z15
+	VMOVDQU16 384(BP), K2, Z15
 	VPMULHRSW Z15, Z2, Z2
-	JMP       ready13
-
-plain12:
-	VPSRAVD   (CX), Z2, Z2
-	VPSRAVD   64(CX), Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPMULHRSW 248(BP), Z2, Z2
-
-ready13:
-	TESTQ      R8, R8
-	JZ         none14
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z14
-	VPERMD     Z14, Z12, Z14
-	VPXORD     Z15, Z15, Z15
-	VPUNPCKLBW Z14, Z15, Z15
-	VPMULHUW   Z13, Z15, Z15
-	VPADDSW    Z15, Z2, Z2
-
-none14:
-	VPADDSW   Z8, Z2, Z2
-	VPMULHRSW Z9, Z2, Z2
-	VPACKUSWB Z2, Z2, Z2
-	VPMAXUB   Z10, Z2, Z2
-	VPMINUB   Z11, Z2, Z2
-	VPERMD    Z2, Z12, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain15
-	VMOVUPS   (CX), Z15
-	VPMOVD2M  Z4, K2
-	VMOVDQU32 (DX), K2, Z15
-	VPSRAVD   Z15, Z4, Z4
-	VMOVUPS   64(CX), Z15
-	VPMOVD2M  Z5, K2
-	VMOVDQU32 64(DX), K2, Z15
-	VPSRAVD   Z15, Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VMOVUPS   248(BP), Z15
-	VPMOVW2M  Z4, K2
-	VMOVDQU16 376(BP), K2, Z15
-	VPMULHRSW Z15, Z4, Z4
 	JMP       ready16
 
 plain15:
-	VPSRAVD   (CX), Z4, Z4
-	VPSRAVD   64(CX), Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VPMULHRSW 248(BP), Z4, Z4
+	VPSRAVD   (CX), Z2, Z2
+	VPSRAVD   64(CX), Z3, Z3
+	VPACKSSDW Z3, Z2, Z2
+	VPMULHRSW 256(BP), Z2, Z2
 
 ready16:
 	TESTQ      R8, R8
@@ -7880,20 +8872,72 @@ ready16:
 	VPXORD     Z15, Z15, Z15
 	VPUNPCKLBW Z14, Z15, Z15
 	VPMULHUW   Z13, Z15, Z15
-	VPADDSW    Z15, Z4, Z4
+	VPADDSW    Z15, Z2, Z2
 
 none17:
+	VPADDSW   Z8, Z2, Z2
+	VPMULHRSW Z9, Z2, Z2
+	VPACKUSWB Z2, Z2, Z2
+	CMPL      252(BP), $+0
+	JEQ       inside18
+	VPMAXUB   Z10, Z2, Z2
+	VPMINUB   Z11, Z2, Z2
+
+inside18:
+	VPERMD    Z2, Z12, Z2
+	VMOVDQU8  Z2, K1, (AX)
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain19
+	VMOVUPS   (CX), Z15
+	VPMOVD2M  Z4, K2
+	VMOVDQU32 (DX), K2, Z15
+	VPSRAVD   Z15, Z4, Z4
+	VMOVUPS   64(CX), Z15
+	VPMOVD2M  Z5, K2
+	VMOVDQU32 64(DX), K2, Z15
+	VPSRAVD   Z15, Z5, Z5
+	VPACKSSDW Z5, Z4, Z4
+	VMOVUPS   256(BP), Z15
+	VPMOVW2M  Z4, K2
+	VMOVDQU16 384(BP), K2, Z15
+	VPMULHRSW Z15, Z4, Z4
+	JMP       ready20
+
+plain19:
+	VPSRAVD   (CX), Z4, Z4
+	VPSRAVD   64(CX), Z5, Z5
+	VPACKSSDW Z5, Z4, Z4
+	VPMULHRSW 256(BP), Z4, Z4
+
+ready20:
+	TESTQ      R8, R8
+	JZ         none21
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z14
+	VPERMD     Z14, Z12, Z14
+	VPXORD     Z15, Z15, Z15
+	VPUNPCKLBW Z14, Z15, Z15
+	VPMULHUW   Z13, Z15, Z15
+	VPADDSW    Z15, Z4, Z4
+
+none21:
 	VPADDSW   Z8, Z4, Z4
 	VPMULHRSW Z9, Z4, Z4
 	VPACKUSWB Z4, Z4, Z4
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z10, Z4, Z4
 	VPMINUB   Z11, Z4, Z4
+
+inside22:
 	VPERMD    Z4, Z12, Z4
 	VMOVDQU8  Z4, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z15
 	VPMOVD2M  Z6, K2
 	VMOVDQU32 (DX), K2, Z15
@@ -7903,21 +8947,21 @@ none17:
 	VMOVDQU32 64(DX), K2, Z15
 	VPSRAVD   Z15, Z7, Z7
 	VPACKSSDW Z7, Z6, Z6
-	VMOVUPS   248(BP), Z15
+	VMOVUPS   256(BP), Z15
 	VPMOVW2M  Z6, K2
-	VMOVDQU16 376(BP), K2, Z15
+	VMOVDQU16 384(BP), K2, Z15
 	VPMULHRSW Z15, Z6, Z6
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z6, Z6
 	VPSRAVD   64(CX), Z7, Z7
 	VPACKSSDW Z7, Z6, Z6
-	VPMULHRSW 248(BP), Z6, Z6
+	VPMULHRSW 256(BP), Z6, Z6
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z14
 	VPERMD     Z14, Z12, Z14
@@ -7926,16 +8970,20 @@ ready19:
 	VPMULHUW   Z13, Z15, Z15
 	VPADDSW    Z15, Z6, Z6
 
-none20:
+none25:
 	VPADDSW   Z8, Z6, Z6
 	VPMULHRSW Z9, Z6, Z6
 	VPACKUSWB Z6, Z6, Z6
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z10, Z6, Z6
 	VPMINUB   Z11, Z6, Z6
-	VPERMD    Z6, Z12, Z6
-	VMOVDQU8  Z6, K1, (AX)
 
-done7:
+inside26:
+	VPERMD   Z6, Z12, Z6
+	VMOVDQU8 Z6, K1, (AX)
+
+done9:
 	ADDQ $+16, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -8079,19 +9127,60 @@ TEXT ·byteRows_avx512_2x5(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -8123,13 +9212,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z10
 	VMOVDQU32    64(R15), Z11
 	VPBROADCASTD (AX)(R14*1), Z12
@@ -8172,10 +9261,10 @@ loop4:
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z10
 	VMOVDQU32    64(R15), Z11
 	VPBROADCASTD (AX)(R14*1), Z12
@@ -8196,11 +9285,11 @@ rest5:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -8208,7 +9297,7 @@ next6:
 	KSHIFTRQ  $0x10, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
@@ -8229,23 +9318,23 @@ next6:
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z8, (AX)
 	VMOVDQU32 Z9, K3, 64(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z10
-	VPBROADCASTD 228(BP), Z11
-	VPBROADCASTD 236(BP), Z12
-	VPBROADCASTD 240(BP), Z13
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z10
+	VPBROADCASTD 236(BP), Z11
+	VPBROADCASTD 244(BP), Z12
+	VPBROADCASTD 248(BP), Z13
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z15
+	VPBROADCASTD 240(BP), Z15
 	VPMOVZXBD    128(BP), Z14
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z17
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z17
@@ -8255,21 +9344,21 @@ bytes8:
 	VMOVDQU32    64(DX), K2, Z17
 	VPSRAVD      Z17, Z1, Z1
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z17
+	VMOVUPS      256(BP), Z17
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z17
+	VMOVDQU16    384(BP), K2, Z17
 	VPMULHRSW    Z17, Z0, Z0
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z16
 	VPERMD     Z16, Z14, Z16
@@ -8278,18 +9367,22 @@ ready10:
 	VPMULHUW   Z15, Z17, Z17
 	VPADDSW    Z17, Z0, Z0
 
-none11:
+none13:
 	VPADDSW   Z10, Z0, Z0
 	VPMULHRSW Z11, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z12, Z0, Z0
 	VPMINUB   Z13, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z14, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z17
 	VPMOVD2M  Z2, K2
 	VMOVDQU32 (DX), K2, Z17
@@ -8299,61 +9392,17 @@ none11:
 	VMOVDQU32 64(DX), K2, Z17
 	VPSRAVD   Z17, Z3, Z3
 	VPACKSSDW Z3, Z2, Z2
-	VMOVUPS   248(BP), Z17
+	VMOVUPS   256(BP), Z17
 	VPMOVW2M  Z2, K2
-	VMOVDQU16 376(BP), K2, Z17
+	VMOVDQU16 384(BP), K2, Z17
 	VPMULHRSW Z17, Z2, Z2
-	JMP       ready13
-
-plain12:
-	VPSRAVD   (CX), Z2, Z2
-	VPSRAVD   64(CX), Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPMULHRSW 248(BP), Z2, Z2
-
-ready13:
-	TESTQ      R8, R8
-	JZ         none14
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z16
-	VPERMD     Z16, Z14, Z16
-	VPXORD     Z17, Z17, Z17
-	VPUNPCKLBW Z16, Z17, Z17
-	VPMULHUW   Z15, Z17, Z17
-	VPADDSW    Z17, Z2, Z2
-
-none14:
-	VPADDSW   Z10, Z2, Z2
-	VPMULHRSW Z11, Z2, Z2
-	VPACKUSWB Z2, Z2, Z2
-	VPMAXUB   Z12, Z2, Z2
-	VPMINUB   Z13, Z2, Z2
-	VPERMD    Z2, Z14, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain15
-	VMOVUPS   (CX), Z17
-	VPMOVD2M  Z4, K2
-	VMOVDQU32 (DX), K2, Z17
-	VPSRAVD   Z17, Z4, Z4
-	VMOVUPS   64(CX), Z17
-	VPMOVD2M  Z5, K2
-	VMOVDQU32 64(DX), K2, Z17
-	VPSRAVD   Z17, Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VMOVUPS   248(BP), Z17
-	VPMOVW2M  Z4, K2
-	VMOVDQU16 376(BP), K2, Z17
-	VPMULHRSW Z17, Z4, Z4
 	JMP       ready16
 
 plain15:
-	VPSRAVD   (CX), Z4, Z4
-	VPSRAVD   64(CX), Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VPMULHRSW 248(BP), Z4, Z4
+	VPSRAVD   (CX), Z2, Z2
+	VPSRAVD   64(CX), Z3, Z3
+	VPACKSSDW Z3, Z2, Z2
+	VPMULHRSW 256(BP), Z2, Z2
 
 ready16:
 	TESTQ      R8, R8
@@ -8364,20 +9413,72 @@ ready16:
 	VPXORD     Z17, Z17, Z17
 	VPUNPCKLBW Z16, Z17, Z17
 	VPMULHUW   Z15, Z17, Z17
-	VPADDSW    Z17, Z4, Z4
+	VPADDSW    Z17, Z2, Z2
 
 none17:
+	VPADDSW   Z10, Z2, Z2
+	VPMULHRSW Z11, Z2, Z2
+	VPACKUSWB Z2, Z2, Z2
+	CMPL      252(BP), $+0
+	JEQ       inside18
+	VPMAXUB   Z12, Z2, Z2
+	VPMINUB   Z13, Z2, Z2
+
+inside18:
+	VPERMD    Z2, Z14, Z2
+	VMOVDQU8  Z2, K1, (AX)
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain19
+	VMOVUPS   (CX), Z17
+	VPMOVD2M  Z4, K2
+	VMOVDQU32 (DX), K2, Z17
+	VPSRAVD   Z17, Z4, Z4
+	VMOVUPS   64(CX), Z17
+	VPMOVD2M  Z5, K2
+	VMOVDQU32 64(DX), K2, Z17
+	VPSRAVD   Z17, Z5, Z5
+	VPACKSSDW Z5, Z4, Z4
+	VMOVUPS   256(BP), Z17
+	VPMOVW2M  Z4, K2
+	VMOVDQU16 384(BP), K2, Z17
+	VPMULHRSW Z17, Z4, Z4
+	JMP       ready20
+
+plain19:
+	VPSRAVD   (CX), Z4, Z4
+	VPSRAVD   64(CX), Z5, Z5
+	VPACKSSDW Z5, Z4, Z4
+	VPMULHRSW 256(BP), Z4, Z4
+
+ready20:
+	TESTQ      R8, R8
+	JZ         none21
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z16
+	VPERMD     Z16, Z14, Z16
+	VPXORD     Z17, Z17, Z17
+	VPUNPCKLBW Z16, Z17, Z17
+	VPMULHUW   Z15, Z17, Z17
+	VPADDSW    Z17, Z4, Z4
+
+none21:
 	VPADDSW   Z10, Z4, Z4
 	VPMULHRSW Z11, Z4, Z4
 	VPACKUSWB Z4, Z4, Z4
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z12, Z4, Z4
 	VPMINUB   Z13, Z4, Z4
+
+inside22:
 	VPERMD    Z4, Z14, Z4
 	VMOVDQU8  Z4, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z17
 	VPMOVD2M  Z6, K2
 	VMOVDQU32 (DX), K2, Z17
@@ -8387,21 +9488,21 @@ none17:
 	VMOVDQU32 64(DX), K2, Z17
 	VPSRAVD   Z17, Z7, Z7
 	VPACKSSDW Z7, Z6, Z6
-	VMOVUPS   248(BP), Z17
+	VMOVUPS   256(BP), Z17
 	VPMOVW2M  Z6, K2
-	VMOVDQU16 376(BP), K2, Z17
+	VMOVDQU16 384(BP), K2, Z17
 	VPMULHRSW Z17, Z6, Z6
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z6, Z6
 	VPSRAVD   64(CX), Z7, Z7
 	VPACKSSDW Z7, Z6, Z6
-	VPMULHRSW 248(BP), Z6, Z6
+	VPMULHRSW 256(BP), Z6, Z6
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z16
 	VPERMD     Z16, Z14, Z16
@@ -8410,18 +9511,22 @@ ready19:
 	VPMULHUW   Z15, Z17, Z17
 	VPADDSW    Z17, Z6, Z6
 
-none20:
+none25:
 	VPADDSW   Z10, Z6, Z6
 	VPMULHRSW Z11, Z6, Z6
 	VPACKUSWB Z6, Z6, Z6
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z12, Z6, Z6
 	VPMINUB   Z13, Z6, Z6
+
+inside26:
 	VPERMD    Z6, Z14, Z6
 	VMOVDQU8  Z6, K1, (AX)
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain21
+	JZ        plain27
 	VMOVUPS   (CX), Z17
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z17
@@ -8431,21 +9536,21 @@ none20:
 	VMOVDQU32 64(DX), K2, Z17
 	VPSRAVD   Z17, Z9, Z9
 	VPACKSSDW Z9, Z8, Z8
-	VMOVUPS   248(BP), Z17
+	VMOVUPS   256(BP), Z17
 	VPMOVW2M  Z8, K2
-	VMOVDQU16 376(BP), K2, Z17
+	VMOVDQU16 384(BP), K2, Z17
 	VPMULHRSW Z17, Z8, Z8
-	JMP       ready22
+	JMP       ready28
 
-plain21:
+plain27:
 	VPSRAVD   (CX), Z8, Z8
 	VPSRAVD   64(CX), Z9, Z9
 	VPACKSSDW Z9, Z8, Z8
-	VPMULHRSW 248(BP), Z8, Z8
+	VPMULHRSW 256(BP), Z8, Z8
 
-ready22:
+ready28:
 	TESTQ      R8, R8
-	JZ         none23
+	JZ         none29
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z16
 	VPERMD     Z16, Z14, Z16
@@ -8454,16 +9559,20 @@ ready22:
 	VPMULHUW   Z15, Z17, Z17
 	VPADDSW    Z17, Z8, Z8
 
-none23:
+none29:
 	VPADDSW   Z10, Z8, Z8
 	VPMULHRSW Z11, Z8, Z8
 	VPACKUSWB Z8, Z8, Z8
+	CMPL      252(BP), $+0
+	JEQ       inside30
 	VPMAXUB   Z12, Z8, Z8
 	VPMINUB   Z13, Z8, Z8
-	VPERMD    Z8, Z14, Z8
-	VMOVDQU8  Z8, K1, (AX)
 
-done7:
+inside30:
+	VPERMD   Z8, Z14, Z8
+	VMOVDQU8 Z8, K1, (AX)
+
+done9:
 	ADDQ $+20, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -8624,19 +9733,65 @@ TEXT ·byteRows_avx512_2x6(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -8672,13 +9827,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z12
 	VMOVDQU32    64(R15), Z13
 	VPBROADCASTD (AX)(R14*1), Z14
@@ -8727,10 +9882,10 @@ loop4:
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z12
 	VMOVDQU32    64(R15), Z13
 	VPBROADCASTD (AX)(R14*1), Z14
@@ -8754,11 +9909,11 @@ rest5:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -8766,7 +9921,7 @@ next6:
 	KSHIFTRQ  $0x10, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
@@ -8791,23 +9946,23 @@ next6:
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z10, (AX)
 	VMOVDQU32 Z11, K3, 64(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z12
-	VPBROADCASTD 228(BP), Z13
-	VPBROADCASTD 236(BP), Z14
-	VPBROADCASTD 240(BP), Z15
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z12
+	VPBROADCASTD 236(BP), Z13
+	VPBROADCASTD 244(BP), Z14
+	VPBROADCASTD 248(BP), Z15
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z17
+	VPBROADCASTD 240(BP), Z17
 	VPMOVZXBD    128(BP), Z16
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z19
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z19
@@ -8817,21 +9972,21 @@ bytes8:
 	VMOVDQU32    64(DX), K2, Z19
 	VPSRAVD      Z19, Z1, Z1
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z19
+	VMOVUPS      256(BP), Z19
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z19
+	VMOVDQU16    384(BP), K2, Z19
 	VPMULHRSW    Z19, Z0, Z0
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z18
 	VPERMD     Z18, Z16, Z18
@@ -8840,18 +9995,22 @@ ready10:
 	VPMULHUW   Z17, Z19, Z19
 	VPADDSW    Z19, Z0, Z0
 
-none11:
+none13:
 	VPADDSW   Z12, Z0, Z0
 	VPMULHRSW Z13, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z14, Z0, Z0
 	VPMINUB   Z15, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z16, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z19
 	VPMOVD2M  Z2, K2
 	VMOVDQU32 (DX), K2, Z19
@@ -8861,61 +10020,17 @@ none11:
 	VMOVDQU32 64(DX), K2, Z19
 	VPSRAVD   Z19, Z3, Z3
 	VPACKSSDW Z3, Z2, Z2
-	VMOVUPS   248(BP), Z19
+	VMOVUPS   256(BP), Z19
 	VPMOVW2M  Z2, K2
-	VMOVDQU16 376(BP), K2, Z19
+	VMOVDQU16 384(BP), K2, Z19
 	VPMULHRSW Z19, Z2, Z2
-	JMP       ready13
-
-plain12:
-	VPSRAVD   (CX), Z2, Z2
-	VPSRAVD   64(CX), Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPMULHRSW 248(BP), Z2, Z2
-
-ready13:
-	TESTQ      R8, R8
-	JZ         none14
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z18
-	VPERMD     Z18, Z16, Z18
-	VPXORD     Z19, Z19, Z19
-	VPUNPCKLBW Z18, Z19, Z19
-	VPMULHUW   Z17, Z19, Z19
-	VPADDSW    Z19, Z2, Z2
-
-none14:
-	VPADDSW   Z12, Z2, Z2
-	VPMULHRSW Z13, Z2, Z2
-	VPACKUSWB Z2, Z2, Z2
-	VPMAXUB   Z14, Z2, Z2
-	VPMINUB   Z15, Z2, Z2
-	VPERMD    Z2, Z16, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain15
-	VMOVUPS   (CX), Z19
-	VPMOVD2M  Z4, K2
-	VMOVDQU32 (DX), K2, Z19
-	VPSRAVD   Z19, Z4, Z4
-	VMOVUPS   64(CX), Z19
-	VPMOVD2M  Z5, K2
-	VMOVDQU32 64(DX), K2, Z19
-	VPSRAVD   Z19, Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VMOVUPS   248(BP), Z19
-	VPMOVW2M  Z4, K2
-	VMOVDQU16 376(BP), K2, Z19
-	VPMULHRSW Z19, Z4, Z4
 	JMP       ready16
 
 plain15:
-	VPSRAVD   (CX), Z4, Z4
-	VPSRAVD   64(CX), Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VPMULHRSW 248(BP), Z4, Z4
+	VPSRAVD   (CX), Z2, Z2
+	VPSRAVD   64(CX), Z3, Z3
+	VPACKSSDW Z3, Z2, Z2
+	VPMULHRSW 256(BP), Z2, Z2
 
 ready16:
 	TESTQ      R8, R8
@@ -8926,20 +10041,72 @@ ready16:
 	VPXORD     Z19, Z19, Z19
 	VPUNPCKLBW Z18, Z19, Z19
 	VPMULHUW   Z17, Z19, Z19
-	VPADDSW    Z19, Z4, Z4
+	VPADDSW    Z19, Z2, Z2
 
 none17:
+	VPADDSW   Z12, Z2, Z2
+	VPMULHRSW Z13, Z2, Z2
+	VPACKUSWB Z2, Z2, Z2
+	CMPL      252(BP), $+0
+	JEQ       inside18
+	VPMAXUB   Z14, Z2, Z2
+	VPMINUB   Z15, Z2, Z2
+
+inside18:
+	VPERMD    Z2, Z16, Z2
+	VMOVDQU8  Z2, K1, (AX)
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain19
+	VMOVUPS   (CX), Z19
+	VPMOVD2M  Z4, K2
+	VMOVDQU32 (DX), K2, Z19
+	VPSRAVD   Z19, Z4, Z4
+	VMOVUPS   64(CX), Z19
+	VPMOVD2M  Z5, K2
+	VMOVDQU32 64(DX), K2, Z19
+	VPSRAVD   Z19, Z5, Z5
+	VPACKSSDW Z5, Z4, Z4
+	VMOVUPS   256(BP), Z19
+	VPMOVW2M  Z4, K2
+	VMOVDQU16 384(BP), K2, Z19
+	VPMULHRSW Z19, Z4, Z4
+	JMP       ready20
+
+plain19:
+	VPSRAVD   (CX), Z4, Z4
+	VPSRAVD   64(CX), Z5, Z5
+	VPACKSSDW Z5, Z4, Z4
+	VPMULHRSW 256(BP), Z4, Z4
+
+ready20:
+	TESTQ      R8, R8
+	JZ         none21
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z18
+	VPERMD     Z18, Z16, Z18
+	VPXORD     Z19, Z19, Z19
+	VPUNPCKLBW Z18, Z19, Z19
+	VPMULHUW   Z17, Z19, Z19
+	VPADDSW    Z19, Z4, Z4
+
+none21:
 	VPADDSW   Z12, Z4, Z4
 	VPMULHRSW Z13, Z4, Z4
 	VPACKUSWB Z4, Z4, Z4
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z14, Z4, Z4
 	VPMINUB   Z15, Z4, Z4
+
+inside22:
 	VPERMD    Z4, Z16, Z4
 	VMOVDQU8  Z4, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z19
 	VPMOVD2M  Z6, K2
 	VMOVDQU32 (DX), K2, Z19
@@ -8949,21 +10116,21 @@ none17:
 	VMOVDQU32 64(DX), K2, Z19
 	VPSRAVD   Z19, Z7, Z7
 	VPACKSSDW Z7, Z6, Z6
-	VMOVUPS   248(BP), Z19
+	VMOVUPS   256(BP), Z19
 	VPMOVW2M  Z6, K2
-	VMOVDQU16 376(BP), K2, Z19
+	VMOVDQU16 384(BP), K2, Z19
 	VPMULHRSW Z19, Z6, Z6
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z6, Z6
 	VPSRAVD   64(CX), Z7, Z7
 	VPACKSSDW Z7, Z6, Z6
-	VPMULHRSW 248(BP), Z6, Z6
+	VPMULHRSW 256(BP), Z6, Z6
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z18
 	VPERMD     Z18, Z16, Z18
@@ -8972,18 +10139,22 @@ ready19:
 	VPMULHUW   Z17, Z19, Z19
 	VPADDSW    Z19, Z6, Z6
 
-none20:
+none25:
 	VPADDSW   Z12, Z6, Z6
 	VPMULHRSW Z13, Z6, Z6
 	VPACKUSWB Z6, Z6, Z6
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z14, Z6, Z6
 	VPMINUB   Z15, Z6, Z6
+
+inside26:
 	VPERMD    Z6, Z16, Z6
 	VMOVDQU8  Z6, K1, (AX)
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain21
+	JZ        plain27
 	VMOVUPS   (CX), Z19
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z19
@@ -8993,21 +10164,21 @@ none20:
 	VMOVDQU32 64(DX), K2, Z19
 	VPSRAVD   Z19, Z9, Z9
 	VPACKSSDW Z9, Z8, Z8
-	VMOVUPS   248(BP), Z19
+	VMOVUPS   256(BP), Z19
 	VPMOVW2M  Z8, K2
-	VMOVDQU16 376(BP), K2, Z19
+	VMOVDQU16 384(BP), K2, Z19
 	VPMULHRSW Z19, Z8, Z8
-	JMP       ready22
+	JMP       ready28
 
-plain21:
+plain27:
 	VPSRAVD   (CX), Z8, Z8
 	VPSRAVD   64(CX), Z9, Z9
 	VPACKSSDW Z9, Z8, Z8
-	VPMULHRSW 248(BP), Z8, Z8
+	VPMULHRSW 256(BP), Z8, Z8
 
-ready22:
+ready28:
 	TESTQ      R8, R8
-	JZ         none23
+	JZ         none29
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z18
 	VPERMD     Z18, Z16, Z18
@@ -9016,18 +10187,22 @@ ready22:
 	VPMULHUW   Z17, Z19, Z19
 	VPADDSW    Z19, Z8, Z8
 
-none23:
+none29:
 	VPADDSW   Z12, Z8, Z8
 	VPMULHRSW Z13, Z8, Z8
 	VPACKUSWB Z8, Z8, Z8
+	CMPL      252(BP), $+0
+	JEQ       inside30
 	VPMAXUB   Z14, Z8, Z8
 	VPMINUB   Z15, Z8, Z8
+
+inside30:
 	VPERMD    Z8, Z16, Z8
 	VMOVDQU8  Z8, K1, (AX)
 	MOVLQSX   20(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain24
+	JZ        plain31
 	VMOVUPS   (CX), Z19
 	VPMOVD2M  Z10, K2
 	VMOVDQU32 (DX), K2, Z19
@@ -9037,21 +10212,21 @@ none23:
 	VMOVDQU32 64(DX), K2, Z19
 	VPSRAVD   Z19, Z11, Z11
 	VPACKSSDW Z11, Z10, Z10
-	VMOVUPS   248(BP), Z19
+	VMOVUPS   256(BP), Z19
 	VPMOVW2M  Z10, K2
-	VMOVDQU16 376(BP), K2, Z19
+	VMOVDQU16 384(BP), K2, Z19
 	VPMULHRSW Z19, Z10, Z10
-	JMP       ready25
+	JMP       ready32
 
-plain24:
+plain31:
 	VPSRAVD   (CX), Z10, Z10
 	VPSRAVD   64(CX), Z11, Z11
 	VPACKSSDW Z11, Z10, Z10
-	VPMULHRSW 248(BP), Z10, Z10
+	VPMULHRSW 256(BP), Z10, Z10
 
-ready25:
+ready32:
 	TESTQ      R8, R8
-	JZ         none26
+	JZ         none33
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z18
 	VPERMD     Z18, Z16, Z18
@@ -9060,16 +10235,20 @@ ready25:
 	VPMULHUW   Z17, Z19, Z19
 	VPADDSW    Z19, Z10, Z10
 
-none26:
+none33:
 	VPADDSW   Z12, Z10, Z10
 	VPMULHRSW Z13, Z10, Z10
 	VPACKUSWB Z10, Z10, Z10
+	CMPL      252(BP), $+0
+	JEQ       inside34
 	VPMAXUB   Z14, Z10, Z10
 	VPMINUB   Z15, Z10, Z10
-	VPERMD    Z10, Z16, Z10
-	VMOVDQU8  Z10, K1, (AX)
 
-done7:
+inside34:
+	VPERMD   Z10, Z16, Z10
+	VMOVDQU8 Z10, K1, (AX)
+
+done9:
 	ADDQ $+24, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -9247,19 +10426,70 @@ TEXT ·byteRows_avx512_2x7(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -9299,13 +10529,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z14
 	VMOVDQU32    64(R15), Z15
 	VPBROADCASTD (AX)(R14*1), Z16
@@ -9360,10 +10590,10 @@ loop4:
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z14
 	VMOVDQU32    64(R15), Z15
 	VPBROADCASTD (AX)(R14*1), Z16
@@ -9390,11 +10620,11 @@ rest5:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -9402,7 +10632,7 @@ next6:
 	KSHIFTRQ  $0x10, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
@@ -9431,23 +10661,23 @@ next6:
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z12, (AX)
 	VMOVDQU32 Z13, K3, 64(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z14
-	VPBROADCASTD 228(BP), Z15
-	VPBROADCASTD 236(BP), Z16
-	VPBROADCASTD 240(BP), Z17
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z14
+	VPBROADCASTD 236(BP), Z15
+	VPBROADCASTD 244(BP), Z16
+	VPBROADCASTD 248(BP), Z17
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z19
+	VPBROADCASTD 240(BP), Z19
 	VPMOVZXBD    128(BP), Z18
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z21
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z21
@@ -9457,21 +10687,21 @@ bytes8:
 	VMOVDQU32    64(DX), K2, Z21
 	VPSRAVD      Z21, Z1, Z1
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z21
+	VMOVUPS      256(BP), Z21
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z21
+	VMOVDQU16    384(BP), K2, Z21
 	VPMULHRSW    Z21, Z0, Z0
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z20
 	VPERMD     Z20, Z18, Z20
@@ -9480,18 +10710,22 @@ ready10:
 	VPMULHUW   Z19, Z21, Z21
 	VPADDSW    Z21, Z0, Z0
 
-none11:
+none13:
 	VPADDSW   Z14, Z0, Z0
 	VPMULHRSW Z15, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z16, Z0, Z0
 	VPMINUB   Z17, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z18, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z21
 	VPMOVD2M  Z2, K2
 	VMOVDQU32 (DX), K2, Z21
@@ -9501,61 +10735,17 @@ none11:
 	VMOVDQU32 64(DX), K2, Z21
 	VPSRAVD   Z21, Z3, Z3
 	VPACKSSDW Z3, Z2, Z2
-	VMOVUPS   248(BP), Z21
+	VMOVUPS   256(BP), Z21
 	VPMOVW2M  Z2, K2
-	VMOVDQU16 376(BP), K2, Z21
+	VMOVDQU16 384(BP), K2, Z21
 	VPMULHRSW Z21, Z2, Z2
-	JMP       ready13
-
-plain12:
-	VPSRAVD   (CX), Z2, Z2
-	VPSRAVD   64(CX), Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPMULHRSW 248(BP), Z2, Z2
-
-ready13:
-	TESTQ      R8, R8
-	JZ         none14
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z20
-	VPERMD     Z20, Z18, Z20
-	VPXORD     Z21, Z21, Z21
-	VPUNPCKLBW Z20, Z21, Z21
-	VPMULHUW   Z19, Z21, Z21
-	VPADDSW    Z21, Z2, Z2
-
-none14:
-	VPADDSW   Z14, Z2, Z2
-	VPMULHRSW Z15, Z2, Z2
-	VPACKUSWB Z2, Z2, Z2
-	VPMAXUB   Z16, Z2, Z2
-	VPMINUB   Z17, Z2, Z2
-	VPERMD    Z2, Z18, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain15
-	VMOVUPS   (CX), Z21
-	VPMOVD2M  Z4, K2
-	VMOVDQU32 (DX), K2, Z21
-	VPSRAVD   Z21, Z4, Z4
-	VMOVUPS   64(CX), Z21
-	VPMOVD2M  Z5, K2
-	VMOVDQU32 64(DX), K2, Z21
-	VPSRAVD   Z21, Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VMOVUPS   248(BP), Z21
-	VPMOVW2M  Z4, K2
-	VMOVDQU16 376(BP), K2, Z21
-	VPMULHRSW Z21, Z4, Z4
 	JMP       ready16
 
 plain15:
-	VPSRAVD   (CX), Z4, Z4
-	VPSRAVD   64(CX), Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VPMULHRSW 248(BP), Z4, Z4
+	VPSRAVD   (CX), Z2, Z2
+	VPSRAVD   64(CX), Z3, Z3
+	VPACKSSDW Z3, Z2, Z2
+	VPMULHRSW 256(BP), Z2, Z2
 
 ready16:
 	TESTQ      R8, R8
@@ -9566,20 +10756,72 @@ ready16:
 	VPXORD     Z21, Z21, Z21
 	VPUNPCKLBW Z20, Z21, Z21
 	VPMULHUW   Z19, Z21, Z21
-	VPADDSW    Z21, Z4, Z4
+	VPADDSW    Z21, Z2, Z2
 
 none17:
+	VPADDSW   Z14, Z2, Z2
+	VPMULHRSW Z15, Z2, Z2
+	VPACKUSWB Z2, Z2, Z2
+	CMPL      252(BP), $+0
+	JEQ       inside18
+	VPMAXUB   Z16, Z2, Z2
+	VPMINUB   Z17, Z2, Z2
+
+inside18:
+	VPERMD    Z2, Z18, Z2
+	VMOVDQU8  Z2, K1, (AX)
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain19
+	VMOVUPS   (CX), Z21
+	VPMOVD2M  Z4, K2
+	VMOVDQU32 (DX), K2, Z21
+	VPSRAVD   Z21, Z4, Z4
+	VMOVUPS   64(CX), Z21
+	VPMOVD2M  Z5, K2
+	VMOVDQU32 64(DX), K2, Z21
+	VPSRAVD   Z21, Z5, Z5
+	VPACKSSDW Z5, Z4, Z4
+	VMOVUPS   256(BP), Z21
+	VPMOVW2M  Z4, K2
+	VMOVDQU16 384(BP), K2, Z21
+	VPMULHRSW Z21, Z4, Z4
+	JMP       ready20
+
+plain19:
+	VPSRAVD   (CX), Z4, Z4
+	VPSRAVD   64(CX), Z5, Z5
+	VPACKSSDW Z5, Z4, Z4
+	VPMULHRSW 256(BP), Z4, Z4
+
+ready20:
+	TESTQ      R8, R8
+	JZ         none21
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z20
+	VPERMD     Z20, Z18, Z20
+	VPXORD     Z21, Z21, Z21
+	VPUNPCKLBW Z20, Z21, Z21
+	VPMULHUW   Z19, Z21, Z21
+	VPADDSW    Z21, Z4, Z4
+
+none21:
 	VPADDSW   Z14, Z4, Z4
 	VPMULHRSW Z15, Z4, Z4
 	VPACKUSWB Z4, Z4, Z4
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z16, Z4, Z4
 	VPMINUB   Z17, Z4, Z4
+
+inside22:
 	VPERMD    Z4, Z18, Z4
 	VMOVDQU8  Z4, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z21
 	VPMOVD2M  Z6, K2
 	VMOVDQU32 (DX), K2, Z21
@@ -9589,21 +10831,21 @@ none17:
 	VMOVDQU32 64(DX), K2, Z21
 	VPSRAVD   Z21, Z7, Z7
 	VPACKSSDW Z7, Z6, Z6
-	VMOVUPS   248(BP), Z21
+	VMOVUPS   256(BP), Z21
 	VPMOVW2M  Z6, K2
-	VMOVDQU16 376(BP), K2, Z21
+	VMOVDQU16 384(BP), K2, Z21
 	VPMULHRSW Z21, Z6, Z6
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z6, Z6
 	VPSRAVD   64(CX), Z7, Z7
 	VPACKSSDW Z7, Z6, Z6
-	VPMULHRSW 248(BP), Z6, Z6
+	VPMULHRSW 256(BP), Z6, Z6
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z20
 	VPERMD     Z20, Z18, Z20
@@ -9612,18 +10854,22 @@ ready19:
 	VPMULHUW   Z19, Z21, Z21
 	VPADDSW    Z21, Z6, Z6
 
-none20:
+none25:
 	VPADDSW   Z14, Z6, Z6
 	VPMULHRSW Z15, Z6, Z6
 	VPACKUSWB Z6, Z6, Z6
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z16, Z6, Z6
 	VPMINUB   Z17, Z6, Z6
+
+inside26:
 	VPERMD    Z6, Z18, Z6
 	VMOVDQU8  Z6, K1, (AX)
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain21
+	JZ        plain27
 	VMOVUPS   (CX), Z21
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z21
@@ -9633,105 +10879,17 @@ none20:
 	VMOVDQU32 64(DX), K2, Z21
 	VPSRAVD   Z21, Z9, Z9
 	VPACKSSDW Z9, Z8, Z8
-	VMOVUPS   248(BP), Z21
+	VMOVUPS   256(BP), Z21
 	VPMOVW2M  Z8, K2
-	VMOVDQU16 376(BP), K2, Z21
+	VMOVDQU16 384(BP), K2, Z21
 	VPMULHRSW Z21, Z8, Z8
-	JMP       ready22
-
-plain21:
-	VPSRAVD   (CX), Z8, Z8
-	VPSRAVD   64(CX), Z9, Z9
-	VPACKSSDW Z9, Z8, Z8
-	VPMULHRSW 248(BP), Z8, Z8
-
-ready22:
-	TESTQ      R8, R8
-	JZ         none23
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z20
-	VPERMD     Z20, Z18, Z20
-	VPXORD     Z21, Z21, Z21
-	VPUNPCKLBW Z20, Z21, Z21
-	VPMULHUW   Z19, Z21, Z21
-	VPADDSW    Z21, Z8, Z8
-
-none23:
-	VPADDSW   Z14, Z8, Z8
-	VPMULHRSW Z15, Z8, Z8
-	VPACKUSWB Z8, Z8, Z8
-	VPMAXUB   Z16, Z8, Z8
-	VPMINUB   Z17, Z8, Z8
-	VPERMD    Z8, Z18, Z8
-	VMOVDQU8  Z8, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain24
-	VMOVUPS   (CX), Z21
-	VPMOVD2M  Z10, K2
-	VMOVDQU32 (DX), K2, Z21
-	VPSRAVD   Z21, Z10, Z10
-	VMOVUPS   64(CX), Z21
-	VPMOVD2M  Z11, K2
-	VMOVDQU32 64(DX), K2, Z21
-	VPSRAVD   Z21, Z11, Z11
-	VPACKSSDW Z11, Z10, Z10
-	VMOVUPS   248(BP), Z21
-	VPMOVW2M  Z10, K2
-	VMOVDQU16 376(BP), K2, Z21
-	VPMULHRSW Z21, Z10, Z10
-	JMP       ready25
-
-plain24:
-	VPSRAVD   (CX), Z10, Z10
-	VPSRAVD   64(CX), Z11, Z11
-	VPACKSSDW Z11, Z10, Z10
-	VPMULHRSW 248(BP), Z10, Z10
-
-ready25:
-	TESTQ      R8, R8
-	JZ         none26
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z20
-	VPERMD     Z20, Z18, Z20
-	VPXORD     Z21, Z21, Z21
-	VPUNPCKLBW Z20, Z21, Z21
-	VPMULHUW   Z19, Z21, Z21
-	VPADDSW    Z21, Z10, Z10
-
-none26:
-	VPADDSW   Z14, Z10, Z10
-	VPMULHRSW Z15, Z10, Z10
-	VPACKUSWB Z10, Z10, Z10
-	VPMAXUB   Z16, Z10, Z10
-	VPMINUB   Z17, Z10, Z10
-	VPERMD    Z10, Z18, Z10
-	VMOVDQU8  Z10, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain27
-	VMOVUPS   (CX), Z21
-	VPMOVD2M  Z12, K2
-	VMOVDQU32 (DX), K2, Z21
-	VPSRAVD   Z21, Z12, Z12
-	VMOVUPS   64(CX), Z21
-	VPMOVD2M  Z13, K2
-	VMOVDQU32 64(DX), K2, Z21
-	VPSRAVD   Z21, Z13, Z13
-	VPACKSSDW Z13, Z12, Z12
-	VMOVUPS   248(BP), Z21
-	VPMOVW2M  Z12, K2
-	VMOVDQU16 376(BP), K2, Z21
-	VPMULHRSW Z21, Z12, Z12
 	JMP       ready28
 
 plain27:
-	VPSRAVD   (CX), Z12, Z12
-	VPSRAVD   64(CX), Z13, Z13
-	VPACKSSDW Z13, Z12, Z12
-	VPMULHRSW 248(BP), Z12, Z12
+	VPSRAVD   (CX), Z8, Z8
+	VPSRAVD   64(CX), Z9, Z9
+	VPACKSSDW Z9, Z8, Z8
+	VPMULHRSW 256(BP), Z8, Z8
 
 ready28:
 	TESTQ      R8, R8
@@ -9742,18 +10900,118 @@ ready28:
 	VPXORD     Z21, Z21, Z21
 	VPUNPCKLBW Z20, Z21, Z21
 	VPMULHUW   Z19, Z21, Z21
-	VPADDSW    Z21, Z12, Z12
+	VPADDSW    Z21, Z8, Z8
 
 none29:
+	VPADDSW   Z14, Z8, Z8
+	VPMULHRSW Z15, Z8, Z8
+	VPACKUSWB Z8, Z8, Z8
+	CMPL      252(BP), $+0
+	JEQ       inside30
+	VPMAXUB   Z16, Z8, Z8
+	VPMINUB   Z17, Z8, Z8
+
+inside30:
+	VPERMD    Z8, Z18, Z8
+	VMOVDQU8  Z8, K1, (AX)
+	MOVLQSX   20(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain31
+	VMOVUPS   (CX), Z21
+	VPMOVD2M  Z10, K2
+	VMOVDQU32 (DX), K2, Z21
+	VPSRAVD   Z21, Z10, Z10
+	VMOVUPS   64(CX), Z21
+	VPMOVD2M  Z11, K2
+	VMOVDQU32 64(DX), K2, Z21
+	VPSRAVD   Z21, Z11, Z11
+	VPACKSSDW Z11, Z10, Z10
+	VMOVUPS   256(BP), Z21
+	VPMOVW2M  Z10, K2
+	VMOVDQU16 384(BP), K2, Z21
+	VPMULHRSW Z21, Z10, Z10
+	JMP       ready32
+
+plain31:
+	VPSRAVD   (CX), Z10, Z10
+	VPSRAVD   64(CX), Z11, Z11
+	VPACKSSDW Z11, Z10, Z10
+	VPMULHRSW 256(BP), Z10, Z10
+
+ready32:
+	TESTQ      R8, R8
+	JZ         none33
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z20
+	VPERMD     Z20, Z18, Z20
+	VPXORD     Z21, Z21, Z21
+	VPUNPCKLBW Z20, Z21, Z21
+	VPMULHUW   Z19, Z21, Z21
+	VPADDSW    Z21, Z10, Z10
+
+none33:
+	VPADDSW   Z14, Z10, Z10
+	VPMULHRSW Z15, Z10, Z10
+	VPACKUSWB Z10, Z10, Z10
+	CMPL      252(BP), $+0
+	JEQ       inside34
+	VPMAXUB   Z16, Z10, Z10
+	VPMINUB   Z17, Z10, Z10
+
+inside34:
+	VPERMD    Z10, Z18, Z10
+	VMOVDQU8  Z10, K1, (AX)
+	MOVLQSX   24(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain35
+	VMOVUPS   (CX), Z21
+	VPMOVD2M  Z12, K2
+	VMOVDQU32 (DX), K2, Z21
+	VPSRAVD   Z21, Z12, Z12
+	VMOVUPS   64(CX), Z21
+	VPMOVD2M  Z13, K2
+	VMOVDQU32 64(DX), K2, Z21
+	VPSRAVD   Z21, Z13, Z13
+	VPACKSSDW Z13, Z12, Z12
+	VMOVUPS   256(BP), Z21
+	VPMOVW2M  Z12, K2
+	VMOVDQU16 384(BP), K2, Z21
+	VPMULHRSW Z21, Z12, Z12
+	JMP       ready36
+
+plain35:
+	VPSRAVD   (CX), Z12, Z12
+	VPSRAVD   64(CX), Z13, Z13
+	VPACKSSDW Z13, Z12, Z12
+	VPMULHRSW 256(BP), Z12, Z12
+
+ready36:
+	TESTQ      R8, R8
+	JZ         none37
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z20
+	VPERMD     Z20, Z18, Z20
+	VPXORD     Z21, Z21, Z21
+	VPUNPCKLBW Z20, Z21, Z21
+	VPMULHUW   Z19, Z21, Z21
+	VPADDSW    Z21, Z12, Z12
+
+none37:
 	VPADDSW   Z14, Z12, Z12
 	VPMULHRSW Z15, Z12, Z12
 	VPACKUSWB Z12, Z12, Z12
+	CMPL      252(BP), $+0
+	JEQ       inside38
 	VPMAXUB   Z16, Z12, Z12
 	VPMINUB   Z17, Z12, Z12
-	VPERMD    Z12, Z18, Z12
-	VMOVDQU8  Z12, K1, (AX)
 
-done7:
+inside38:
+	VPERMD   Z12, Z18, Z12
+	VMOVDQU8 Z12, K1, (AX)
+
+done9:
 	ADDQ $+28, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -9948,19 +11206,75 @@ TEXT ·byteRows_avx512_2x8(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    28(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    28(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -10004,13 +11318,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z16
 	VMOVDQU32    64(R15), Z17
 	VPBROADCASTD (AX)(R14*1), Z18
@@ -10071,10 +11385,10 @@ loop4:
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z16
 	VMOVDQU32    64(R15), Z17
 	VPBROADCASTD (AX)(R14*1), Z18
@@ -10104,11 +11418,11 @@ rest5:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -10116,7 +11430,7 @@ next6:
 	KSHIFTRQ  $0x10, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
@@ -10149,23 +11463,23 @@ next6:
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z14, (AX)
 	VMOVDQU32 Z15, K3, 64(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z16
-	VPBROADCASTD 228(BP), Z17
-	VPBROADCASTD 236(BP), Z18
-	VPBROADCASTD 240(BP), Z19
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z16
+	VPBROADCASTD 236(BP), Z17
+	VPBROADCASTD 244(BP), Z18
+	VPBROADCASTD 248(BP), Z19
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z21
+	VPBROADCASTD 240(BP), Z21
 	VPMOVZXBD    128(BP), Z20
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z23
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z23
@@ -10175,21 +11489,21 @@ bytes8:
 	VMOVDQU32    64(DX), K2, Z23
 	VPSRAVD      Z23, Z1, Z1
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z23
+	VMOVUPS      256(BP), Z23
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z23
+	VMOVDQU16    384(BP), K2, Z23
 	VPMULHRSW    Z23, Z0, Z0
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z22
 	VPERMD     Z22, Z20, Z22
@@ -10198,18 +11512,22 @@ ready10:
 	VPMULHUW   Z21, Z23, Z23
 	VPADDSW    Z23, Z0, Z0
 
-none11:
+none13:
 	VPADDSW   Z16, Z0, Z0
 	VPMULHRSW Z17, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z18, Z0, Z0
 	VPMINUB   Z19, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z20, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z23
 	VPMOVD2M  Z2, K2
 	VMOVDQU32 (DX), K2, Z23
@@ -10219,61 +11537,17 @@ none11:
 	VMOVDQU32 64(DX), K2, Z23
 	VPSRAVD   Z23, Z3, Z3
 	VPACKSSDW Z3, Z2, Z2
-	VMOVUPS   248(BP), Z23
+	VMOVUPS   256(BP), Z23
 	VPMOVW2M  Z2, K2
-	VMOVDQU16 376(BP), K2, Z23
+	VMOVDQU16 384(BP), K2, Z23
 	VPMULHRSW Z23, Z2, Z2
-	JMP       ready13
-
-plain12:
-	VPSRAVD   (CX), Z2, Z2
-	VPSRAVD   64(CX), Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPMULHRSW 248(BP), Z2, Z2
-
-ready13:
-	TESTQ      R8, R8
-	JZ         none14
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z22
-	VPERMD     Z22, Z20, Z22
-	VPXORD     Z23, Z23, Z23
-	VPUNPCKLBW Z22, Z23, Z23
-	VPMULHUW   Z21, Z23, Z23
-	VPADDSW    Z23, Z2, Z2
-
-none14:
-	VPADDSW   Z16, Z2, Z2
-	VPMULHRSW Z17, Z2, Z2
-	VPACKUSWB Z2, Z2, Z2
-	VPMAXUB   Z18, Z2, Z2
-	VPMINUB   Z19, Z2, Z2
-	VPERMD    Z2, Z20, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain15
-	VMOVUPS   (CX), Z23
-	VPMOVD2M  Z4, K2
-	VMOVDQU32 (DX), K2, Z23
-	VPSRAVD   Z23, Z4, Z4
-	VMOVUPS   64(CX), Z23
-	VPMOVD2M  Z5, K2
-	VMOVDQU32 64(DX), K2, Z23
-	VPSRAVD   Z23, Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VMOVUPS   248(BP), Z23
-	VPMOVW2M  Z4, K2
-	VMOVDQU16 376(BP), K2, Z23
-	VPMULHRSW Z23, Z4, Z4
 	JMP       ready16
 
 plain15:
-	VPSRAVD   (CX), Z4, Z4
-	VPSRAVD   64(CX), Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VPMULHRSW 248(BP), Z4, Z4
+	VPSRAVD   (CX), Z2, Z2
+	VPSRAVD   64(CX), Z3, Z3
+	VPACKSSDW Z3, Z2, Z2
+	VPMULHRSW 256(BP), Z2, Z2
 
 ready16:
 	TESTQ      R8, R8
@@ -10284,20 +11558,72 @@ ready16:
 	VPXORD     Z23, Z23, Z23
 	VPUNPCKLBW Z22, Z23, Z23
 	VPMULHUW   Z21, Z23, Z23
-	VPADDSW    Z23, Z4, Z4
+	VPADDSW    Z23, Z2, Z2
 
 none17:
+	VPADDSW   Z16, Z2, Z2
+	VPMULHRSW Z17, Z2, Z2
+	VPACKUSWB Z2, Z2, Z2
+	CMPL      252(BP), $+0
+	JEQ       inside18
+	VPMAXUB   Z18, Z2, Z2
+	VPMINUB   Z19, Z2, Z2
+
+inside18:
+	VPERMD    Z2, Z20, Z2
+	VMOVDQU8  Z2, K1, (AX)
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain19
+	VMOVUPS   (CX), Z23
+	VPMOVD2M  Z4, K2
+	VMOVDQU32 (DX), K2, Z23
+	VPSRAVD   Z23, Z4, Z4
+	VMOVUPS   64(CX), Z23
+	VPMOVD2M  Z5, K2
+	VMOVDQU32 64(DX), K2, Z23
+	VPSRAVD   Z23, Z5, Z5
+	VPACKSSDW Z5, Z4, Z4
+	VMOVUPS   256(BP), Z23
+	VPMOVW2M  Z4, K2
+	VMOVDQU16 384(BP), K2, Z23
+	VPMULHRSW Z23, Z4, Z4
+	JMP       ready20
+
+plain19:
+	VPSRAVD   (CX), Z4, Z4
+	VPSRAVD   64(CX), Z5, Z5
+	VPACKSSDW Z5, Z4, Z4
+	VPMULHRSW 256(BP), Z4, Z4
+
+ready20:
+	TESTQ      R8, R8
+	JZ         none21
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z22
+	VPERMD     Z22, Z20, Z22
+	VPXORD     Z23, Z23, Z23
+	VPUNPCKLBW Z22, Z23, Z23
+	VPMULHUW   Z21, Z23, Z23
+	VPADDSW    Z23, Z4, Z4
+
+none21:
 	VPADDSW   Z16, Z4, Z4
 	VPMULHRSW Z17, Z4, Z4
 	VPACKUSWB Z4, Z4, Z4
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z18, Z4, Z4
 	VPMINUB   Z19, Z4, Z4
+
+inside22:
 	VPERMD    Z4, Z20, Z4
 	VMOVDQU8  Z4, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z23
 	VPMOVD2M  Z6, K2
 	VMOVDQU32 (DX), K2, Z23
@@ -10307,21 +11633,21 @@ none17:
 	VMOVDQU32 64(DX), K2, Z23
 	VPSRAVD   Z23, Z7, Z7
 	VPACKSSDW Z7, Z6, Z6
-	VMOVUPS   248(BP), Z23
+	VMOVUPS   256(BP), Z23
 	VPMOVW2M  Z6, K2
-	VMOVDQU16 376(BP), K2, Z23
+	VMOVDQU16 384(BP), K2, Z23
 	VPMULHRSW Z23, Z6, Z6
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z6, Z6
 	VPSRAVD   64(CX), Z7, Z7
 	VPACKSSDW Z7, Z6, Z6
-	VPMULHRSW 248(BP), Z6, Z6
+	VPMULHRSW 256(BP), Z6, Z6
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z22
 	VPERMD     Z22, Z20, Z22
@@ -10330,18 +11656,22 @@ ready19:
 	VPMULHUW   Z21, Z23, Z23
 	VPADDSW    Z23, Z6, Z6
 
-none20:
+none25:
 	VPADDSW   Z16, Z6, Z6
 	VPMULHRSW Z17, Z6, Z6
 	VPACKUSWB Z6, Z6, Z6
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z18, Z6, Z6
 	VPMINUB   Z19, Z6, Z6
+
+inside26:
 	VPERMD    Z6, Z20, Z6
 	VMOVDQU8  Z6, K1, (AX)
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain21
+	JZ        plain27
 	VMOVUPS   (CX), Z23
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z23
@@ -10351,105 +11681,17 @@ none20:
 	VMOVDQU32 64(DX), K2, Z23
 	VPSRAVD   Z23, Z9, Z9
 	VPACKSSDW Z9, Z8, Z8
-	VMOVUPS   248(BP), Z23
+	VMOVUPS   256(BP), Z23
 	VPMOVW2M  Z8, K2
-	VMOVDQU16 376(BP), K2, Z23
+	VMOVDQU16 384(BP), K2, Z23
 	VPMULHRSW Z23, Z8, Z8
-	JMP       ready22
-
-plain21:
-	VPSRAVD   (CX), Z8, Z8
-	VPSRAVD   64(CX), Z9, Z9
-	VPACKSSDW Z9, Z8, Z8
-	VPMULHRSW 248(BP), Z8, Z8
-
-ready22:
-	TESTQ      R8, R8
-	JZ         none23
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z22
-	VPERMD     Z22, Z20, Z22
-	VPXORD     Z23, Z23, Z23
-	VPUNPCKLBW Z22, Z23, Z23
-	VPMULHUW   Z21, Z23, Z23
-	VPADDSW    Z23, Z8, Z8
-
-none23:
-	VPADDSW   Z16, Z8, Z8
-	VPMULHRSW Z17, Z8, Z8
-	VPACKUSWB Z8, Z8, Z8
-	VPMAXUB   Z18, Z8, Z8
-	VPMINUB   Z19, Z8, Z8
-	VPERMD    Z8, Z20, Z8
-	VMOVDQU8  Z8, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain24
-	VMOVUPS   (CX), Z23
-	VPMOVD2M  Z10, K2
-	VMOVDQU32 (DX), K2, Z23
-	VPSRAVD   Z23, Z10, Z10
-	VMOVUPS   64(CX), Z23
-	VPMOVD2M  Z11, K2
-	VMOVDQU32 64(DX), K2, Z23
-	VPSRAVD   Z23, Z11, Z11
-	VPACKSSDW Z11, Z10, Z10
-	VMOVUPS   248(BP), Z23
-	VPMOVW2M  Z10, K2
-	VMOVDQU16 376(BP), K2, Z23
-	VPMULHRSW Z23, Z10, Z10
-	JMP       ready25
-
-plain24:
-	VPSRAVD   (CX), Z10, Z10
-	VPSRAVD   64(CX), Z11, Z11
-	VPACKSSDW Z11, Z10, Z10
-	VPMULHRSW 248(BP), Z10, Z10
-
-ready25:
-	TESTQ      R8, R8
-	JZ         none26
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z22
-	VPERMD     Z22, Z20, Z22
-	VPXORD     Z23, Z23, Z23
-	VPUNPCKLBW Z22, Z23, Z23
-	VPMULHUW   Z21, Z23, Z23
-	VPADDSW    Z23, Z10, Z10
-
-none26:
-	VPADDSW   Z16, Z10, Z10
-	VPMULHRSW Z17, Z10, Z10
-	VPACKUSWB Z10, Z10, Z10
-	VPMAXUB   Z18, Z10, Z10
-	VPMINUB   Z19, Z10, Z10
-	VPERMD    Z10, Z20, Z10
-	VMOVDQU8  Z10, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain27
-	VMOVUPS   (CX), Z23
-	VPMOVD2M  Z12, K2
-	VMOVDQU32 (DX), K2, Z23
-	VPSRAVD   Z23, Z12, Z12
-	VMOVUPS   64(CX), Z23
-	VPMOVD2M  Z13, K2
-	VMOVDQU32 64(DX), K2, Z23
-	VPSRAVD   Z23, Z13, Z13
-	VPACKSSDW Z13, Z12, Z12
-	VMOVUPS   248(BP), Z23
-	VPMOVW2M  Z12, K2
-	VMOVDQU16 376(BP), K2, Z23
-	VPMULHRSW Z23, Z12, Z12
 	JMP       ready28
 
 plain27:
-	VPSRAVD   (CX), Z12, Z12
-	VPSRAVD   64(CX), Z13, Z13
-	VPACKSSDW Z13, Z12, Z12
-	VPMULHRSW 248(BP), Z12, Z12
+	VPSRAVD   (CX), Z8, Z8
+	VPSRAVD   64(CX), Z9, Z9
+	VPACKSSDW Z9, Z8, Z8
+	VPMULHRSW 256(BP), Z8, Z8
 
 ready28:
 	TESTQ      R8, R8
@@ -10460,20 +11702,120 @@ ready28:
 	VPXORD     Z23, Z23, Z23
 	VPUNPCKLBW Z22, Z23, Z23
 	VPMULHUW   Z21, Z23, Z23
-	VPADDSW    Z23, Z12, Z12
+	VPADDSW    Z23, Z8, Z8
 
 none29:
+	VPADDSW   Z16, Z8, Z8
+	VPMULHRSW Z17, Z8, Z8
+	VPACKUSWB Z8, Z8, Z8
+	CMPL      252(BP), $+0
+	JEQ       inside30
+	VPMAXUB   Z18, Z8, Z8
+	VPMINUB   Z19, Z8, Z8
+
+inside30:
+	VPERMD    Z8, Z20, Z8
+	VMOVDQU8  Z8, K1, (AX)
+	MOVLQSX   20(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain31
+	VMOVUPS   (CX), Z23
+	VPMOVD2M  Z10, K2
+	VMOVDQU32 (DX), K2, Z23
+	VPSRAVD   Z23, Z10, Z10
+	VMOVUPS   64(CX), Z23
+	VPMOVD2M  Z11, K2
+	VMOVDQU32 64(DX), K2, Z23
+	VPSRAVD   Z23, Z11, Z11
+	VPACKSSDW Z11, Z10, Z10
+	VMOVUPS   256(BP), Z23
+	VPMOVW2M  Z10, K2
+	VMOVDQU16 384(BP), K2, Z23
+	VPMULHRSW Z23, Z10, Z10
+	JMP       ready32
+
+plain31:
+	VPSRAVD   (CX), Z10, Z10
+	VPSRAVD   64(CX), Z11, Z11
+	VPACKSSDW Z11, Z10, Z10
+	VPMULHRSW 256(BP), Z10, Z10
+
+ready32:
+	TESTQ      R8, R8
+	JZ         none33
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z22
+	VPERMD     Z22, Z20, Z22
+	VPXORD     Z23, Z23, Z23
+	VPUNPCKLBW Z22, Z23, Z23
+	VPMULHUW   Z21, Z23, Z23
+	VPADDSW    Z23, Z10, Z10
+
+none33:
+	VPADDSW   Z16, Z10, Z10
+	VPMULHRSW Z17, Z10, Z10
+	VPACKUSWB Z10, Z10, Z10
+	CMPL      252(BP), $+0
+	JEQ       inside34
+	VPMAXUB   Z18, Z10, Z10
+	VPMINUB   Z19, Z10, Z10
+
+inside34:
+	VPERMD    Z10, Z20, Z10
+	VMOVDQU8  Z10, K1, (AX)
+	MOVLQSX   24(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain35
+	VMOVUPS   (CX), Z23
+	VPMOVD2M  Z12, K2
+	VMOVDQU32 (DX), K2, Z23
+	VPSRAVD   Z23, Z12, Z12
+	VMOVUPS   64(CX), Z23
+	VPMOVD2M  Z13, K2
+	VMOVDQU32 64(DX), K2, Z23
+	VPSRAVD   Z23, Z13, Z13
+	VPACKSSDW Z13, Z12, Z12
+	VMOVUPS   256(BP), Z23
+	VPMOVW2M  Z12, K2
+	VMOVDQU16 384(BP), K2, Z23
+	VPMULHRSW Z23, Z12, Z12
+	JMP       ready36
+
+plain35:
+	VPSRAVD   (CX), Z12, Z12
+	VPSRAVD   64(CX), Z13, Z13
+	VPACKSSDW Z13, Z12, Z12
+	VPMULHRSW 256(BP), Z12, Z12
+
+ready36:
+	TESTQ      R8, R8
+	JZ         none37
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z22
+	VPERMD     Z22, Z20, Z22
+	VPXORD     Z23, Z23, Z23
+	VPUNPCKLBW Z22, Z23, Z23
+	VPMULHUW   Z21, Z23, Z23
+	VPADDSW    Z23, Z12, Z12
+
+none37:
 	VPADDSW   Z16, Z12, Z12
 	VPMULHRSW Z17, Z12, Z12
 	VPACKUSWB Z12, Z12, Z12
+	CMPL      252(BP), $+0
+	JEQ       inside38
 	VPMAXUB   Z18, Z12, Z12
 	VPMINUB   Z19, Z12, Z12
+
+inside38:
 	VPERMD    Z12, Z20, Z12
 	VMOVDQU8  Z12, K1, (AX)
 	MOVLQSX   28(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain30
+	JZ        plain39
 	VMOVUPS   (CX), Z23
 	VPMOVD2M  Z14, K2
 	VMOVDQU32 (DX), K2, Z23
@@ -10483,21 +11825,21 @@ none29:
 	VMOVDQU32 64(DX), K2, Z23
 	VPSRAVD   Z23, Z15, Z15
 	VPACKSSDW Z15, Z14, Z14
-	VMOVUPS   248(BP), Z23
+	VMOVUPS   256(BP), Z23
 	VPMOVW2M  Z14, K2
-	VMOVDQU16 376(BP), K2, Z23
+	VMOVDQU16 384(BP), K2, Z23
 	VPMULHRSW Z23, Z14, Z14
-	JMP       ready31
+	JMP       ready40
 
-plain30:
+plain39:
 	VPSRAVD   (CX), Z14, Z14
 	VPSRAVD   64(CX), Z15, Z15
 	VPACKSSDW Z15, Z14, Z14
-	VPMULHRSW 248(BP), Z14, Z14
+	VPMULHRSW 256(BP), Z14, Z14
 
-ready31:
+ready40:
 	TESTQ      R8, R8
-	JZ         none32
+	JZ         none41
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z22
 	VPERMD     Z22, Z20, Z22
@@ -10506,16 +11848,20 @@ ready31:
 	VPMULHUW   Z21, Z23, Z23
 	VPADDSW    Z23, Z14, Z14
 
-none32:
+none41:
 	VPADDSW   Z16, Z14, Z14
 	VPMULHRSW Z17, Z14, Z14
 	VPACKUSWB Z14, Z14, Z14
+	CMPL      252(BP), $+0
+	JEQ       inside42
 	VPMAXUB   Z18, Z14, Z14
 	VPMINUB   Z19, Z14, Z14
-	VPERMD    Z14, Z20, Z14
-	VMOVDQU8  Z14, K1, (AX)
 
-done7:
+inside42:
+	VPERMD   Z14, Z20, Z14
+	VMOVDQU8 Z14, K1, (AX)
+
+done9:
 	ADDQ $+32, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -10727,19 +12073,80 @@ TEXT ·byteRows_avx512_2x9(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    28(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    32(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    28(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    32(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -10787,13 +12194,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z18
 	VMOVDQU32    64(R15), Z19
 	VPBROADCASTD (AX)(R14*1), Z20
@@ -10860,10 +12267,10 @@ loop4:
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z18
 	VMOVDQU32    64(R15), Z19
 	VPBROADCASTD (AX)(R14*1), Z20
@@ -10896,11 +12303,11 @@ rest5:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -10908,7 +12315,7 @@ next6:
 	KSHIFTRQ  $0x10, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
@@ -10945,23 +12352,23 @@ next6:
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z16, (AX)
 	VMOVDQU32 Z17, K3, 64(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z18
-	VPBROADCASTD 228(BP), Z19
-	VPBROADCASTD 236(BP), Z20
-	VPBROADCASTD 240(BP), Z21
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z18
+	VPBROADCASTD 236(BP), Z19
+	VPBROADCASTD 244(BP), Z20
+	VPBROADCASTD 248(BP), Z21
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z23
+	VPBROADCASTD 240(BP), Z23
 	VPMOVZXBD    128(BP), Z22
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z25
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z25
@@ -10971,21 +12378,21 @@ bytes8:
 	VMOVDQU32    64(DX), K2, Z25
 	VPSRAVD      Z25, Z1, Z1
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z25
+	VMOVUPS      256(BP), Z25
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z25
+	VMOVDQU16    384(BP), K2, Z25
 	VPMULHRSW    Z25, Z0, Z0
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z24
 	VPERMD     Z24, Z22, Z24
@@ -10994,18 +12401,22 @@ ready10:
 	VPMULHUW   Z23, Z25, Z25
 	VPADDSW    Z25, Z0, Z0
 
-none11:
+none13:
 	VPADDSW   Z18, Z0, Z0
 	VPMULHRSW Z19, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z20, Z0, Z0
 	VPMINUB   Z21, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z22, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z25
 	VPMOVD2M  Z2, K2
 	VMOVDQU32 (DX), K2, Z25
@@ -11015,61 +12426,17 @@ none11:
 	VMOVDQU32 64(DX), K2, Z25
 	VPSRAVD   Z25, Z3, Z3
 	VPACKSSDW Z3, Z2, Z2
-	VMOVUPS   248(BP), Z25
+	VMOVUPS   256(BP), Z25
 	VPMOVW2M  Z2, K2
-	VMOVDQU16 376(BP), K2, Z25
+	VMOVDQU16 384(BP), K2, Z25
 	VPMULHRSW Z25, Z2, Z2
-	JMP       ready13
-
-plain12:
-	VPSRAVD   (CX), Z2, Z2
-	VPSRAVD   64(CX), Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPMULHRSW 248(BP), Z2, Z2
-
-ready13:
-	TESTQ      R8, R8
-	JZ         none14
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z24
-	VPERMD     Z24, Z22, Z24
-	VPXORD     Z25, Z25, Z25
-	VPUNPCKLBW Z24, Z25, Z25
-	VPMULHUW   Z23, Z25, Z25
-	VPADDSW    Z25, Z2, Z2
-
-none14:
-	VPADDSW   Z18, Z2, Z2
-	VPMULHRSW Z19, Z2, Z2
-	VPACKUSWB Z2, Z2, Z2
-	VPMAXUB   Z20, Z2, Z2
-	VPMINUB   Z21, Z2, Z2
-	VPERMD    Z2, Z22, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain15
-	VMOVUPS   (CX), Z25
-	VPMOVD2M  Z4, K2
-	VMOVDQU32 (DX), K2, Z25
-	VPSRAVD   Z25, Z4, Z4
-	VMOVUPS   64(CX), Z25
-	VPMOVD2M  Z5, K2
-	VMOVDQU32 64(DX), K2, Z25
-	VPSRAVD   Z25, Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VMOVUPS   248(BP), Z25
-	VPMOVW2M  Z4, K2
-	VMOVDQU16 376(BP), K2, Z25
-	VPMULHRSW Z25, Z4, Z4
 	JMP       ready16
 
 plain15:
-	VPSRAVD   (CX), Z4, Z4
-	VPSRAVD   64(CX), Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VPMULHRSW 248(BP), Z4, Z4
+	VPSRAVD   (CX), Z2, Z2
+	VPSRAVD   64(CX), Z3, Z3
+	VPACKSSDW Z3, Z2, Z2
+	VPMULHRSW 256(BP), Z2, Z2
 
 ready16:
 	TESTQ      R8, R8
@@ -11080,20 +12447,72 @@ ready16:
 	VPXORD     Z25, Z25, Z25
 	VPUNPCKLBW Z24, Z25, Z25
 	VPMULHUW   Z23, Z25, Z25
-	VPADDSW    Z25, Z4, Z4
+	VPADDSW    Z25, Z2, Z2
 
 none17:
+	VPADDSW   Z18, Z2, Z2
+	VPMULHRSW Z19, Z2, Z2
+	VPACKUSWB Z2, Z2, Z2
+	CMPL      252(BP), $+0
+	JEQ       inside18
+	VPMAXUB   Z20, Z2, Z2
+	VPMINUB   Z21, Z2, Z2
+
+inside18:
+	VPERMD    Z2, Z22, Z2
+	VMOVDQU8  Z2, K1, (AX)
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain19
+	VMOVUPS   (CX), Z25
+	VPMOVD2M  Z4, K2
+	VMOVDQU32 (DX), K2, Z25
+	VPSRAVD   Z25, Z4, Z4
+	VMOVUPS   64(CX), Z25
+	VPMOVD2M  Z5, K2
+	VMOVDQU32 64(DX), K2, Z25
+	VPSRAVD   Z25, Z5, Z5
+	VPACKSSDW Z5, Z4, Z4
+	VMOVUPS   256(BP), Z25
+	VPMOVW2M  Z4, K2
+	VMOVDQU16 384(BP), K2, Z25
+	VPMULHRSW Z25, Z4, Z4
+	JMP       ready20
+
+plain19:
+	VPSRAVD   (CX), Z4, Z4
+	VPSRAVD   64(CX), Z5, Z5
+	VPACKSSDW Z5, Z4, Z4
+	VPMULHRSW 256(BP), Z4, Z4
+
+ready20:
+	TESTQ      R8, R8
+	JZ         none21
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z24
+	VPERMD     Z24, Z22, Z24
+	VPXORD     Z25, Z25, Z25
+	VPUNPCKLBW Z24, Z25, Z25
+	VPMULHUW   Z23, Z25, Z25
+	VPADDSW    Z25, Z4, Z4
+
+none21:
 	VPADDSW   Z18, Z4, Z4
 	VPMULHRSW Z19, Z4, Z4
 	VPACKUSWB Z4, Z4, Z4
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z20, Z4, Z4
 	VPMINUB   Z21, Z4, Z4
+
+inside22:
 	VPERMD    Z4, Z22, Z4
 	VMOVDQU8  Z4, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z25
 	VPMOVD2M  Z6, K2
 	VMOVDQU32 (DX), K2, Z25
@@ -11103,21 +12522,21 @@ none17:
 	VMOVDQU32 64(DX), K2, Z25
 	VPSRAVD   Z25, Z7, Z7
 	VPACKSSDW Z7, Z6, Z6
-	VMOVUPS   248(BP), Z25
+	VMOVUPS   256(BP), Z25
 	VPMOVW2M  Z6, K2
-	VMOVDQU16 376(BP), K2, Z25
+	VMOVDQU16 384(BP), K2, Z25
 	VPMULHRSW Z25, Z6, Z6
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z6, Z6
 	VPSRAVD   64(CX), Z7, Z7
 	VPACKSSDW Z7, Z6, Z6
-	VPMULHRSW 248(BP), Z6, Z6
+	VPMULHRSW 256(BP), Z6, Z6
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z24
 	VPERMD     Z24, Z22, Z24
@@ -11126,18 +12545,22 @@ ready19:
 	VPMULHUW   Z23, Z25, Z25
 	VPADDSW    Z25, Z6, Z6
 
-none20:
+none25:
 	VPADDSW   Z18, Z6, Z6
 	VPMULHRSW Z19, Z6, Z6
 	VPACKUSWB Z6, Z6, Z6
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z20, Z6, Z6
 	VPMINUB   Z21, Z6, Z6
+
+inside26:
 	VPERMD    Z6, Z22, Z6
 	VMOVDQU8  Z6, K1, (AX)
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain21
+	JZ        plain27
 	VMOVUPS   (CX), Z25
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z25
@@ -11147,105 +12570,17 @@ none20:
 	VMOVDQU32 64(DX), K2, Z25
 	VPSRAVD   Z25, Z9, Z9
 	VPACKSSDW Z9, Z8, Z8
-	VMOVUPS   248(BP), Z25
+	VMOVUPS   256(BP), Z25
 	VPMOVW2M  Z8, K2
-	VMOVDQU16 376(BP), K2, Z25
+	VMOVDQU16 384(BP), K2, Z25
 	VPMULHRSW Z25, Z8, Z8
-	JMP       ready22
-
-plain21:
-	VPSRAVD   (CX), Z8, Z8
-	VPSRAVD   64(CX), Z9, Z9
-	VPACKSSDW Z9, Z8, Z8
-	VPMULHRSW 248(BP), Z8, Z8
-
-ready22:
-	TESTQ      R8, R8
-	JZ         none23
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z24
-	VPERMD     Z24, Z22, Z24
-	VPXORD     Z25, Z25, Z25
-	VPUNPCKLBW Z24, Z25, Z25
-	VPMULHUW   Z23, Z25, Z25
-	VPADDSW    Z25, Z8, Z8
-
-none23:
-	VPADDSW   Z18, Z8, Z8
-	VPMULHRSW Z19, Z8, Z8
-	VPACKUSWB Z8, Z8, Z8
-	VPMAXUB   Z20, Z8, Z8
-	VPMINUB   Z21, Z8, Z8
-	VPERMD    Z8, Z22, Z8
-	VMOVDQU8  Z8, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain24
-	VMOVUPS   (CX), Z25
-	VPMOVD2M  Z10, K2
-	VMOVDQU32 (DX), K2, Z25
-	VPSRAVD   Z25, Z10, Z10
-	VMOVUPS   64(CX), Z25
-	VPMOVD2M  Z11, K2
-	VMOVDQU32 64(DX), K2, Z25
-	VPSRAVD   Z25, Z11, Z11
-	VPACKSSDW Z11, Z10, Z10
-	VMOVUPS   248(BP), Z25
-	VPMOVW2M  Z10, K2
-	VMOVDQU16 376(BP), K2, Z25
-	VPMULHRSW Z25, Z10, Z10
-	JMP       ready25
-
-plain24:
-	VPSRAVD   (CX), Z10, Z10
-	VPSRAVD   64(CX), Z11, Z11
-	VPACKSSDW Z11, Z10, Z10
-	VPMULHRSW 248(BP), Z10, Z10
-
-ready25:
-	TESTQ      R8, R8
-	JZ         none26
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z24
-	VPERMD     Z24, Z22, Z24
-	VPXORD     Z25, Z25, Z25
-	VPUNPCKLBW Z24, Z25, Z25
-	VPMULHUW   Z23, Z25, Z25
-	VPADDSW    Z25, Z10, Z10
-
-none26:
-	VPADDSW   Z18, Z10, Z10
-	VPMULHRSW Z19, Z10, Z10
-	VPACKUSWB Z10, Z10, Z10
-	VPMAXUB   Z20, Z10, Z10
-	VPMINUB   Z21, Z10, Z10
-	VPERMD    Z10, Z22, Z10
-	VMOVDQU8  Z10, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain27
-	VMOVUPS   (CX), Z25
-	VPMOVD2M  Z12, K2
-	VMOVDQU32 (DX), K2, Z25
-	VPSRAVD   Z25, Z12, Z12
-	VMOVUPS   64(CX), Z25
-	VPMOVD2M  Z13, K2
-	VMOVDQU32 64(DX), K2, Z25
-	VPSRAVD   Z25, Z13, Z13
-	VPACKSSDW Z13, Z12, Z12
-	VMOVUPS   248(BP), Z25
-	VPMOVW2M  Z12, K2
-	VMOVDQU16 376(BP), K2, Z25
-	VPMULHRSW Z25, Z12, Z12
 	JMP       ready28
 
 plain27:
-	VPSRAVD   (CX), Z12, Z12
-	VPSRAVD   64(CX), Z13, Z13
-	VPACKSSDW Z13, Z12, Z12
-	VPMULHRSW 248(BP), Z12, Z12
+	VPSRAVD   (CX), Z8, Z8
+	VPSRAVD   64(CX), Z9, Z9
+	VPACKSSDW Z9, Z8, Z8
+	VPMULHRSW 256(BP), Z8, Z8
 
 ready28:
 	TESTQ      R8, R8
@@ -11256,20 +12591,120 @@ ready28:
 	VPXORD     Z25, Z25, Z25
 	VPUNPCKLBW Z24, Z25, Z25
 	VPMULHUW   Z23, Z25, Z25
-	VPADDSW    Z25, Z12, Z12
+	VPADDSW    Z25, Z8, Z8
 
 none29:
+	VPADDSW   Z18, Z8, Z8
+	VPMULHRSW Z19, Z8, Z8
+	VPACKUSWB Z8, Z8, Z8
+	CMPL      252(BP), $+0
+	JEQ       inside30
+	VPMAXUB   Z20, Z8, Z8
+	VPMINUB   Z21, Z8, Z8
+
+inside30:
+	VPERMD    Z8, Z22, Z8
+	VMOVDQU8  Z8, K1, (AX)
+	MOVLQSX   20(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain31
+	VMOVUPS   (CX), Z25
+	VPMOVD2M  Z10, K2
+	VMOVDQU32 (DX), K2, Z25
+	VPSRAVD   Z25, Z10, Z10
+	VMOVUPS   64(CX), Z25
+	VPMOVD2M  Z11, K2
+	VMOVDQU32 64(DX), K2, Z25
+	VPSRAVD   Z25, Z11, Z11
+	VPACKSSDW Z11, Z10, Z10
+	VMOVUPS   256(BP), Z25
+	VPMOVW2M  Z10, K2
+	VMOVDQU16 384(BP), K2, Z25
+	VPMULHRSW Z25, Z10, Z10
+	JMP       ready32
+
+plain31:
+	VPSRAVD   (CX), Z10, Z10
+	VPSRAVD   64(CX), Z11, Z11
+	VPACKSSDW Z11, Z10, Z10
+	VPMULHRSW 256(BP), Z10, Z10
+
+ready32:
+	TESTQ      R8, R8
+	JZ         none33
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z24
+	VPERMD     Z24, Z22, Z24
+	VPXORD     Z25, Z25, Z25
+	VPUNPCKLBW Z24, Z25, Z25
+	VPMULHUW   Z23, Z25, Z25
+	VPADDSW    Z25, Z10, Z10
+
+none33:
+	VPADDSW   Z18, Z10, Z10
+	VPMULHRSW Z19, Z10, Z10
+	VPACKUSWB Z10, Z10, Z10
+	CMPL      252(BP), $+0
+	JEQ       inside34
+	VPMAXUB   Z20, Z10, Z10
+	VPMINUB   Z21, Z10, Z10
+
+inside34:
+	VPERMD    Z10, Z22, Z10
+	VMOVDQU8  Z10, K1, (AX)
+	MOVLQSX   24(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain35
+	VMOVUPS   (CX), Z25
+	VPMOVD2M  Z12, K2
+	VMOVDQU32 (DX), K2, Z25
+	VPSRAVD   Z25, Z12, Z12
+	VMOVUPS   64(CX), Z25
+	VPMOVD2M  Z13, K2
+	VMOVDQU32 64(DX), K2, Z25
+	VPSRAVD   Z25, Z13, Z13
+	VPACKSSDW Z13, Z12, Z12
+	VMOVUPS   256(BP), Z25
+	VPMOVW2M  Z12, K2
+	VMOVDQU16 384(BP), K2, Z25
+	VPMULHRSW Z25, Z12, Z12
+	JMP       ready36
+
+plain35:
+	VPSRAVD   (CX), Z12, Z12
+	VPSRAVD   64(CX), Z13, Z13
+	VPACKSSDW Z13, Z12, Z12
+	VPMULHRSW 256(BP), Z12, Z12
+
+ready36:
+	TESTQ      R8, R8
+	JZ         none37
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z24
+	VPERMD     Z24, Z22, Z24
+	VPXORD     Z25, Z25, Z25
+	VPUNPCKLBW Z24, Z25, Z25
+	VPMULHUW   Z23, Z25, Z25
+	VPADDSW    Z25, Z12, Z12
+
+none37:
 	VPADDSW   Z18, Z12, Z12
 	VPMULHRSW Z19, Z12, Z12
 	VPACKUSWB Z12, Z12, Z12
+	CMPL      252(BP), $+0
+	JEQ       inside38
 	VPMAXUB   Z20, Z12, Z12
 	VPMINUB   Z21, Z12, Z12
+
+inside38:
 	VPERMD    Z12, Z22, Z12
 	VMOVDQU8  Z12, K1, (AX)
 	MOVLQSX   28(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain30
+	JZ        plain39
 	VMOVUPS   (CX), Z25
 	VPMOVD2M  Z14, K2
 	VMOVDQU32 (DX), K2, Z25
@@ -11279,21 +12714,21 @@ none29:
 	VMOVDQU32 64(DX), K2, Z25
 	VPSRAVD   Z25, Z15, Z15
 	VPACKSSDW Z15, Z14, Z14
-	VMOVUPS   248(BP), Z25
+	VMOVUPS   256(BP), Z25
 	VPMOVW2M  Z14, K2
-	VMOVDQU16 376(BP), K2, Z25
+	VMOVDQU16 384(BP), K2, Z25
 	VPMULHRSW Z25, Z14, Z14
-	JMP       ready31
+	JMP       ready40
 
-plain30:
+plain39:
 	VPSRAVD   (CX), Z14, Z14
 	VPSRAVD   64(CX), Z15, Z15
 	VPACKSSDW Z15, Z14, Z14
-	VPMULHRSW 248(BP), Z14, Z14
+	VPMULHRSW 256(BP), Z14, Z14
 
-ready31:
+ready40:
 	TESTQ      R8, R8
-	JZ         none32
+	JZ         none41
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z24
 	VPERMD     Z24, Z22, Z24
@@ -11302,18 +12737,22 @@ ready31:
 	VPMULHUW   Z23, Z25, Z25
 	VPADDSW    Z25, Z14, Z14
 
-none32:
+none41:
 	VPADDSW   Z18, Z14, Z14
 	VPMULHRSW Z19, Z14, Z14
 	VPACKUSWB Z14, Z14, Z14
+	CMPL      252(BP), $+0
+	JEQ       inside42
 	VPMAXUB   Z20, Z14, Z14
 	VPMINUB   Z21, Z14, Z14
+
+inside42:
 	VPERMD    Z14, Z22, Z14
 	VMOVDQU8  Z14, K1, (AX)
 	MOVLQSX   32(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain33
+	JZ        plain43
 	VMOVUPS   (CX), Z25
 	VPMOVD2M  Z16, K2
 	VMOVDQU32 (DX), K2, Z25
@@ -11323,21 +12762,21 @@ none32:
 	VMOVDQU32 64(DX), K2, Z25
 	VPSRAVD   Z25, Z17, Z17
 	VPACKSSDW Z17, Z16, Z16
-	VMOVUPS   248(BP), Z25
+	VMOVUPS   256(BP), Z25
 	VPMOVW2M  Z16, K2
-	VMOVDQU16 376(BP), K2, Z25
+	VMOVDQU16 384(BP), K2, Z25
 	VPMULHRSW Z25, Z16, Z16
-	JMP       ready34
+	JMP       ready44
 
-plain33:
+plain43:
 	VPSRAVD   (CX), Z16, Z16
 	VPSRAVD   64(CX), Z17, Z17
 	VPACKSSDW Z17, Z16, Z16
-	VPMULHRSW 248(BP), Z16, Z16
+	VPMULHRSW 256(BP), Z16, Z16
 
-ready34:
+ready44:
 	TESTQ      R8, R8
-	JZ         none35
+	JZ         none45
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z24
 	VPERMD     Z24, Z22, Z24
@@ -11346,16 +12785,20 @@ ready34:
 	VPMULHUW   Z23, Z25, Z25
 	VPADDSW    Z25, Z16, Z16
 
-none35:
+none45:
 	VPADDSW   Z18, Z16, Z16
 	VPMULHRSW Z19, Z16, Z16
 	VPACKUSWB Z16, Z16, Z16
+	CMPL      252(BP), $+0
+	JEQ       inside46
 	VPMAXUB   Z20, Z16, Z16
 	VPMINUB   Z21, Z16, Z16
-	VPERMD    Z16, Z22, Z16
-	VMOVDQU8  Z16, K1, (AX)
 
-done7:
+inside46:
+	VPERMD   Z16, Z22, Z16
+	VMOVDQU8 Z16, K1, (AX)
+
+done9:
 	ADDQ $+36, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -11584,19 +13027,85 @@ TEXT ·byteRows_avx512_2x10(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    28(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    32(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    36(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    28(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    32(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    36(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -11648,13 +13157,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z20
 	VMOVDQU32    64(R15), Z21
 	VPBROADCASTD (AX)(R14*1), Z22
@@ -11727,10 +13236,10 @@ loop4:
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z20
 	VMOVDQU32    64(R15), Z21
 	VPBROADCASTD (AX)(R14*1), Z22
@@ -11766,11 +13275,11 @@ rest5:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -11778,7 +13287,7 @@ next6:
 	KSHIFTRQ  $0x10, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
@@ -11819,23 +13328,23 @@ next6:
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z18, (AX)
 	VMOVDQU32 Z19, K3, 64(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z20
-	VPBROADCASTD 228(BP), Z21
-	VPBROADCASTD 236(BP), Z22
-	VPBROADCASTD 240(BP), Z23
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z20
+	VPBROADCASTD 236(BP), Z21
+	VPBROADCASTD 244(BP), Z22
+	VPBROADCASTD 248(BP), Z23
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z25
+	VPBROADCASTD 240(BP), Z25
 	VPMOVZXBD    128(BP), Z24
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z27
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z27
@@ -11845,21 +13354,21 @@ bytes8:
 	VMOVDQU32    64(DX), K2, Z27
 	VPSRAVD      Z27, Z1, Z1
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z27
+	VMOVUPS      256(BP), Z27
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z27
+	VMOVDQU16    384(BP), K2, Z27
 	VPMULHRSW    Z27, Z0, Z0
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z26
 	VPERMD     Z26, Z24, Z26
@@ -11868,18 +13377,22 @@ ready10:
 	VPMULHUW   Z25, Z27, Z27
 	VPADDSW    Z27, Z0, Z0
 
-none11:
+none13:
 	VPADDSW   Z20, Z0, Z0
 	VPMULHRSW Z21, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z22, Z0, Z0
 	VPMINUB   Z23, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z24, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z27
 	VPMOVD2M  Z2, K2
 	VMOVDQU32 (DX), K2, Z27
@@ -11889,61 +13402,17 @@ none11:
 	VMOVDQU32 64(DX), K2, Z27
 	VPSRAVD   Z27, Z3, Z3
 	VPACKSSDW Z3, Z2, Z2
-	VMOVUPS   248(BP), Z27
+	VMOVUPS   256(BP), Z27
 	VPMOVW2M  Z2, K2
-	VMOVDQU16 376(BP), K2, Z27
+	VMOVDQU16 384(BP), K2, Z27
 	VPMULHRSW Z27, Z2, Z2
-	JMP       ready13
-
-plain12:
-	VPSRAVD   (CX), Z2, Z2
-	VPSRAVD   64(CX), Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPMULHRSW 248(BP), Z2, Z2
-
-ready13:
-	TESTQ      R8, R8
-	JZ         none14
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z26
-	VPERMD     Z26, Z24, Z26
-	VPXORD     Z27, Z27, Z27
-	VPUNPCKLBW Z26, Z27, Z27
-	VPMULHUW   Z25, Z27, Z27
-	VPADDSW    Z27, Z2, Z2
-
-none14:
-	VPADDSW   Z20, Z2, Z2
-	VPMULHRSW Z21, Z2, Z2
-	VPACKUSWB Z2, Z2, Z2
-	VPMAXUB   Z22, Z2, Z2
-	VPMINUB   Z23, Z2, Z2
-	VPERMD    Z2, Z24, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain15
-	VMOVUPS   (CX), Z27
-	VPMOVD2M  Z4, K2
-	VMOVDQU32 (DX), K2, Z27
-	VPSRAVD   Z27, Z4, Z4
-	VMOVUPS   64(CX), Z27
-	VPMOVD2M  Z5, K2
-	VMOVDQU32 64(DX), K2, Z27
-	VPSRAVD   Z27, Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VMOVUPS   248(BP), Z27
-	VPMOVW2M  Z4, K2
-	VMOVDQU16 376(BP), K2, Z27
-	VPMULHRSW Z27, Z4, Z4
 	JMP       ready16
 
 plain15:
-	VPSRAVD   (CX), Z4, Z4
-	VPSRAVD   64(CX), Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VPMULHRSW 248(BP), Z4, Z4
+	VPSRAVD   (CX), Z2, Z2
+	VPSRAVD   64(CX), Z3, Z3
+	VPACKSSDW Z3, Z2, Z2
+	VPMULHRSW 256(BP), Z2, Z2
 
 ready16:
 	TESTQ      R8, R8
@@ -11954,20 +13423,72 @@ ready16:
 	VPXORD     Z27, Z27, Z27
 	VPUNPCKLBW Z26, Z27, Z27
 	VPMULHUW   Z25, Z27, Z27
-	VPADDSW    Z27, Z4, Z4
+	VPADDSW    Z27, Z2, Z2
 
 none17:
+	VPADDSW   Z20, Z2, Z2
+	VPMULHRSW Z21, Z2, Z2
+	VPACKUSWB Z2, Z2, Z2
+	CMPL      252(BP), $+0
+	JEQ       inside18
+	VPMAXUB   Z22, Z2, Z2
+	VPMINUB   Z23, Z2, Z2
+
+inside18:
+	VPERMD    Z2, Z24, Z2
+	VMOVDQU8  Z2, K1, (AX)
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain19
+	VMOVUPS   (CX), Z27
+	VPMOVD2M  Z4, K2
+	VMOVDQU32 (DX), K2, Z27
+	VPSRAVD   Z27, Z4, Z4
+	VMOVUPS   64(CX), Z27
+	VPMOVD2M  Z5, K2
+	VMOVDQU32 64(DX), K2, Z27
+	VPSRAVD   Z27, Z5, Z5
+	VPACKSSDW Z5, Z4, Z4
+	VMOVUPS   256(BP), Z27
+	VPMOVW2M  Z4, K2
+	VMOVDQU16 384(BP), K2, Z27
+	VPMULHRSW Z27, Z4, Z4
+	JMP       ready20
+
+plain19:
+	VPSRAVD   (CX), Z4, Z4
+	VPSRAVD   64(CX), Z5, Z5
+	VPACKSSDW Z5, Z4, Z4
+	VPMULHRSW 256(BP), Z4, Z4
+
+ready20:
+	TESTQ      R8, R8
+	JZ         none21
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z26
+	VPERMD     Z26, Z24, Z26
+	VPXORD     Z27, Z27, Z27
+	VPUNPCKLBW Z26, Z27, Z27
+	VPMULHUW   Z25, Z27, Z27
+	VPADDSW    Z27, Z4, Z4
+
+none21:
 	VPADDSW   Z20, Z4, Z4
 	VPMULHRSW Z21, Z4, Z4
 	VPACKUSWB Z4, Z4, Z4
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z22, Z4, Z4
 	VPMINUB   Z23, Z4, Z4
+
+inside22:
 	VPERMD    Z4, Z24, Z4
 	VMOVDQU8  Z4, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z27
 	VPMOVD2M  Z6, K2
 	VMOVDQU32 (DX), K2, Z27
@@ -11977,21 +13498,21 @@ none17:
 	VMOVDQU32 64(DX), K2, Z27
 	VPSRAVD   Z27, Z7, Z7
 	VPACKSSDW Z7, Z6, Z6
-	VMOVUPS   248(BP), Z27
+	VMOVUPS   256(BP), Z27
 	VPMOVW2M  Z6, K2
-	VMOVDQU16 376(BP), K2, Z27
+	VMOVDQU16 384(BP), K2, Z27
 	VPMULHRSW Z27, Z6, Z6
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z6, Z6
 	VPSRAVD   64(CX), Z7, Z7
 	VPACKSSDW Z7, Z6, Z6
-	VPMULHRSW 248(BP), Z6, Z6
+	VPMULHRSW 256(BP), Z6, Z6
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z26
 	VPERMD     Z26, Z24, Z26
@@ -12000,18 +13521,22 @@ ready19:
 	VPMULHUW   Z25, Z27, Z27
 	VPADDSW    Z27, Z6, Z6
 
-none20:
+none25:
 	VPADDSW   Z20, Z6, Z6
 	VPMULHRSW Z21, Z6, Z6
 	VPACKUSWB Z6, Z6, Z6
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z22, Z6, Z6
 	VPMINUB   Z23, Z6, Z6
+
+inside26:
 	VPERMD    Z6, Z24, Z6
 	VMOVDQU8  Z6, K1, (AX)
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain21
+	JZ        plain27
 	VMOVUPS   (CX), Z27
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z27
@@ -12021,105 +13546,17 @@ none20:
 	VMOVDQU32 64(DX), K2, Z27
 	VPSRAVD   Z27, Z9, Z9
 	VPACKSSDW Z9, Z8, Z8
-	VMOVUPS   248(BP), Z27
+	VMOVUPS   256(BP), Z27
 	VPMOVW2M  Z8, K2
-	VMOVDQU16 376(BP), K2, Z27
+	VMOVDQU16 384(BP), K2, Z27
 	VPMULHRSW Z27, Z8, Z8
-	JMP       ready22
-
-plain21:
-	VPSRAVD   (CX), Z8, Z8
-	VPSRAVD   64(CX), Z9, Z9
-	VPACKSSDW Z9, Z8, Z8
-	VPMULHRSW 248(BP), Z8, Z8
-
-ready22:
-	TESTQ      R8, R8
-	JZ         none23
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z26
-	VPERMD     Z26, Z24, Z26
-	VPXORD     Z27, Z27, Z27
-	VPUNPCKLBW Z26, Z27, Z27
-	VPMULHUW   Z25, Z27, Z27
-	VPADDSW    Z27, Z8, Z8
-
-none23:
-	VPADDSW   Z20, Z8, Z8
-	VPMULHRSW Z21, Z8, Z8
-	VPACKUSWB Z8, Z8, Z8
-	VPMAXUB   Z22, Z8, Z8
-	VPMINUB   Z23, Z8, Z8
-	VPERMD    Z8, Z24, Z8
-	VMOVDQU8  Z8, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain24
-	VMOVUPS   (CX), Z27
-	VPMOVD2M  Z10, K2
-	VMOVDQU32 (DX), K2, Z27
-	VPSRAVD   Z27, Z10, Z10
-	VMOVUPS   64(CX), Z27
-	VPMOVD2M  Z11, K2
-	VMOVDQU32 64(DX), K2, Z27
-	VPSRAVD   Z27, Z11, Z11
-	VPACKSSDW Z11, Z10, Z10
-	VMOVUPS   248(BP), Z27
-	VPMOVW2M  Z10, K2
-	VMOVDQU16 376(BP), K2, Z27
-	VPMULHRSW Z27, Z10, Z10
-	JMP       ready25
-
-plain24:
-	VPSRAVD   (CX), Z10, Z10
-	VPSRAVD   64(CX), Z11, Z11
-	VPACKSSDW Z11, Z10, Z10
-	VPMULHRSW 248(BP), Z10, Z10
-
-ready25:
-	TESTQ      R8, R8
-	JZ         none26
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z26
-	VPERMD     Z26, Z24, Z26
-	VPXORD     Z27, Z27, Z27
-	VPUNPCKLBW Z26, Z27, Z27
-	VPMULHUW   Z25, Z27, Z27
-	VPADDSW    Z27, Z10, Z10
-
-none26:
-	VPADDSW   Z20, Z10, Z10
-	VPMULHRSW Z21, Z10, Z10
-	VPACKUSWB Z10, Z10, Z10
-	VPMAXUB   Z22, Z10, Z10
-	VPMINUB   Z23, Z10, Z10
-	VPERMD    Z10, Z24, Z10
-	VMOVDQU8  Z10, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain27
-	VMOVUPS   (CX), Z27
-	VPMOVD2M  Z12, K2
-	VMOVDQU32 (DX), K2, Z27
-	VPSRAVD   Z27, Z12, Z12
-	VMOVUPS   64(CX), Z27
-	VPMOVD2M  Z13, K2
-	VMOVDQU32 64(DX), K2, Z27
-	VPSRAVD   Z27, Z13, Z13
-	VPACKSSDW Z13, Z12, Z12
-	VMOVUPS   248(BP), Z27
-	VPMOVW2M  Z12, K2
-	VMOVDQU16 376(BP), K2, Z27
-	VPMULHRSW Z27, Z12, Z12
 	JMP       ready28
 
 plain27:
-	VPSRAVD   (CX), Z12, Z12
-	VPSRAVD   64(CX), Z13, Z13
-	VPACKSSDW Z13, Z12, Z12
-	VPMULHRSW 248(BP), Z12, Z12
+	VPSRAVD   (CX), Z8, Z8
+	VPSRAVD   64(CX), Z9, Z9
+	VPACKSSDW Z9, Z8, Z8
+	VPMULHRSW 256(BP), Z8, Z8
 
 ready28:
 	TESTQ      R8, R8
@@ -12130,20 +13567,120 @@ ready28:
 	VPXORD     Z27, Z27, Z27
 	VPUNPCKLBW Z26, Z27, Z27
 	VPMULHUW   Z25, Z27, Z27
-	VPADDSW    Z27, Z12, Z12
+	VPADDSW    Z27, Z8, Z8
 
 none29:
+	VPADDSW   Z20, Z8, Z8
+	VPMULHRSW Z21, Z8, Z8
+	VPACKUSWB Z8, Z8, Z8
+	CMPL      252(BP), $+0
+	JEQ       inside30
+	VPMAXUB   Z22, Z8, Z8
+	VPMINUB   Z23, Z8, Z8
+
+inside30:
+	VPERMD    Z8, Z24, Z8
+	VMOVDQU8  Z8, K1, (AX)
+	MOVLQSX   20(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain31
+	VMOVUPS   (CX), Z27
+	VPMOVD2M  Z10, K2
+	VMOVDQU32 (DX), K2, Z27
+	VPSRAVD   Z27, Z10, Z10
+	VMOVUPS   64(CX), Z27
+	VPMOVD2M  Z11, K2
+	VMOVDQU32 64(DX), K2, Z27
+	VPSRAVD   Z27, Z11, Z11
+	VPACKSSDW Z11, Z10, Z10
+	VMOVUPS   256(BP), Z27
+	VPMOVW2M  Z10, K2
+	VMOVDQU16 384(BP), K2, Z27
+	VPMULHRSW Z27, Z10, Z10
+	JMP       ready32
+
+plain31:
+	VPSRAVD   (CX), Z10, Z10
+	VPSRAVD   64(CX), Z11, Z11
+	VPACKSSDW Z11, Z10, Z10
+	VPMULHRSW 256(BP), Z10, Z10
+
+ready32:
+	TESTQ      R8, R8
+	JZ         none33
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z26
+	VPERMD     Z26, Z24, Z26
+	VPXORD     Z27, Z27, Z27
+	VPUNPCKLBW Z26, Z27, Z27
+	VPMULHUW   Z25, Z27, Z27
+	VPADDSW    Z27, Z10, Z10
+
+none33:
+	VPADDSW   Z20, Z10, Z10
+	VPMULHRSW Z21, Z10, Z10
+	VPACKUSWB Z10, Z10, Z10
+	CMPL      252(BP), $+0
+	JEQ       inside34
+	VPMAXUB   Z22, Z10, Z10
+	VPMINUB   Z23, Z10, Z10
+
+inside34:
+	VPERMD    Z10, Z24, Z10
+	VMOVDQU8  Z10, K1, (AX)
+	MOVLQSX   24(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain35
+	VMOVUPS   (CX), Z27
+	VPMOVD2M  Z12, K2
+	VMOVDQU32 (DX), K2, Z27
+	VPSRAVD   Z27, Z12, Z12
+	VMOVUPS   64(CX), Z27
+	VPMOVD2M  Z13, K2
+	VMOVDQU32 64(DX), K2, Z27
+	VPSRAVD   Z27, Z13, Z13
+	VPACKSSDW Z13, Z12, Z12
+	VMOVUPS   256(BP), Z27
+	VPMOVW2M  Z12, K2
+	VMOVDQU16 384(BP), K2, Z27
+	VPMULHRSW Z27, Z12, Z12
+	JMP       ready36
+
+plain35:
+	VPSRAVD   (CX), Z12, Z12
+	VPSRAVD   64(CX), Z13, Z13
+	VPACKSSDW Z13, Z12, Z12
+	VPMULHRSW 256(BP), Z12, Z12
+
+ready36:
+	TESTQ      R8, R8
+	JZ         none37
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z26
+	VPERMD     Z26, Z24, Z26
+	VPXORD     Z27, Z27, Z27
+	VPUNPCKLBW Z26, Z27, Z27
+	VPMULHUW   Z25, Z27, Z27
+	VPADDSW    Z27, Z12, Z12
+
+none37:
 	VPADDSW   Z20, Z12, Z12
 	VPMULHRSW Z21, Z12, Z12
 	VPACKUSWB Z12, Z12, Z12
+	CMPL      252(BP), $+0
+	JEQ       inside38
 	VPMAXUB   Z22, Z12, Z12
 	VPMINUB   Z23, Z12, Z12
+
+inside38:
 	VPERMD    Z12, Z24, Z12
 	VMOVDQU8  Z12, K1, (AX)
 	MOVLQSX   28(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain30
+	JZ        plain39
 	VMOVUPS   (CX), Z27
 	VPMOVD2M  Z14, K2
 	VMOVDQU32 (DX), K2, Z27
@@ -12153,21 +13690,21 @@ none29:
 	VMOVDQU32 64(DX), K2, Z27
 	VPSRAVD   Z27, Z15, Z15
 	VPACKSSDW Z15, Z14, Z14
-	VMOVUPS   248(BP), Z27
+	VMOVUPS   256(BP), Z27
 	VPMOVW2M  Z14, K2
-	VMOVDQU16 376(BP), K2, Z27
+	VMOVDQU16 384(BP), K2, Z27
 	VPMULHRSW Z27, Z14, Z14
-	JMP       ready31
+	JMP       ready40
 
-plain30:
+plain39:
 	VPSRAVD   (CX), Z14, Z14
 	VPSRAVD   64(CX), Z15, Z15
 	VPACKSSDW Z15, Z14, Z14
-	VPMULHRSW 248(BP), Z14, Z14
+	VPMULHRSW 256(BP), Z14, Z14
 
-ready31:
+ready40:
 	TESTQ      R8, R8
-	JZ         none32
+	JZ         none41
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z26
 	VPERMD     Z26, Z24, Z26
@@ -12176,18 +13713,22 @@ ready31:
 	VPMULHUW   Z25, Z27, Z27
 	VPADDSW    Z27, Z14, Z14
 
-none32:
+none41:
 	VPADDSW   Z20, Z14, Z14
 	VPMULHRSW Z21, Z14, Z14
 	VPACKUSWB Z14, Z14, Z14
+	CMPL      252(BP), $+0
+	JEQ       inside42
 	VPMAXUB   Z22, Z14, Z14
 	VPMINUB   Z23, Z14, Z14
+
+inside42:
 	VPERMD    Z14, Z24, Z14
 	VMOVDQU8  Z14, K1, (AX)
 	MOVLQSX   32(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain33
+	JZ        plain43
 	VMOVUPS   (CX), Z27
 	VPMOVD2M  Z16, K2
 	VMOVDQU32 (DX), K2, Z27
@@ -12197,21 +13738,21 @@ none32:
 	VMOVDQU32 64(DX), K2, Z27
 	VPSRAVD   Z27, Z17, Z17
 	VPACKSSDW Z17, Z16, Z16
-	VMOVUPS   248(BP), Z27
+	VMOVUPS   256(BP), Z27
 	VPMOVW2M  Z16, K2
-	VMOVDQU16 376(BP), K2, Z27
+	VMOVDQU16 384(BP), K2, Z27
 	VPMULHRSW Z27, Z16, Z16
-	JMP       ready34
+	JMP       ready44
 
-plain33:
+plain43:
 	VPSRAVD   (CX), Z16, Z16
 	VPSRAVD   64(CX), Z17, Z17
 	VPACKSSDW Z17, Z16, Z16
-	VPMULHRSW 248(BP), Z16, Z16
+	VPMULHRSW 256(BP), Z16, Z16
 
-ready34:
+ready44:
 	TESTQ      R8, R8
-	JZ         none35
+	JZ         none45
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z26
 	VPERMD     Z26, Z24, Z26
@@ -12220,18 +13761,22 @@ ready34:
 	VPMULHUW   Z25, Z27, Z27
 	VPADDSW    Z27, Z16, Z16
 
-none35:
+none45:
 	VPADDSW   Z20, Z16, Z16
 	VPMULHRSW Z21, Z16, Z16
 	VPACKUSWB Z16, Z16, Z16
+	CMPL      252(BP), $+0
+	JEQ       inside46
 	VPMAXUB   Z22, Z16, Z16
 	VPMINUB   Z23, Z16, Z16
+
+inside46:
 	VPERMD    Z16, Z24, Z16
 	VMOVDQU8  Z16, K1, (AX)
 	MOVLQSX   36(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain36
+	JZ        plain47
 	VMOVUPS   (CX), Z27
 	VPMOVD2M  Z18, K2
 	VMOVDQU32 (DX), K2, Z27
@@ -12241,21 +13786,21 @@ none35:
 	VMOVDQU32 64(DX), K2, Z27
 	VPSRAVD   Z27, Z19, Z19
 	VPACKSSDW Z19, Z18, Z18
-	VMOVUPS   248(BP), Z27
+	VMOVUPS   256(BP), Z27
 	VPMOVW2M  Z18, K2
-	VMOVDQU16 376(BP), K2, Z27
+	VMOVDQU16 384(BP), K2, Z27
 	VPMULHRSW Z27, Z18, Z18
-	JMP       ready37
+	JMP       ready48
 
-plain36:
+plain47:
 	VPSRAVD   (CX), Z18, Z18
 	VPSRAVD   64(CX), Z19, Z19
 	VPACKSSDW Z19, Z18, Z18
-	VPMULHRSW 248(BP), Z18, Z18
+	VPMULHRSW 256(BP), Z18, Z18
 
-ready37:
+ready48:
 	TESTQ      R8, R8
-	JZ         none38
+	JZ         none49
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z26
 	VPERMD     Z26, Z24, Z26
@@ -12264,16 +13809,20 @@ ready37:
 	VPMULHUW   Z25, Z27, Z27
 	VPADDSW    Z27, Z18, Z18
 
-none38:
+none49:
 	VPADDSW   Z20, Z18, Z18
 	VPMULHRSW Z21, Z18, Z18
 	VPACKUSWB Z18, Z18, Z18
+	CMPL      252(BP), $+0
+	JEQ       inside50
 	VPMAXUB   Z22, Z18, Z18
 	VPMINUB   Z23, Z18, Z18
-	VPERMD    Z18, Z24, Z18
-	VMOVDQU8  Z18, K1, (AX)
 
-done7:
+inside50:
+	VPERMD   Z18, Z24, Z18
+	VMOVDQU8 Z18, K1, (AX)
+
+done9:
 	ADDQ $+40, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -12513,25 +14062,96 @@ next5:
 	RET
 
 // func byteRows_avx512_2x11(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, MMX+
 TEXT ·byteRows_avx512_2x11(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    28(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    32(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    36(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    40(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    28(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    32(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    36(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    40(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -12585,13 +14205,13 @@ tile1:
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z22
 	VMOVDQU32    64(R15), Z23
 	VPBROADCASTD (AX)(R14*1), Z24
@@ -12665,10 +14285,10 @@ loop4:
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z22
 	VMOVDQU32    64(R15), Z23
 	VPBROADCASTD (AX)(R14*1), Z24
@@ -12707,18 +14327,18 @@ rest5:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     112(BP), K1
 	KSHIFTRQ  $0x10, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
@@ -12763,23 +14383,23 @@ next6:
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z20, (AX)
 	VMOVDQU32 Z21, K3, 64(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z22
-	VPBROADCASTD 228(BP), Z23
-	VPBROADCASTD 236(BP), Z24
-	VPBROADCASTD 240(BP), Z25
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z22
+	VPBROADCASTD 236(BP), Z23
+	VPBROADCASTD 244(BP), Z24
+	VPBROADCASTD 248(BP), Z25
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z27
+	VPBROADCASTD 240(BP), Z27
 	VPMOVZXBD    128(BP), Z26
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z29
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z29
@@ -12789,21 +14409,21 @@ bytes8:
 	VMOVDQU32    64(DX), K2, Z29
 	VPSRAVD      Z29, Z1, Z1
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z29
+	VMOVUPS      256(BP), Z29
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z29
+	VMOVDQU16    384(BP), K2, Z29
 	VPMULHRSW    Z29, Z0, Z0
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z28
 	VPERMD     Z28, Z26, Z28
@@ -12812,18 +14432,22 @@ ready10:
 	VPMULHUW   Z27, Z29, Z29
 	VPADDSW    Z29, Z0, Z0
 
-none11:
+none13:
 	VPADDSW   Z22, Z0, Z0
 	VPMULHRSW Z23, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z24, Z0, Z0
 	VPMINUB   Z25, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z26, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z29
 	VPMOVD2M  Z2, K2
 	VMOVDQU32 (DX), K2, Z29
@@ -12833,61 +14457,17 @@ none11:
 	VMOVDQU32 64(DX), K2, Z29
 	VPSRAVD   Z29, Z3, Z3
 	VPACKSSDW Z3, Z2, Z2
-	VMOVUPS   248(BP), Z29
+	VMOVUPS   256(BP), Z29
 	VPMOVW2M  Z2, K2
-	VMOVDQU16 376(BP), K2, Z29
+	VMOVDQU16 384(BP), K2, Z29
 	VPMULHRSW Z29, Z2, Z2
-	JMP       ready13
-
-plain12:
-	VPSRAVD   (CX), Z2, Z2
-	VPSRAVD   64(CX), Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPMULHRSW 248(BP), Z2, Z2
-
-ready13:
-	TESTQ      R8, R8
-	JZ         none14
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z28
-	VPERMD     Z28, Z26, Z28
-	VPXORD     Z29, Z29, Z29
-	VPUNPCKLBW Z28, Z29, Z29
-	VPMULHUW   Z27, Z29, Z29
-	VPADDSW    Z29, Z2, Z2
-
-none14:
-	VPADDSW   Z22, Z2, Z2
-	VPMULHRSW Z23, Z2, Z2
-	VPACKUSWB Z2, Z2, Z2
-	VPMAXUB   Z24, Z2, Z2
-	VPMINUB   Z25, Z2, Z2
-	VPERMD    Z2, Z26, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain15
-	VMOVUPS   (CX), Z29
-	VPMOVD2M  Z4, K2
-	VMOVDQU32 (DX), K2, Z29
-	VPSRAVD   Z29, Z4, Z4
-	VMOVUPS   64(CX), Z29
-	VPMOVD2M  Z5, K2
-	VMOVDQU32 64(DX), K2, Z29
-	VPSRAVD   Z29, Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VMOVUPS   248(BP), Z29
-	VPMOVW2M  Z4, K2
-	VMOVDQU16 376(BP), K2, Z29
-	VPMULHRSW Z29, Z4, Z4
 	JMP       ready16
 
 plain15:
-	VPSRAVD   (CX), Z4, Z4
-	VPSRAVD   64(CX), Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VPMULHRSW 248(BP), Z4, Z4
+	VPSRAVD   (CX), Z2, Z2
+	VPSRAVD   64(CX), Z3, Z3
+	VPACKSSDW Z3, Z2, Z2
+	VPMULHRSW 256(BP), Z2, Z2
 
 ready16:
 	TESTQ      R8, R8
@@ -12898,20 +14478,72 @@ ready16:
 	VPXORD     Z29, Z29, Z29
 	VPUNPCKLBW Z28, Z29, Z29
 	VPMULHUW   Z27, Z29, Z29
-	VPADDSW    Z29, Z4, Z4
+	VPADDSW    Z29, Z2, Z2
 
 none17:
+	VPADDSW   Z22, Z2, Z2
+	VPMULHRSW Z23, Z2, Z2
+	VPACKUSWB Z2, Z2, Z2
+	CMPL      252(BP), $+0
+	JEQ       inside18
+	VPMAXUB   Z24, Z2, Z2
+	VPMINUB   Z25, Z2, Z2
+
+inside18:
+	VPERMD    Z2, Z26, Z2
+	VMOVDQU8  Z2, K1, (AX)
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain19
+	VMOVUPS   (CX), Z29
+	VPMOVD2M  Z4, K2
+	VMOVDQU32 (DX), K2, Z29
+	VPSRAVD   Z29, Z4, Z4
+	VMOVUPS   64(CX), Z29
+	VPMOVD2M  Z5, K2
+	VMOVDQU32 64(DX), K2, Z29
+	VPSRAVD   Z29, Z5, Z5
+	VPACKSSDW Z5, Z4, Z4
+	VMOVUPS   256(BP), Z29
+	VPMOVW2M  Z4, K2
+	VMOVDQU16 384(BP), K2, Z29
+	VPMULHRSW Z29, Z4, Z4
+	JMP       ready20
+
+plain19:
+	VPSRAVD   (CX), Z4, Z4
+	VPSRAVD   64(CX), Z5, Z5
+	VPACKSSDW Z5, Z4, Z4
+	VPMULHRSW 256(BP), Z4, Z4
+
+ready20:
+	TESTQ      R8, R8
+	JZ         none21
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z28
+	VPERMD     Z28, Z26, Z28
+	VPXORD     Z29, Z29, Z29
+	VPUNPCKLBW Z28, Z29, Z29
+	VPMULHUW   Z27, Z29, Z29
+	VPADDSW    Z29, Z4, Z4
+
+none21:
 	VPADDSW   Z22, Z4, Z4
 	VPMULHRSW Z23, Z4, Z4
 	VPACKUSWB Z4, Z4, Z4
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z24, Z4, Z4
 	VPMINUB   Z25, Z4, Z4
+
+inside22:
 	VPERMD    Z4, Z26, Z4
 	VMOVDQU8  Z4, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z29
 	VPMOVD2M  Z6, K2
 	VMOVDQU32 (DX), K2, Z29
@@ -12921,21 +14553,21 @@ none17:
 	VMOVDQU32 64(DX), K2, Z29
 	VPSRAVD   Z29, Z7, Z7
 	VPACKSSDW Z7, Z6, Z6
-	VMOVUPS   248(BP), Z29
+	VMOVUPS   256(BP), Z29
 	VPMOVW2M  Z6, K2
-	VMOVDQU16 376(BP), K2, Z29
+	VMOVDQU16 384(BP), K2, Z29
 	VPMULHRSW Z29, Z6, Z6
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z6, Z6
 	VPSRAVD   64(CX), Z7, Z7
 	VPACKSSDW Z7, Z6, Z6
-	VPMULHRSW 248(BP), Z6, Z6
+	VPMULHRSW 256(BP), Z6, Z6
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z28
 	VPERMD     Z28, Z26, Z28
@@ -12944,18 +14576,22 @@ ready19:
 	VPMULHUW   Z27, Z29, Z29
 	VPADDSW    Z29, Z6, Z6
 
-none20:
+none25:
 	VPADDSW   Z22, Z6, Z6
 	VPMULHRSW Z23, Z6, Z6
 	VPACKUSWB Z6, Z6, Z6
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z24, Z6, Z6
 	VPMINUB   Z25, Z6, Z6
+
+inside26:
 	VPERMD    Z6, Z26, Z6
 	VMOVDQU8  Z6, K1, (AX)
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain21
+	JZ        plain27
 	VMOVUPS   (CX), Z29
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z29
@@ -12965,105 +14601,17 @@ none20:
 	VMOVDQU32 64(DX), K2, Z29
 	VPSRAVD   Z29, Z9, Z9
 	VPACKSSDW Z9, Z8, Z8
-	VMOVUPS   248(BP), Z29
+	VMOVUPS   256(BP), Z29
 	VPMOVW2M  Z8, K2
-	VMOVDQU16 376(BP), K2, Z29
+	VMOVDQU16 384(BP), K2, Z29
 	VPMULHRSW Z29, Z8, Z8
-	JMP       ready22
-
-plain21:
-	VPSRAVD   (CX), Z8, Z8
-	VPSRAVD   64(CX), Z9, Z9
-	VPACKSSDW Z9, Z8, Z8
-	VPMULHRSW 248(BP), Z8, Z8
-
-ready22:
-	TESTQ      R8, R8
-	JZ         none23
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z28
-	VPERMD     Z28, Z26, Z28
-	VPXORD     Z29, Z29, Z29
-	VPUNPCKLBW Z28, Z29, Z29
-	VPMULHUW   Z27, Z29, Z29
-	VPADDSW    Z29, Z8, Z8
-
-none23:
-	VPADDSW   Z22, Z8, Z8
-	VPMULHRSW Z23, Z8, Z8
-	VPACKUSWB Z8, Z8, Z8
-	VPMAXUB   Z24, Z8, Z8
-	VPMINUB   Z25, Z8, Z8
-	VPERMD    Z8, Z26, Z8
-	VMOVDQU8  Z8, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain24
-	VMOVUPS   (CX), Z29
-	VPMOVD2M  Z10, K2
-	VMOVDQU32 (DX), K2, Z29
-	VPSRAVD   Z29, Z10, Z10
-	VMOVUPS   64(CX), Z29
-	VPMOVD2M  Z11, K2
-	VMOVDQU32 64(DX), K2, Z29
-	VPSRAVD   Z29, Z11, Z11
-	VPACKSSDW Z11, Z10, Z10
-	VMOVUPS   248(BP), Z29
-	VPMOVW2M  Z10, K2
-	VMOVDQU16 376(BP), K2, Z29
-	VPMULHRSW Z29, Z10, Z10
-	JMP       ready25
-
-plain24:
-	VPSRAVD   (CX), Z10, Z10
-	VPSRAVD   64(CX), Z11, Z11
-	VPACKSSDW Z11, Z10, Z10
-	VPMULHRSW 248(BP), Z10, Z10
-
-ready25:
-	TESTQ      R8, R8
-	JZ         none26
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z28
-	VPERMD     Z28, Z26, Z28
-	VPXORD     Z29, Z29, Z29
-	VPUNPCKLBW Z28, Z29, Z29
-	VPMULHUW   Z27, Z29, Z29
-	VPADDSW    Z29, Z10, Z10
-
-none26:
-	VPADDSW   Z22, Z10, Z10
-	VPMULHRSW Z23, Z10, Z10
-	VPACKUSWB Z10, Z10, Z10
-	VPMAXUB   Z24, Z10, Z10
-	VPMINUB   Z25, Z10, Z10
-	VPERMD    Z10, Z26, Z10
-	VMOVDQU8  Z10, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain27
-	VMOVUPS   (CX), Z29
-	VPMOVD2M  Z12, K2
-	VMOVDQU32 (DX), K2, Z29
-	VPSRAVD   Z29, Z12, Z12
-	VMOVUPS   64(CX), Z29
-	VPMOVD2M  Z13, K2
-	VMOVDQU32 64(DX), K2, Z29
-	VPSRAVD   Z29, Z13, Z13
-	VPACKSSDW Z13, Z12, Z12
-	VMOVUPS   248(BP), Z29
-	VPMOVW2M  Z12, K2
-	VMOVDQU16 376(BP), K2, Z29
-	VPMULHRSW Z29, Z12, Z12
 	JMP       ready28
 
 plain27:
-	VPSRAVD   (CX), Z12, Z12
-	VPSRAVD   64(CX), Z13, Z13
-	VPACKSSDW Z13, Z12, Z12
-	VPMULHRSW 248(BP), Z12, Z12
+	VPSRAVD   (CX), Z8, Z8
+	VPSRAVD   64(CX), Z9, Z9
+	VPACKSSDW Z9, Z8, Z8
+	VPMULHRSW 256(BP), Z8, Z8
 
 ready28:
 	TESTQ      R8, R8
@@ -13074,20 +14622,120 @@ ready28:
 	VPXORD     Z29, Z29, Z29
 	VPUNPCKLBW Z28, Z29, Z29
 	VPMULHUW   Z27, Z29, Z29
-	VPADDSW    Z29, Z12, Z12
+	VPADDSW    Z29, Z8, Z8
 
 none29:
+	VPADDSW   Z22, Z8, Z8
+	VPMULHRSW Z23, Z8, Z8
+	VPACKUSWB Z8, Z8, Z8
+	CMPL      252(BP), $+0
+	JEQ       inside30
+	VPMAXUB   Z24, Z8, Z8
+	VPMINUB   Z25, Z8, Z8
+
+inside30:
+	VPERMD    Z8, Z26, Z8
+	VMOVDQU8  Z8, K1, (AX)
+	MOVLQSX   20(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain31
+	VMOVUPS   (CX), Z29
+	VPMOVD2M  Z10, K2
+	VMOVDQU32 (DX), K2, Z29
+	VPSRAVD   Z29, Z10, Z10
+	VMOVUPS   64(CX), Z29
+	VPMOVD2M  Z11, K2
+	VMOVDQU32 64(DX), K2, Z29
+	VPSRAVD   Z29, Z11, Z11
+	VPACKSSDW Z11, Z10, Z10
+	VMOVUPS   256(BP), Z29
+	VPMOVW2M  Z10, K2
+	VMOVDQU16 384(BP), K2, Z29
+	VPMULHRSW Z29, Z10, Z10
+	JMP       ready32
+
+plain31:
+	VPSRAVD   (CX), Z10, Z10
+	VPSRAVD   64(CX), Z11, Z11
+	VPACKSSDW Z11, Z10, Z10
+	VPMULHRSW 256(BP), Z10, Z10
+
+ready32:
+	TESTQ      R8, R8
+	JZ         none33
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z28
+	VPERMD     Z28, Z26, Z28
+	VPXORD     Z29, Z29, Z29
+	VPUNPCKLBW Z28, Z29, Z29
+	VPMULHUW   Z27, Z29, Z29
+	VPADDSW    Z29, Z10, Z10
+
+none33:
+	VPADDSW   Z22, Z10, Z10
+	VPMULHRSW Z23, Z10, Z10
+	VPACKUSWB Z10, Z10, Z10
+	CMPL      252(BP), $+0
+	JEQ       inside34
+	VPMAXUB   Z24, Z10, Z10
+	VPMINUB   Z25, Z10, Z10
+
+inside34:
+	VPERMD    Z10, Z26, Z10
+	VMOVDQU8  Z10, K1, (AX)
+	MOVLQSX   24(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain35
+	VMOVUPS   (CX), Z29
+	VPMOVD2M  Z12, K2
+	VMOVDQU32 (DX), K2, Z29
+	VPSRAVD   Z29, Z12, Z12
+	VMOVUPS   64(CX), Z29
+	VPMOVD2M  Z13, K2
+	VMOVDQU32 64(DX), K2, Z29
+	VPSRAVD   Z29, Z13, Z13
+	VPACKSSDW Z13, Z12, Z12
+	VMOVUPS   256(BP), Z29
+	VPMOVW2M  Z12, K2
+	VMOVDQU16 384(BP), K2, Z29
+	VPMULHRSW Z29, Z12, Z12
+	JMP       ready36
+
+plain35:
+	VPSRAVD   (CX), Z12, Z12
+	VPSRAVD   64(CX), Z13, Z13
+	VPACKSSDW Z13, Z12, Z12
+	VPMULHRSW 256(BP), Z12, Z12
+
+ready36:
+	TESTQ      R8, R8
+	JZ         none37
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z28
+	VPERMD     Z28, Z26, Z28
+	VPXORD     Z29, Z29, Z29
+	VPUNPCKLBW Z28, Z29, Z29
+	VPMULHUW   Z27, Z29, Z29
+	VPADDSW    Z29, Z12, Z12
+
+none37:
 	VPADDSW   Z22, Z12, Z12
 	VPMULHRSW Z23, Z12, Z12
 	VPACKUSWB Z12, Z12, Z12
+	CMPL      252(BP), $+0
+	JEQ       inside38
 	VPMAXUB   Z24, Z12, Z12
 	VPMINUB   Z25, Z12, Z12
+
+inside38:
 	VPERMD    Z12, Z26, Z12
 	VMOVDQU8  Z12, K1, (AX)
 	MOVLQSX   28(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain30
+	JZ        plain39
 	VMOVUPS   (CX), Z29
 	VPMOVD2M  Z14, K2
 	VMOVDQU32 (DX), K2, Z29
@@ -13097,149 +14745,17 @@ none29:
 	VMOVDQU32 64(DX), K2, Z29
 	VPSRAVD   Z29, Z15, Z15
 	VPACKSSDW Z15, Z14, Z14
-	VMOVUPS   248(BP), Z29
+	VMOVUPS   256(BP), Z29
 	VPMOVW2M  Z14, K2
-	VMOVDQU16 376(BP), K2, Z29
+	VMOVDQU16 384(BP), K2, Z29
 	VPMULHRSW Z29, Z14, Z14
-	JMP       ready31
-
-plain30:
-	VPSRAVD   (CX), Z14, Z14
-	VPSRAVD   64(CX), Z15, Z15
-	VPACKSSDW Z15, Z14, Z14
-	VPMULHRSW 248(BP), Z14, Z14
-
-ready31:
-	TESTQ      R8, R8
-	JZ         none32
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z28
-	VPERMD     Z28, Z26, Z28
-	VPXORD     Z29, Z29, Z29
-	VPUNPCKLBW Z28, Z29, Z29
-	VPMULHUW   Z27, Z29, Z29
-	VPADDSW    Z29, Z14, Z14
-
-none32:
-	VPADDSW   Z22, Z14, Z14
-	VPMULHRSW Z23, Z14, Z14
-	VPACKUSWB Z14, Z14, Z14
-	VPMAXUB   Z24, Z14, Z14
-	VPMINUB   Z25, Z14, Z14
-	VPERMD    Z14, Z26, Z14
-	VMOVDQU8  Z14, K1, (AX)
-	MOVLQSX   32(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain33
-	VMOVUPS   (CX), Z29
-	VPMOVD2M  Z16, K2
-	VMOVDQU32 (DX), K2, Z29
-	VPSRAVD   Z29, Z16, Z16
-	VMOVUPS   64(CX), Z29
-	VPMOVD2M  Z17, K2
-	VMOVDQU32 64(DX), K2, Z29
-	VPSRAVD   Z29, Z17, Z17
-	VPACKSSDW Z17, Z16, Z16
-	VMOVUPS   248(BP), Z29
-	VPMOVW2M  Z16, K2
-	VMOVDQU16 376(BP), K2, Z29
-	VPMULHRSW Z29, Z16, Z16
-	JMP       ready34
-
-plain33:
-	VPSRAVD   (CX), Z16, Z16
-	VPSRAVD   64(CX), Z17, Z17
-	VPACKSSDW Z17, Z16, Z16
-	VPMULHRSW 248(BP), Z16, Z16
-
-ready34:
-	TESTQ      R8, R8
-	JZ         none35
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z28
-	VPERMD     Z28, Z26, Z28
-	VPXORD     Z29, Z29, Z29
-	VPUNPCKLBW Z28, Z29, Z29
-	VPMULHUW   Z27, Z29, Z29
-	VPADDSW    Z29, Z16, Z16
-
-none35:
-	VPADDSW   Z22, Z16, Z16
-	VPMULHRSW Z23, Z16, Z16
-	VPACKUSWB Z16, Z16, Z16
-	VPMAXUB   Z24, Z16, Z16
-	VPMINUB   Z25, Z16, Z16
-	VPERMD    Z16, Z26, Z16
-	VMOVDQU8  Z16, K1, (AX)
-	MOVLQSX   36(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain36
-	VMOVUPS   (CX), Z29
-	VPMOVD2M  Z18, K2
-	VMOVDQU32 (DX), K2, Z29
-	VPSRAVD   Z29, Z18, Z18
-	VMOVUPS   64(CX), Z29
-	VPMOVD2M  Z19, K2
-	VMOVDQU32 64(DX), K2, Z29
-	VPSRAVD   Z29, Z19, Z19
-	VPACKSSDW Z19, Z18, Z18
-	VMOVUPS   248(BP), Z29
-	VPMOVW2M  Z18, K2
-	VMOVDQU16 376(BP), K2, Z29
-	VPMULHRSW Z29, Z18, Z18
-	JMP       ready37
-
-plain36:
-	VPSRAVD   (CX), Z18, Z18
-	VPSRAVD   64(CX), Z19, Z19
-	VPACKSSDW Z19, Z18, Z18
-	VPMULHRSW 248(BP), Z18, Z18
-
-ready37:
-	TESTQ      R8, R8
-	JZ         none38
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z28
-	VPERMD     Z28, Z26, Z28
-	VPXORD     Z29, Z29, Z29
-	VPUNPCKLBW Z28, Z29, Z29
-	VPMULHUW   Z27, Z29, Z29
-	VPADDSW    Z29, Z18, Z18
-
-none38:
-	VPADDSW   Z22, Z18, Z18
-	VPMULHRSW Z23, Z18, Z18
-	VPACKUSWB Z18, Z18, Z18
-	VPMAXUB   Z24, Z18, Z18
-	VPMINUB   Z25, Z18, Z18
-	VPERMD    Z18, Z26, Z18
-	VMOVDQU8  Z18, K1, (AX)
-	MOVLQSX   40(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain39
-	VMOVUPS   (CX), Z29
-	VPMOVD2M  Z20, K2
-	VMOVDQU32 (DX), K2, Z29
-	VPSRAVD   Z29, Z20, Z20
-	VMOVUPS   64(CX), Z29
-	VPMOVD2M  Z21, K2
-	VMOVDQU32 64(DX), K2, Z29
-	VPSRAVD   Z29, Z21, Z21
-	VPACKSSDW Z21, Z20, Z20
-	VMOVUPS   248(BP), Z29
-	VPMOVW2M  Z20, K2
-	VMOVDQU16 376(BP), K2, Z29
-	VPMULHRSW Z29, Z20, Z20
 	JMP       ready40
 
 plain39:
-	VPSRAVD   (CX), Z20, Z20
-	VPSRAVD   64(CX), Z21, Z21
-	VPACKSSDW Z21, Z20, Z20
-	VPMULHRSW 248(BP), Z20, Z20
+	VPSRAVD   (CX), Z14, Z14
+	VPSRAVD   64(CX), Z15, Z15
+	VPACKSSDW Z15, Z14, Z14
+	VPMULHRSW 256(BP), Z14, Z14
 
 ready40:
 	TESTQ      R8, R8
@@ -13250,18 +14766,166 @@ ready40:
 	VPXORD     Z29, Z29, Z29
 	VPUNPCKLBW Z28, Z29, Z29
 	VPMULHUW   Z27, Z29, Z29
-	VPADDSW    Z29, Z20, Z20
+	VPADDSW    Z29, Z14, Z14
 
 none41:
+	VPADDSW   Z22, Z14, Z14
+	VPMULHRSW Z23, Z14, Z14
+	VPACKUSWB Z14, Z14, Z14
+	CMPL      252(BP), $+0
+	JEQ       inside42
+	VPMAXUB   Z24, Z14, Z14
+	VPMINUB   Z25, Z14, Z14
+
+inside42:
+	VPERMD    Z14, Z26, Z14
+	VMOVDQU8  Z14, K1, (AX)
+	MOVLQSX   32(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain43
+	VMOVUPS   (CX), Z29
+	VPMOVD2M  Z16, K2
+	VMOVDQU32 (DX), K2, Z29
+	VPSRAVD   Z29, Z16, Z16
+	VMOVUPS   64(CX), Z29
+	VPMOVD2M  Z17, K2
+	VMOVDQU32 64(DX), K2, Z29
+	VPSRAVD   Z29, Z17, Z17
+	VPACKSSDW Z17, Z16, Z16
+	VMOVUPS   256(BP), Z29
+	VPMOVW2M  Z16, K2
+	VMOVDQU16 384(BP), K2, Z29
+	VPMULHRSW Z29, Z16, Z16
+	JMP       ready44
+
+plain43:
+	VPSRAVD   (CX), Z16, Z16
+	VPSRAVD   64(CX), Z17, Z17
+	VPACKSSDW Z17, Z16, Z16
+	VPMULHRSW 256(BP), Z16, Z16
+
+ready44:
+	TESTQ      R8, R8
+	JZ         none45
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z28
+	VPERMD     Z28, Z26, Z28
+	VPXORD     Z29, Z29, Z29
+	VPUNPCKLBW Z28, Z29, Z29
+	VPMULHUW   Z27, Z29, Z29
+	VPADDSW    Z29, Z16, Z16
+
+none45:
+	VPADDSW   Z22, Z16, Z16
+	VPMULHRSW Z23, Z16, Z16
+	VPACKUSWB Z16, Z16, Z16
+	CMPL      252(BP), $+0
+	JEQ       inside46
+	VPMAXUB   Z24, Z16, Z16
+	VPMINUB   Z25, Z16, Z16
+
+inside46:
+	VPERMD    Z16, Z26, Z16
+	VMOVDQU8  Z16, K1, (AX)
+	MOVLQSX   36(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain47
+	VMOVUPS   (CX), Z29
+	VPMOVD2M  Z18, K2
+	VMOVDQU32 (DX), K2, Z29
+	VPSRAVD   Z29, Z18, Z18
+	VMOVUPS   64(CX), Z29
+	VPMOVD2M  Z19, K2
+	VMOVDQU32 64(DX), K2, Z29
+	VPSRAVD   Z29, Z19, Z19
+	VPACKSSDW Z19, Z18, Z18
+	VMOVUPS   256(BP), Z29
+	VPMOVW2M  Z18, K2
+	VMOVDQU16 384(BP), K2, Z29
+	VPMULHRSW Z29, Z18, Z18
+	JMP       ready48
+
+plain47:
+	VPSRAVD   (CX), Z18, Z18
+	VPSRAVD   64(CX), Z19, Z19
+	VPACKSSDW Z19, Z18, Z18
+	VPMULHRSW 256(BP), Z18, Z18
+
+ready48:
+	TESTQ      R8, R8
+	JZ         none49
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z28
+	VPERMD     Z28, Z26, Z28
+	VPXORD     Z29, Z29, Z29
+	VPUNPCKLBW Z28, Z29, Z29
+	VPMULHUW   Z27, Z29, Z29
+	VPADDSW    Z29, Z18, Z18
+
+none49:
+	VPADDSW   Z22, Z18, Z18
+	VPMULHRSW Z23, Z18, Z18
+	VPACKUSWB Z18, Z18, Z18
+	CMPL      252(BP), $+0
+	JEQ       inside50
+	VPMAXUB   Z24, Z18, Z18
+	VPMINUB   Z25, Z18, Z18
+
+inside50:
+	VPERMD    Z18, Z26, Z18
+	VMOVDQU8  Z18, K1, (AX)
+	MOVLQSX   40(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain51
+	VMOVUPS   (CX), Z29
+	VPMOVD2M  Z20, K2
+	VMOVDQU32 (DX), K2, Z29
+	VPSRAVD   Z29, Z20, Z20
+	VMOVUPS   64(CX), Z29
+	VPMOVD2M  Z21, K2
+	VMOVDQU32 64(DX), K2, Z29
+	VPSRAVD   Z29, Z21, Z21
+	VPACKSSDW Z21, Z20, Z20
+	VMOVUPS   256(BP), Z29
+	VPMOVW2M  Z20, K2
+	VMOVDQU16 384(BP), K2, Z29
+	VPMULHRSW Z29, Z20, Z20
+	JMP       ready52
+
+plain51:
+	VPSRAVD   (CX), Z20, Z20
+	VPSRAVD   64(CX), Z21, Z21
+	VPACKSSDW Z21, Z20, Z20
+	VPMULHRSW 256(BP), Z20, Z20
+
+ready52:
+	TESTQ      R8, R8
+	JZ         none53
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z28
+	VPERMD     Z28, Z26, Z28
+	VPXORD     Z29, Z29, Z29
+	VPUNPCKLBW Z28, Z29, Z29
+	VPMULHUW   Z27, Z29, Z29
+	VPADDSW    Z29, Z20, Z20
+
+none53:
 	VPADDSW   Z22, Z20, Z20
 	VPMULHRSW Z23, Z20, Z20
 	VPACKUSWB Z20, Z20, Z20
+	CMPL      252(BP), $+0
+	JEQ       inside54
 	VPMAXUB   Z24, Z20, Z20
 	VPMINUB   Z25, Z20, Z20
-	VPERMD    Z20, Z26, Z20
-	VMOVDQU8  Z20, K1, (AX)
 
-done7:
+inside54:
+	VPERMD   Z20, Z26, Z20
+	VMOVDQU8 Z20, K1, (AX)
+
+done9:
 	ADDQ $+44, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -13510,25 +15174,101 @@ next5:
 	RET
 
 // func byteRows_avx512_2x12(call *byte)
-// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VNNI, MMX+
 TEXT ·byteRows_avx512_2x12(SB), NOSPLIT, $8-8
 	MOVQ      call+0(FP), BP
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 256(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    28(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    32(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    36(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    40(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    44(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    28(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    32(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    36(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    40(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    44(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -13586,13 +15326,13 @@ tile1:
 	MOVQ    16(BP), R15
 	XORQ    R14, R14
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z24
 	VMOVDQU32    64(R15), Z25
 	VPBROADCASTD (AX)(R14*1), Z26
@@ -13672,10 +15412,10 @@ loop4:
 	ADDQ         $+256, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z24
 	VMOVDQU32    64(R15), Z25
 	VPBROADCASTD (AX)(R14*1), Z26
@@ -13717,18 +15457,18 @@ rest5:
 	ADDQ         $+128, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
 	KMOVQ     112(BP), K1
 	KSHIFTRQ  $0x10, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
@@ -13777,23 +15517,23 @@ next6:
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z22, (AX)
 	VMOVDQU32 Z23, K3, 64(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z24
-	VPBROADCASTD 228(BP), Z25
-	VPBROADCASTD 236(BP), Z26
-	VPBROADCASTD 240(BP), Z27
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z24
+	VPBROADCASTD 236(BP), Z25
+	VPBROADCASTD 244(BP), Z26
+	VPBROADCASTD 248(BP), Z27
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z29
+	VPBROADCASTD 240(BP), Z29
 	VPMOVZXBD    128(BP), Z28
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z31
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z31
@@ -13803,21 +15543,21 @@ bytes8:
 	VMOVDQU32    64(DX), K2, Z31
 	VPSRAVD      Z31, Z1, Z1
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z31
+	VMOVUPS      256(BP), Z31
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z31
+	VMOVDQU16    384(BP), K2, Z31
 	VPMULHRSW    Z31, Z0, Z0
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z30
 	VPERMD     Z30, Z28, Z30
@@ -13826,18 +15566,22 @@ ready10:
 	VPMULHUW   Z29, Z31, Z31
 	VPADDSW    Z31, Z0, Z0
 
-none11:
+none13:
 	VPADDSW   Z24, Z0, Z0
 	VPMULHRSW Z25, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z26, Z0, Z0
 	VPMINUB   Z27, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z28, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z31
 	VPMOVD2M  Z2, K2
 	VMOVDQU32 (DX), K2, Z31
@@ -13847,61 +15591,17 @@ none11:
 	VMOVDQU32 64(DX), K2, Z31
 	VPSRAVD   Z31, Z3, Z3
 	VPACKSSDW Z3, Z2, Z2
-	VMOVUPS   248(BP), Z31
+	VMOVUPS   256(BP), Z31
 	VPMOVW2M  Z2, K2
-	VMOVDQU16 376(BP), K2, Z31
+	VMOVDQU16 384(BP), K2, Z31
 	VPMULHRSW Z31, Z2, Z2
-	JMP       ready13
-
-plain12:
-	VPSRAVD   (CX), Z2, Z2
-	VPSRAVD   64(CX), Z3, Z3
-	VPACKSSDW Z3, Z2, Z2
-	VPMULHRSW 248(BP), Z2, Z2
-
-ready13:
-	TESTQ      R8, R8
-	JZ         none14
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z30
-	VPERMD     Z30, Z28, Z30
-	VPXORD     Z31, Z31, Z31
-	VPUNPCKLBW Z30, Z31, Z31
-	VPMULHUW   Z29, Z31, Z31
-	VPADDSW    Z31, Z2, Z2
-
-none14:
-	VPADDSW   Z24, Z2, Z2
-	VPMULHRSW Z25, Z2, Z2
-	VPACKUSWB Z2, Z2, Z2
-	VPMAXUB   Z26, Z2, Z2
-	VPMINUB   Z27, Z2, Z2
-	VPERMD    Z2, Z28, Z2
-	VMOVDQU8  Z2, K1, (AX)
-	MOVLQSX   8(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain15
-	VMOVUPS   (CX), Z31
-	VPMOVD2M  Z4, K2
-	VMOVDQU32 (DX), K2, Z31
-	VPSRAVD   Z31, Z4, Z4
-	VMOVUPS   64(CX), Z31
-	VPMOVD2M  Z5, K2
-	VMOVDQU32 64(DX), K2, Z31
-	VPSRAVD   Z31, Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VMOVUPS   248(BP), Z31
-	VPMOVW2M  Z4, K2
-	VMOVDQU16 376(BP), K2, Z31
-	VPMULHRSW Z31, Z4, Z4
 	JMP       ready16
 
 plain15:
-	VPSRAVD   (CX), Z4, Z4
-	VPSRAVD   64(CX), Z5, Z5
-	VPACKSSDW Z5, Z4, Z4
-	VPMULHRSW 248(BP), Z4, Z4
+	VPSRAVD   (CX), Z2, Z2
+	VPSRAVD   64(CX), Z3, Z3
+	VPACKSSDW Z3, Z2, Z2
+	VPMULHRSW 256(BP), Z2, Z2
 
 ready16:
 	TESTQ      R8, R8
@@ -13912,20 +15612,72 @@ ready16:
 	VPXORD     Z31, Z31, Z31
 	VPUNPCKLBW Z30, Z31, Z31
 	VPMULHUW   Z29, Z31, Z31
-	VPADDSW    Z31, Z4, Z4
+	VPADDSW    Z31, Z2, Z2
 
 none17:
+	VPADDSW   Z24, Z2, Z2
+	VPMULHRSW Z25, Z2, Z2
+	VPACKUSWB Z2, Z2, Z2
+	CMPL      252(BP), $+0
+	JEQ       inside18
+	VPMAXUB   Z26, Z2, Z2
+	VPMINUB   Z27, Z2, Z2
+
+inside18:
+	VPERMD    Z2, Z28, Z2
+	VMOVDQU8  Z2, K1, (AX)
+	MOVLQSX   8(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain19
+	VMOVUPS   (CX), Z31
+	VPMOVD2M  Z4, K2
+	VMOVDQU32 (DX), K2, Z31
+	VPSRAVD   Z31, Z4, Z4
+	VMOVUPS   64(CX), Z31
+	VPMOVD2M  Z5, K2
+	VMOVDQU32 64(DX), K2, Z31
+	VPSRAVD   Z31, Z5, Z5
+	VPACKSSDW Z5, Z4, Z4
+	VMOVUPS   256(BP), Z31
+	VPMOVW2M  Z4, K2
+	VMOVDQU16 384(BP), K2, Z31
+	VPMULHRSW Z31, Z4, Z4
+	JMP       ready20
+
+plain19:
+	VPSRAVD   (CX), Z4, Z4
+	VPSRAVD   64(CX), Z5, Z5
+	VPACKSSDW Z5, Z4, Z4
+	VPMULHRSW 256(BP), Z4, Z4
+
+ready20:
+	TESTQ      R8, R8
+	JZ         none21
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z30
+	VPERMD     Z30, Z28, Z30
+	VPXORD     Z31, Z31, Z31
+	VPUNPCKLBW Z30, Z31, Z31
+	VPMULHUW   Z29, Z31, Z31
+	VPADDSW    Z31, Z4, Z4
+
+none21:
 	VPADDSW   Z24, Z4, Z4
 	VPMULHRSW Z25, Z4, Z4
 	VPACKUSWB Z4, Z4, Z4
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z26, Z4, Z4
 	VPMINUB   Z27, Z4, Z4
+
+inside22:
 	VPERMD    Z4, Z28, Z4
 	VMOVDQU8  Z4, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z31
 	VPMOVD2M  Z6, K2
 	VMOVDQU32 (DX), K2, Z31
@@ -13935,21 +15687,21 @@ none17:
 	VMOVDQU32 64(DX), K2, Z31
 	VPSRAVD   Z31, Z7, Z7
 	VPACKSSDW Z7, Z6, Z6
-	VMOVUPS   248(BP), Z31
+	VMOVUPS   256(BP), Z31
 	VPMOVW2M  Z6, K2
-	VMOVDQU16 376(BP), K2, Z31
+	VMOVDQU16 384(BP), K2, Z31
 	VPMULHRSW Z31, Z6, Z6
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z6, Z6
 	VPSRAVD   64(CX), Z7, Z7
 	VPACKSSDW Z7, Z6, Z6
-	VPMULHRSW 248(BP), Z6, Z6
+	VPMULHRSW 256(BP), Z6, Z6
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z30
 	VPERMD     Z30, Z28, Z30
@@ -13958,18 +15710,22 @@ ready19:
 	VPMULHUW   Z29, Z31, Z31
 	VPADDSW    Z31, Z6, Z6
 
-none20:
+none25:
 	VPADDSW   Z24, Z6, Z6
 	VPMULHRSW Z25, Z6, Z6
 	VPACKUSWB Z6, Z6, Z6
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z26, Z6, Z6
 	VPMINUB   Z27, Z6, Z6
+
+inside26:
 	VPERMD    Z6, Z28, Z6
 	VMOVDQU8  Z6, K1, (AX)
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain21
+	JZ        plain27
 	VMOVUPS   (CX), Z31
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z31
@@ -13979,105 +15735,17 @@ none20:
 	VMOVDQU32 64(DX), K2, Z31
 	VPSRAVD   Z31, Z9, Z9
 	VPACKSSDW Z9, Z8, Z8
-	VMOVUPS   248(BP), Z31
+	VMOVUPS   256(BP), Z31
 	VPMOVW2M  Z8, K2
-	VMOVDQU16 376(BP), K2, Z31
+	VMOVDQU16 384(BP), K2, Z31
 	VPMULHRSW Z31, Z8, Z8
-	JMP       ready22
-
-plain21:
-	VPSRAVD   (CX), Z8, Z8
-	VPSRAVD   64(CX), Z9, Z9
-	VPACKSSDW Z9, Z8, Z8
-	VPMULHRSW 248(BP), Z8, Z8
-
-ready22:
-	TESTQ      R8, R8
-	JZ         none23
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z30
-	VPERMD     Z30, Z28, Z30
-	VPXORD     Z31, Z31, Z31
-	VPUNPCKLBW Z30, Z31, Z31
-	VPMULHUW   Z29, Z31, Z31
-	VPADDSW    Z31, Z8, Z8
-
-none23:
-	VPADDSW   Z24, Z8, Z8
-	VPMULHRSW Z25, Z8, Z8
-	VPACKUSWB Z8, Z8, Z8
-	VPMAXUB   Z26, Z8, Z8
-	VPMINUB   Z27, Z8, Z8
-	VPERMD    Z8, Z28, Z8
-	VMOVDQU8  Z8, K1, (AX)
-	MOVLQSX   20(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain24
-	VMOVUPS   (CX), Z31
-	VPMOVD2M  Z10, K2
-	VMOVDQU32 (DX), K2, Z31
-	VPSRAVD   Z31, Z10, Z10
-	VMOVUPS   64(CX), Z31
-	VPMOVD2M  Z11, K2
-	VMOVDQU32 64(DX), K2, Z31
-	VPSRAVD   Z31, Z11, Z11
-	VPACKSSDW Z11, Z10, Z10
-	VMOVUPS   248(BP), Z31
-	VPMOVW2M  Z10, K2
-	VMOVDQU16 376(BP), K2, Z31
-	VPMULHRSW Z31, Z10, Z10
-	JMP       ready25
-
-plain24:
-	VPSRAVD   (CX), Z10, Z10
-	VPSRAVD   64(CX), Z11, Z11
-	VPACKSSDW Z11, Z10, Z10
-	VPMULHRSW 248(BP), Z10, Z10
-
-ready25:
-	TESTQ      R8, R8
-	JZ         none26
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z30
-	VPERMD     Z30, Z28, Z30
-	VPXORD     Z31, Z31, Z31
-	VPUNPCKLBW Z30, Z31, Z31
-	VPMULHUW   Z29, Z31, Z31
-	VPADDSW    Z31, Z10, Z10
-
-none26:
-	VPADDSW   Z24, Z10, Z10
-	VPMULHRSW Z25, Z10, Z10
-	VPACKUSWB Z10, Z10, Z10
-	VPMAXUB   Z26, Z10, Z10
-	VPMINUB   Z27, Z10, Z10
-	VPERMD    Z10, Z28, Z10
-	VMOVDQU8  Z10, K1, (AX)
-	MOVLQSX   24(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain27
-	VMOVUPS   (CX), Z31
-	VPMOVD2M  Z12, K2
-	VMOVDQU32 (DX), K2, Z31
-	VPSRAVD   Z31, Z12, Z12
-	VMOVUPS   64(CX), Z31
-	VPMOVD2M  Z13, K2
-	VMOVDQU32 64(DX), K2, Z31
-	VPSRAVD   Z31, Z13, Z13
-	VPACKSSDW Z13, Z12, Z12
-	VMOVUPS   248(BP), Z31
-	VPMOVW2M  Z12, K2
-	VMOVDQU16 376(BP), K2, Z31
-	VPMULHRSW Z31, Z12, Z12
 	JMP       ready28
 
 plain27:
-	VPSRAVD   (CX), Z12, Z12
-	VPSRAVD   64(CX), Z13, Z13
-	VPACKSSDW Z13, Z12, Z12
-	VPMULHRSW 248(BP), Z12, Z12
+	VPSRAVD   (CX), Z8, Z8
+	VPSRAVD   64(CX), Z9, Z9
+	VPACKSSDW Z9, Z8, Z8
+	VPMULHRSW 256(BP), Z8, Z8
 
 ready28:
 	TESTQ      R8, R8
@@ -14088,20 +15756,120 @@ ready28:
 	VPXORD     Z31, Z31, Z31
 	VPUNPCKLBW Z30, Z31, Z31
 	VPMULHUW   Z29, Z31, Z31
-	VPADDSW    Z31, Z12, Z12
+	VPADDSW    Z31, Z8, Z8
 
 none29:
+	VPADDSW   Z24, Z8, Z8
+	VPMULHRSW Z25, Z8, Z8
+	VPACKUSWB Z8, Z8, Z8
+	CMPL      252(BP), $+0
+	JEQ       inside30
+	VPMAXUB   Z26, Z8, Z8
+	VPMINUB   Z27, Z8, Z8
+
+inside30:
+	VPERMD    Z8, Z28, Z8
+	VMOVDQU8  Z8, K1, (AX)
+	MOVLQSX   20(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain31
+	VMOVUPS   (CX), Z31
+	VPMOVD2M  Z10, K2
+	VMOVDQU32 (DX), K2, Z31
+	VPSRAVD   Z31, Z10, Z10
+	VMOVUPS   64(CX), Z31
+	VPMOVD2M  Z11, K2
+	VMOVDQU32 64(DX), K2, Z31
+	VPSRAVD   Z31, Z11, Z11
+	VPACKSSDW Z11, Z10, Z10
+	VMOVUPS   256(BP), Z31
+	VPMOVW2M  Z10, K2
+	VMOVDQU16 384(BP), K2, Z31
+	VPMULHRSW Z31, Z10, Z10
+	JMP       ready32
+
+plain31:
+	VPSRAVD   (CX), Z10, Z10
+	VPSRAVD   64(CX), Z11, Z11
+	VPACKSSDW Z11, Z10, Z10
+	VPMULHRSW 256(BP), Z10, Z10
+
+ready32:
+	TESTQ      R8, R8
+	JZ         none33
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z30
+	VPERMD     Z30, Z28, Z30
+	VPXORD     Z31, Z31, Z31
+	VPUNPCKLBW Z30, Z31, Z31
+	VPMULHUW   Z29, Z31, Z31
+	VPADDSW    Z31, Z10, Z10
+
+none33:
+	VPADDSW   Z24, Z10, Z10
+	VPMULHRSW Z25, Z10, Z10
+	VPACKUSWB Z10, Z10, Z10
+	CMPL      252(BP), $+0
+	JEQ       inside34
+	VPMAXUB   Z26, Z10, Z10
+	VPMINUB   Z27, Z10, Z10
+
+inside34:
+	VPERMD    Z10, Z28, Z10
+	VMOVDQU8  Z10, K1, (AX)
+	MOVLQSX   24(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain35
+	VMOVUPS   (CX), Z31
+	VPMOVD2M  Z12, K2
+	VMOVDQU32 (DX), K2, Z31
+	VPSRAVD   Z31, Z12, Z12
+	VMOVUPS   64(CX), Z31
+	VPMOVD2M  Z13, K2
+	VMOVDQU32 64(DX), K2, Z31
+	VPSRAVD   Z31, Z13, Z13
+	VPACKSSDW Z13, Z12, Z12
+	VMOVUPS   256(BP), Z31
+	VPMOVW2M  Z12, K2
+	VMOVDQU16 384(BP), K2, Z31
+	VPMULHRSW Z31, Z12, Z12
+	JMP       ready36
+
+plain35:
+	VPSRAVD   (CX), Z12, Z12
+	VPSRAVD   64(CX), Z13, Z13
+	VPACKSSDW Z13, Z12, Z12
+	VPMULHRSW 256(BP), Z12, Z12
+
+ready36:
+	TESTQ      R8, R8
+	JZ         none37
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z30
+	VPERMD     Z30, Z28, Z30
+	VPXORD     Z31, Z31, Z31
+	VPUNPCKLBW Z30, Z31, Z31
+	VPMULHUW   Z29, Z31, Z31
+	VPADDSW    Z31, Z12, Z12
+
+none37:
 	VPADDSW   Z24, Z12, Z12
 	VPMULHRSW Z25, Z12, Z12
 	VPACKUSWB Z12, Z12, Z12
+	CMPL      252(BP), $+0
+	JEQ       inside38
 	VPMAXUB   Z26, Z12, Z12
 	VPMINUB   Z27, Z12, Z12
+
+inside38:
 	VPERMD    Z12, Z28, Z12
 	VMOVDQU8  Z12, K1, (AX)
 	MOVLQSX   28(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain30
+	JZ        plain39
 	VMOVUPS   (CX), Z31
 	VPMOVD2M  Z14, K2
 	VMOVDQU32 (DX), K2, Z31
@@ -14111,149 +15879,17 @@ none29:
 	VMOVDQU32 64(DX), K2, Z31
 	VPSRAVD   Z31, Z15, Z15
 	VPACKSSDW Z15, Z14, Z14
-	VMOVUPS   248(BP), Z31
+	VMOVUPS   256(BP), Z31
 	VPMOVW2M  Z14, K2
-	VMOVDQU16 376(BP), K2, Z31
+	VMOVDQU16 384(BP), K2, Z31
 	VPMULHRSW Z31, Z14, Z14
-	JMP       ready31
-
-plain30:
-	VPSRAVD   (CX), Z14, Z14
-	VPSRAVD   64(CX), Z15, Z15
-	VPACKSSDW Z15, Z14, Z14
-	VPMULHRSW 248(BP), Z14, Z14
-
-ready31:
-	TESTQ      R8, R8
-	JZ         none32
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z30
-	VPERMD     Z30, Z28, Z30
-	VPXORD     Z31, Z31, Z31
-	VPUNPCKLBW Z30, Z31, Z31
-	VPMULHUW   Z29, Z31, Z31
-	VPADDSW    Z31, Z14, Z14
-
-none32:
-	VPADDSW   Z24, Z14, Z14
-	VPMULHRSW Z25, Z14, Z14
-	VPACKUSWB Z14, Z14, Z14
-	VPMAXUB   Z26, Z14, Z14
-	VPMINUB   Z27, Z14, Z14
-	VPERMD    Z14, Z28, Z14
-	VMOVDQU8  Z14, K1, (AX)
-	MOVLQSX   32(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain33
-	VMOVUPS   (CX), Z31
-	VPMOVD2M  Z16, K2
-	VMOVDQU32 (DX), K2, Z31
-	VPSRAVD   Z31, Z16, Z16
-	VMOVUPS   64(CX), Z31
-	VPMOVD2M  Z17, K2
-	VMOVDQU32 64(DX), K2, Z31
-	VPSRAVD   Z31, Z17, Z17
-	VPACKSSDW Z17, Z16, Z16
-	VMOVUPS   248(BP), Z31
-	VPMOVW2M  Z16, K2
-	VMOVDQU16 376(BP), K2, Z31
-	VPMULHRSW Z31, Z16, Z16
-	JMP       ready34
-
-plain33:
-	VPSRAVD   (CX), Z16, Z16
-	VPSRAVD   64(CX), Z17, Z17
-	VPACKSSDW Z17, Z16, Z16
-	VPMULHRSW 248(BP), Z16, Z16
-
-ready34:
-	TESTQ      R8, R8
-	JZ         none35
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z30
-	VPERMD     Z30, Z28, Z30
-	VPXORD     Z31, Z31, Z31
-	VPUNPCKLBW Z30, Z31, Z31
-	VPMULHUW   Z29, Z31, Z31
-	VPADDSW    Z31, Z16, Z16
-
-none35:
-	VPADDSW   Z24, Z16, Z16
-	VPMULHRSW Z25, Z16, Z16
-	VPACKUSWB Z16, Z16, Z16
-	VPMAXUB   Z26, Z16, Z16
-	VPMINUB   Z27, Z16, Z16
-	VPERMD    Z16, Z28, Z16
-	VMOVDQU8  Z16, K1, (AX)
-	MOVLQSX   36(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain36
-	VMOVUPS   (CX), Z31
-	VPMOVD2M  Z18, K2
-	VMOVDQU32 (DX), K2, Z31
-	VPSRAVD   Z31, Z18, Z18
-	VMOVUPS   64(CX), Z31
-	VPMOVD2M  Z19, K2
-	VMOVDQU32 64(DX), K2, Z31
-	VPSRAVD   Z31, Z19, Z19
-	VPACKSSDW Z19, Z18, Z18
-	VMOVUPS   248(BP), Z31
-	VPMOVW2M  Z18, K2
-	VMOVDQU16 376(BP), K2, Z31
-	VPMULHRSW Z31, Z18, Z18
-	JMP       ready37
-
-plain36:
-	VPSRAVD   (CX), Z18, Z18
-	VPSRAVD   64(CX), Z19, Z19
-	VPACKSSDW Z19, Z18, Z18
-	VPMULHRSW 248(BP), Z18, Z18
-
-ready37:
-	TESTQ      R8, R8
-	JZ         none38
-	ADDQ       R8, BX
-	VMOVDQU8.Z (BX), K1, Z30
-	VPERMD     Z30, Z28, Z30
-	VPXORD     Z31, Z31, Z31
-	VPUNPCKLBW Z30, Z31, Z31
-	VPMULHUW   Z29, Z31, Z31
-	VPADDSW    Z31, Z18, Z18
-
-none38:
-	VPADDSW   Z24, Z18, Z18
-	VPMULHRSW Z25, Z18, Z18
-	VPACKUSWB Z18, Z18, Z18
-	VPMAXUB   Z26, Z18, Z18
-	VPMINUB   Z27, Z18, Z18
-	VPERMD    Z18, Z28, Z18
-	VMOVDQU8  Z18, K1, (AX)
-	MOVLQSX   40(SI), BX
-	LEAQ      (DI)(BX*1), AX
-	TESTQ     DX, DX
-	JZ        plain39
-	VMOVUPS   (CX), Z31
-	VPMOVD2M  Z20, K2
-	VMOVDQU32 (DX), K2, Z31
-	VPSRAVD   Z31, Z20, Z20
-	VMOVUPS   64(CX), Z31
-	VPMOVD2M  Z21, K2
-	VMOVDQU32 64(DX), K2, Z31
-	VPSRAVD   Z31, Z21, Z21
-	VPACKSSDW Z21, Z20, Z20
-	VMOVUPS   248(BP), Z31
-	VPMOVW2M  Z20, K2
-	VMOVDQU16 376(BP), K2, Z31
-	VPMULHRSW Z31, Z20, Z20
 	JMP       ready40
 
 plain39:
-	VPSRAVD   (CX), Z20, Z20
-	VPSRAVD   64(CX), Z21, Z21
-	VPACKSSDW Z21, Z20, Z20
-	VPMULHRSW 248(BP), Z20, Z20
+	VPSRAVD   (CX), Z14, Z14
+	VPSRAVD   64(CX), Z15, Z15
+	VPACKSSDW Z15, Z14, Z14
+	VPMULHRSW 256(BP), Z14, Z14
 
 ready40:
 	TESTQ      R8, R8
@@ -14264,20 +15900,168 @@ ready40:
 	VPXORD     Z31, Z31, Z31
 	VPUNPCKLBW Z30, Z31, Z31
 	VPMULHUW   Z29, Z31, Z31
-	VPADDSW    Z31, Z20, Z20
+	VPADDSW    Z31, Z14, Z14
 
 none41:
+	VPADDSW   Z24, Z14, Z14
+	VPMULHRSW Z25, Z14, Z14
+	VPACKUSWB Z14, Z14, Z14
+	CMPL      252(BP), $+0
+	JEQ       inside42
+	VPMAXUB   Z26, Z14, Z14
+	VPMINUB   Z27, Z14, Z14
+
+inside42:
+	VPERMD    Z14, Z28, Z14
+	VMOVDQU8  Z14, K1, (AX)
+	MOVLQSX   32(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain43
+	VMOVUPS   (CX), Z31
+	VPMOVD2M  Z16, K2
+	VMOVDQU32 (DX), K2, Z31
+	VPSRAVD   Z31, Z16, Z16
+	VMOVUPS   64(CX), Z31
+	VPMOVD2M  Z17, K2
+	VMOVDQU32 64(DX), K2, Z31
+	VPSRAVD   Z31, Z17, Z17
+	VPACKSSDW Z17, Z16, Z16
+	VMOVUPS   256(BP), Z31
+	VPMOVW2M  Z16, K2
+	VMOVDQU16 384(BP), K2, Z31
+	VPMULHRSW Z31, Z16, Z16
+	JMP       ready44
+
+plain43:
+	VPSRAVD   (CX), Z16, Z16
+	VPSRAVD   64(CX), Z17, Z17
+	VPACKSSDW Z17, Z16, Z16
+	VPMULHRSW 256(BP), Z16, Z16
+
+ready44:
+	TESTQ      R8, R8
+	JZ         none45
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z30
+	VPERMD     Z30, Z28, Z30
+	VPXORD     Z31, Z31, Z31
+	VPUNPCKLBW Z30, Z31, Z31
+	VPMULHUW   Z29, Z31, Z31
+	VPADDSW    Z31, Z16, Z16
+
+none45:
+	VPADDSW   Z24, Z16, Z16
+	VPMULHRSW Z25, Z16, Z16
+	VPACKUSWB Z16, Z16, Z16
+	CMPL      252(BP), $+0
+	JEQ       inside46
+	VPMAXUB   Z26, Z16, Z16
+	VPMINUB   Z27, Z16, Z16
+
+inside46:
+	VPERMD    Z16, Z28, Z16
+	VMOVDQU8  Z16, K1, (AX)
+	MOVLQSX   36(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain47
+	VMOVUPS   (CX), Z31
+	VPMOVD2M  Z18, K2
+	VMOVDQU32 (DX), K2, Z31
+	VPSRAVD   Z31, Z18, Z18
+	VMOVUPS   64(CX), Z31
+	VPMOVD2M  Z19, K2
+	VMOVDQU32 64(DX), K2, Z31
+	VPSRAVD   Z31, Z19, Z19
+	VPACKSSDW Z19, Z18, Z18
+	VMOVUPS   256(BP), Z31
+	VPMOVW2M  Z18, K2
+	VMOVDQU16 384(BP), K2, Z31
+	VPMULHRSW Z31, Z18, Z18
+	JMP       ready48
+
+plain47:
+	VPSRAVD   (CX), Z18, Z18
+	VPSRAVD   64(CX), Z19, Z19
+	VPACKSSDW Z19, Z18, Z18
+	VPMULHRSW 256(BP), Z18, Z18
+
+ready48:
+	TESTQ      R8, R8
+	JZ         none49
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z30
+	VPERMD     Z30, Z28, Z30
+	VPXORD     Z31, Z31, Z31
+	VPUNPCKLBW Z30, Z31, Z31
+	VPMULHUW   Z29, Z31, Z31
+	VPADDSW    Z31, Z18, Z18
+
+none49:
+	VPADDSW   Z24, Z18, Z18
+	VPMULHRSW Z25, Z18, Z18
+	VPACKUSWB Z18, Z18, Z18
+	CMPL      252(BP), $+0
+	JEQ       inside50
+	VPMAXUB   Z26, Z18, Z18
+	VPMINUB   Z27, Z18, Z18
+
+inside50:
+	VPERMD    Z18, Z28, Z18
+	VMOVDQU8  Z18, K1, (AX)
+	MOVLQSX   40(SI), BX
+	LEAQ      (DI)(BX*1), AX
+	TESTQ     DX, DX
+	JZ        plain51
+	VMOVUPS   (CX), Z31
+	VPMOVD2M  Z20, K2
+	VMOVDQU32 (DX), K2, Z31
+	VPSRAVD   Z31, Z20, Z20
+	VMOVUPS   64(CX), Z31
+	VPMOVD2M  Z21, K2
+	VMOVDQU32 64(DX), K2, Z31
+	VPSRAVD   Z31, Z21, Z21
+	VPACKSSDW Z21, Z20, Z20
+	VMOVUPS   256(BP), Z31
+	VPMOVW2M  Z20, K2
+	VMOVDQU16 384(BP), K2, Z31
+	VPMULHRSW Z31, Z20, Z20
+	JMP       ready52
+
+plain51:
+	VPSRAVD   (CX), Z20, Z20
+	VPSRAVD   64(CX), Z21, Z21
+	VPACKSSDW Z21, Z20, Z20
+	VPMULHRSW 256(BP), Z20, Z20
+
+ready52:
+	TESTQ      R8, R8
+	JZ         none53
+	ADDQ       R8, BX
+	VMOVDQU8.Z (BX), K1, Z30
+	VPERMD     Z30, Z28, Z30
+	VPXORD     Z31, Z31, Z31
+	VPUNPCKLBW Z30, Z31, Z31
+	VPMULHUW   Z29, Z31, Z31
+	VPADDSW    Z31, Z20, Z20
+
+none53:
 	VPADDSW   Z24, Z20, Z20
 	VPMULHRSW Z25, Z20, Z20
 	VPACKUSWB Z20, Z20, Z20
+	CMPL      252(BP), $+0
+	JEQ       inside54
 	VPMAXUB   Z26, Z20, Z20
 	VPMINUB   Z27, Z20, Z20
+
+inside54:
 	VPERMD    Z20, Z28, Z20
 	VMOVDQU8  Z20, K1, (AX)
 	MOVLQSX   44(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain42
+	JZ        plain55
 	VMOVUPS   (CX), Z31
 	VPMOVD2M  Z22, K2
 	VMOVDQU32 (DX), K2, Z31
@@ -14287,21 +16071,21 @@ none41:
 	VMOVDQU32 64(DX), K2, Z31
 	VPSRAVD   Z31, Z23, Z23
 	VPACKSSDW Z23, Z22, Z22
-	VMOVUPS   248(BP), Z31
+	VMOVUPS   256(BP), Z31
 	VPMOVW2M  Z22, K2
-	VMOVDQU16 376(BP), K2, Z31
+	VMOVDQU16 384(BP), K2, Z31
 	VPMULHRSW Z31, Z22, Z22
-	JMP       ready43
+	JMP       ready56
 
-plain42:
+plain55:
 	VPSRAVD   (CX), Z22, Z22
 	VPSRAVD   64(CX), Z23, Z23
 	VPACKSSDW Z23, Z22, Z22
-	VPMULHRSW 248(BP), Z22, Z22
+	VPMULHRSW 256(BP), Z22, Z22
 
-ready43:
+ready56:
 	TESTQ      R8, R8
-	JZ         none44
+	JZ         none57
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z30
 	VPERMD     Z30, Z28, Z30
@@ -14310,16 +16094,20 @@ ready43:
 	VPMULHUW   Z29, Z31, Z31
 	VPADDSW    Z31, Z22, Z22
 
-none44:
+none57:
 	VPADDSW   Z24, Z22, Z22
 	VPMULHRSW Z25, Z22, Z22
 	VPACKUSWB Z22, Z22, Z22
+	CMPL      252(BP), $+0
+	JEQ       inside58
 	VPMAXUB   Z26, Z22, Z22
 	VPMINUB   Z27, Z22, Z22
-	VPERMD    Z22, Z28, Z22
-	VMOVDQU8  Z22, K1, (AX)
 
-done7:
+inside58:
+	VPERMD   Z22, Z28, Z22
+	VMOVDQU8 Z22, K1, (AX)
+
+done9:
 	ADDQ $+48, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -14591,25 +16379,46 @@ TEXT ·byteRows_avx512_3x1(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
+	VMOVUPS   Z0, 256(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 128(R15), Z0, Z0
-	VMOVUPS   Z0, 312(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 320(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 128(R15), Z0, Z0
-	VMOVUPS   Z0, 440(BP)
+	VMOVUPS   Z0, 448(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -14626,13 +16435,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z3
 	VMOVDQU32    64(R15), Z4
 	VMOVDQU32    128(R15), Z5
@@ -14655,10 +16464,10 @@ loop4:
 	ADDQ         $+384, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z3
 	VMOVDQU32    64(R15), Z4
 	VMOVDQU32    128(R15), Z5
@@ -14669,11 +16478,11 @@ rest5:
 	ADDQ         $+192, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -14681,29 +16490,29 @@ next6:
 	KSHIFTRQ  $0x20, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
 	VMOVUPS   Z1, 64(AX)
 	VMOVDQU32 Z2, K3, 128(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z3
-	VPBROADCASTD 228(BP), Z4
-	VPBROADCASTD 236(BP), Z5
-	VPBROADCASTD 240(BP), Z6
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z3
+	VPBROADCASTD 236(BP), Z4
+	VPBROADCASTD 244(BP), Z5
+	VPBROADCASTD 248(BP), Z6
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z8
+	VPBROADCASTD 240(BP), Z8
 	VPMOVZXBD    128(BP), Z7
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z10
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z10
@@ -14717,29 +16526,29 @@ bytes8:
 	VMOVDQU32    128(DX), K2, Z10
 	VPSRAVD      Z10, Z2, Z2
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z10
+	VMOVUPS      256(BP), Z10
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z10
+	VMOVDQU16    384(BP), K2, Z10
 	VPMULHRSW    Z10, Z0, Z0
 	VPACKSSDW    Z2, Z2, Z2
-	VMOVUPS      312(BP), Z10
+	VMOVUPS      320(BP), Z10
 	VPMOVW2M     Z2, K2
-	VMOVDQU16    440(BP), K2, Z10
+	VMOVDQU16    448(BP), K2, Z10
 	VPMULHRSW    Z10, Z2, Z2
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPSRAVD   128(CX), Z2, Z2
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 	VPACKSSDW Z2, Z2, Z2
-	VPMULHRSW 312(BP), Z2, Z2
+	VPMULHRSW 320(BP), Z2, Z2
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z9
 	VPERMD     Z9, Z7, Z9
@@ -14752,18 +16561,22 @@ ready10:
 	VPMULHUW   Z8, Z10, Z10
 	VPADDSW    Z10, Z2, Z2
 
-none11:
+none13:
 	VPADDSW   Z3, Z0, Z0
 	VPMULHRSW Z4, Z0, Z0
 	VPADDSW   Z3, Z2, Z2
 	VPMULHRSW Z4, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z5, Z0, Z0
 	VPMINUB   Z6, Z0, Z0
-	VPERMD    Z0, Z7, Z0
-	VMOVDQU8  Z0, K1, (AX)
 
-done7:
+inside14:
+	VPERMD   Z0, Z7, Z0
+	VMOVDQU8 Z0, K1, (AX)
+
+done9:
 	ADDQ $+4, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -14864,25 +16677,51 @@ TEXT ·byteRows_avx512_3x2(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
+	VMOVUPS   Z0, 256(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 128(R15), Z0, Z0
-	VMOVUPS   Z0, 312(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 320(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 128(R15), Z0, Z0
-	VMOVUPS   Z0, 440(BP)
+	VMOVUPS   Z0, 448(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -14904,13 +16743,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z6
 	VMOVDQU32    64(R15), Z7
 	VMOVDQU32    128(R15), Z8
@@ -14941,10 +16780,10 @@ loop4:
 	ADDQ         $+384, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z6
 	VMOVDQU32    64(R15), Z7
 	VMOVDQU32    128(R15), Z8
@@ -14959,11 +16798,11 @@ rest5:
 	ADDQ         $+192, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -14971,7 +16810,7 @@ next6:
 	KSHIFTRQ  $0x20, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
@@ -14982,23 +16821,23 @@ next6:
 	VMOVUPS   Z3, (AX)
 	VMOVUPS   Z4, 64(AX)
 	VMOVDQU32 Z5, K3, 128(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z6
-	VPBROADCASTD 228(BP), Z7
-	VPBROADCASTD 236(BP), Z8
-	VPBROADCASTD 240(BP), Z9
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z6
+	VPBROADCASTD 236(BP), Z7
+	VPBROADCASTD 244(BP), Z8
+	VPBROADCASTD 248(BP), Z9
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z11
+	VPBROADCASTD 240(BP), Z11
 	VPMOVZXBD    128(BP), Z10
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z13
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z13
@@ -15012,29 +16851,29 @@ bytes8:
 	VMOVDQU32    128(DX), K2, Z13
 	VPSRAVD      Z13, Z2, Z2
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z13
+	VMOVUPS      256(BP), Z13
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z13
+	VMOVDQU16    384(BP), K2, Z13
 	VPMULHRSW    Z13, Z0, Z0
 	VPACKSSDW    Z2, Z2, Z2
-	VMOVUPS      312(BP), Z13
+	VMOVUPS      320(BP), Z13
 	VPMOVW2M     Z2, K2
-	VMOVDQU16    440(BP), K2, Z13
+	VMOVDQU16    448(BP), K2, Z13
 	VPMULHRSW    Z13, Z2, Z2
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPSRAVD   128(CX), Z2, Z2
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 	VPACKSSDW Z2, Z2, Z2
-	VPMULHRSW 312(BP), Z2, Z2
+	VPMULHRSW 320(BP), Z2, Z2
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z12
 	VPERMD     Z12, Z10, Z12
@@ -15047,20 +16886,24 @@ ready10:
 	VPMULHUW   Z11, Z13, Z13
 	VPADDSW    Z13, Z2, Z2
 
-none11:
+none13:
 	VPADDSW   Z6, Z0, Z0
 	VPMULHRSW Z7, Z0, Z0
 	VPADDSW   Z6, Z2, Z2
 	VPMULHRSW Z7, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z8, Z0, Z0
 	VPMINUB   Z9, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z10, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z13
 	VPMOVD2M  Z3, K2
 	VMOVDQU32 (DX), K2, Z13
@@ -15074,29 +16917,29 @@ none11:
 	VMOVDQU32 128(DX), K2, Z13
 	VPSRAVD   Z13, Z5, Z5
 	VPACKSSDW Z4, Z3, Z3
-	VMOVUPS   248(BP), Z13
+	VMOVUPS   256(BP), Z13
 	VPMOVW2M  Z3, K2
-	VMOVDQU16 376(BP), K2, Z13
+	VMOVDQU16 384(BP), K2, Z13
 	VPMULHRSW Z13, Z3, Z3
 	VPACKSSDW Z5, Z5, Z5
-	VMOVUPS   312(BP), Z13
+	VMOVUPS   320(BP), Z13
 	VPMOVW2M  Z5, K2
-	VMOVDQU16 440(BP), K2, Z13
+	VMOVDQU16 448(BP), K2, Z13
 	VPMULHRSW Z13, Z5, Z5
-	JMP       ready13
+	JMP       ready16
 
-plain12:
+plain15:
 	VPSRAVD   (CX), Z3, Z3
 	VPSRAVD   64(CX), Z4, Z4
 	VPSRAVD   128(CX), Z5, Z5
 	VPACKSSDW Z4, Z3, Z3
-	VPMULHRSW 248(BP), Z3, Z3
+	VPMULHRSW 256(BP), Z3, Z3
 	VPACKSSDW Z5, Z5, Z5
-	VPMULHRSW 312(BP), Z5, Z5
+	VPMULHRSW 320(BP), Z5, Z5
 
-ready13:
+ready16:
 	TESTQ      R8, R8
-	JZ         none14
+	JZ         none17
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z12
 	VPERMD     Z12, Z10, Z12
@@ -15109,18 +16952,22 @@ ready13:
 	VPMULHUW   Z11, Z13, Z13
 	VPADDSW    Z13, Z5, Z5
 
-none14:
+none17:
 	VPADDSW   Z6, Z3, Z3
 	VPMULHRSW Z7, Z3, Z3
 	VPADDSW   Z6, Z5, Z5
 	VPMULHRSW Z7, Z5, Z5
 	VPACKUSWB Z5, Z3, Z3
+	CMPL      252(BP), $+0
+	JEQ       inside18
 	VPMAXUB   Z8, Z3, Z3
 	VPMINUB   Z9, Z3, Z3
-	VPERMD    Z3, Z10, Z3
-	VMOVDQU8  Z3, K1, (AX)
 
-done7:
+inside18:
+	VPERMD   Z3, Z10, Z3
+	VMOVDQU8 Z3, K1, (AX)
+
+done9:
 	ADDQ $+8, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -15243,25 +17090,56 @@ TEXT ·byteRows_avx512_3x3(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
+	VMOVUPS   Z0, 256(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 128(R15), Z0, Z0
-	VMOVUPS   Z0, 312(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 320(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 128(R15), Z0, Z0
-	VMOVUPS   Z0, 440(BP)
+	VMOVUPS   Z0, 448(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -15288,13 +17166,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z9
 	VMOVDQU32    64(R15), Z10
 	VMOVDQU32    128(R15), Z11
@@ -15333,10 +17211,10 @@ loop4:
 	ADDQ         $+384, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z9
 	VMOVDQU32    64(R15), Z10
 	VMOVDQU32    128(R15), Z11
@@ -15355,11 +17233,11 @@ rest5:
 	ADDQ         $+192, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -15367,7 +17245,7 @@ next6:
 	KSHIFTRQ  $0x20, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
@@ -15383,23 +17261,23 @@ next6:
 	VMOVUPS   Z6, (AX)
 	VMOVUPS   Z7, 64(AX)
 	VMOVDQU32 Z8, K3, 128(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z9
-	VPBROADCASTD 228(BP), Z10
-	VPBROADCASTD 236(BP), Z11
-	VPBROADCASTD 240(BP), Z12
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z9
+	VPBROADCASTD 236(BP), Z10
+	VPBROADCASTD 244(BP), Z11
+	VPBROADCASTD 248(BP), Z12
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z14
+	VPBROADCASTD 240(BP), Z14
 	VPMOVZXBD    128(BP), Z13
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z16
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z16
@@ -15413,29 +17291,29 @@ bytes8:
 	VMOVDQU32    128(DX), K2, Z16
 	VPSRAVD      Z16, Z2, Z2
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z16
+	VMOVUPS      256(BP), Z16
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z16
+	VMOVDQU16    384(BP), K2, Z16
 	VPMULHRSW    Z16, Z0, Z0
 	VPACKSSDW    Z2, Z2, Z2
-	VMOVUPS      312(BP), Z16
+	VMOVUPS      320(BP), Z16
 	VPMOVW2M     Z2, K2
-	VMOVDQU16    440(BP), K2, Z16
+	VMOVDQU16    448(BP), K2, Z16
 	VPMULHRSW    Z16, Z2, Z2
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPSRAVD   128(CX), Z2, Z2
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 	VPACKSSDW Z2, Z2, Z2
-	VPMULHRSW 312(BP), Z2, Z2
+	VPMULHRSW 320(BP), Z2, Z2
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z15
 	VPERMD     Z15, Z13, Z15
@@ -15448,20 +17326,24 @@ ready10:
 	VPMULHUW   Z14, Z16, Z16
 	VPADDSW    Z16, Z2, Z2
 
-none11:
+none13:
 	VPADDSW   Z9, Z0, Z0
 	VPMULHRSW Z10, Z0, Z0
 	VPADDSW   Z9, Z2, Z2
 	VPMULHRSW Z10, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z11, Z0, Z0
 	VPMINUB   Z12, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z13, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z16
 	VPMOVD2M  Z3, K2
 	VMOVDQU32 (DX), K2, Z16
@@ -15475,29 +17357,29 @@ none11:
 	VMOVDQU32 128(DX), K2, Z16
 	VPSRAVD   Z16, Z5, Z5
 	VPACKSSDW Z4, Z3, Z3
-	VMOVUPS   248(BP), Z16
+	VMOVUPS   256(BP), Z16
 	VPMOVW2M  Z3, K2
-	VMOVDQU16 376(BP), K2, Z16
+	VMOVDQU16 384(BP), K2, Z16
 	VPMULHRSW Z16, Z3, Z3
 	VPACKSSDW Z5, Z5, Z5
-	VMOVUPS   312(BP), Z16
+	VMOVUPS   320(BP), Z16
 	VPMOVW2M  Z5, K2
-	VMOVDQU16 440(BP), K2, Z16
+	VMOVDQU16 448(BP), K2, Z16
 	VPMULHRSW Z16, Z5, Z5
-	JMP       ready13
+	JMP       ready16
 
-plain12:
+plain15:
 	VPSRAVD   (CX), Z3, Z3
 	VPSRAVD   64(CX), Z4, Z4
 	VPSRAVD   128(CX), Z5, Z5
 	VPACKSSDW Z4, Z3, Z3
-	VPMULHRSW 248(BP), Z3, Z3
+	VPMULHRSW 256(BP), Z3, Z3
 	VPACKSSDW Z5, Z5, Z5
-	VPMULHRSW 312(BP), Z5, Z5
+	VPMULHRSW 320(BP), Z5, Z5
 
-ready13:
+ready16:
 	TESTQ      R8, R8
-	JZ         none14
+	JZ         none17
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z15
 	VPERMD     Z15, Z13, Z15
@@ -15510,20 +17392,24 @@ ready13:
 	VPMULHUW   Z14, Z16, Z16
 	VPADDSW    Z16, Z5, Z5
 
-none14:
+none17:
 	VPADDSW   Z9, Z3, Z3
 	VPMULHRSW Z10, Z3, Z3
 	VPADDSW   Z9, Z5, Z5
 	VPMULHRSW Z10, Z5, Z5
 	VPACKUSWB Z5, Z3, Z3
+	CMPL      252(BP), $+0
+	JEQ       inside18
 	VPMAXUB   Z11, Z3, Z3
 	VPMINUB   Z12, Z3, Z3
+
+inside18:
 	VPERMD    Z3, Z13, Z3
 	VMOVDQU8  Z3, K1, (AX)
 	MOVLQSX   8(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain15
+	JZ        plain19
 	VMOVUPS   (CX), Z16
 	VPMOVD2M  Z6, K2
 	VMOVDQU32 (DX), K2, Z16
@@ -15537,29 +17423,29 @@ none14:
 	VMOVDQU32 128(DX), K2, Z16
 	VPSRAVD   Z16, Z8, Z8
 	VPACKSSDW Z7, Z6, Z6
-	VMOVUPS   248(BP), Z16
+	VMOVUPS   256(BP), Z16
 	VPMOVW2M  Z6, K2
-	VMOVDQU16 376(BP), K2, Z16
+	VMOVDQU16 384(BP), K2, Z16
 	VPMULHRSW Z16, Z6, Z6
 	VPACKSSDW Z8, Z8, Z8
-	VMOVUPS   312(BP), Z16
+	VMOVUPS   320(BP), Z16
 	VPMOVW2M  Z8, K2
-	VMOVDQU16 440(BP), K2, Z16
+	VMOVDQU16 448(BP), K2, Z16
 	VPMULHRSW Z16, Z8, Z8
-	JMP       ready16
+	JMP       ready20
 
-plain15:
+plain19:
 	VPSRAVD   (CX), Z6, Z6
 	VPSRAVD   64(CX), Z7, Z7
 	VPSRAVD   128(CX), Z8, Z8
 	VPACKSSDW Z7, Z6, Z6
-	VPMULHRSW 248(BP), Z6, Z6
+	VPMULHRSW 256(BP), Z6, Z6
 	VPACKSSDW Z8, Z8, Z8
-	VPMULHRSW 312(BP), Z8, Z8
+	VPMULHRSW 320(BP), Z8, Z8
 
-ready16:
+ready20:
 	TESTQ      R8, R8
-	JZ         none17
+	JZ         none21
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z15
 	VPERMD     Z15, Z13, Z15
@@ -15572,18 +17458,22 @@ ready16:
 	VPMULHUW   Z14, Z16, Z16
 	VPADDSW    Z16, Z8, Z8
 
-none17:
+none21:
 	VPADDSW   Z9, Z6, Z6
 	VPMULHRSW Z10, Z6, Z6
 	VPADDSW   Z9, Z8, Z8
 	VPMULHRSW Z10, Z8, Z8
 	VPACKUSWB Z8, Z6, Z6
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z11, Z6, Z6
 	VPMINUB   Z12, Z6, Z6
-	VPERMD    Z6, Z13, Z6
-	VMOVDQU8  Z6, K1, (AX)
 
-done7:
+inside22:
+	VPERMD   Z6, Z13, Z6
+	VMOVDQU8 Z6, K1, (AX)
+
+done9:
 	ADDQ $+12, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -15728,25 +17618,61 @@ TEXT ·byteRows_avx512_3x4(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
+	VMOVUPS   Z0, 256(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 128(R15), Z0, Z0
-	VMOVUPS   Z0, 312(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 320(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 128(R15), Z0, Z0
-	VMOVUPS   Z0, 440(BP)
+	VMOVUPS   Z0, 448(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -15778,13 +17704,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z12
 	VMOVDQU32    64(R15), Z13
 	VMOVDQU32    128(R15), Z14
@@ -15831,10 +17757,10 @@ loop4:
 	ADDQ         $+384, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z12
 	VMOVDQU32    64(R15), Z13
 	VMOVDQU32    128(R15), Z14
@@ -15857,11 +17783,11 @@ rest5:
 	ADDQ         $+192, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -15869,7 +17795,7 @@ next6:
 	KSHIFTRQ  $0x20, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
@@ -15890,23 +17816,23 @@ next6:
 	VMOVUPS   Z9, (AX)
 	VMOVUPS   Z10, 64(AX)
 	VMOVDQU32 Z11, K3, 128(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z12
-	VPBROADCASTD 228(BP), Z13
-	VPBROADCASTD 236(BP), Z14
-	VPBROADCASTD 240(BP), Z15
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z12
+	VPBROADCASTD 236(BP), Z13
+	VPBROADCASTD 244(BP), Z14
+	VPBROADCASTD 248(BP), Z15
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z17
+	VPBROADCASTD 240(BP), Z17
 	VPMOVZXBD    128(BP), Z16
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z19
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z19
@@ -15920,29 +17846,29 @@ bytes8:
 	VMOVDQU32    128(DX), K2, Z19
 	VPSRAVD      Z19, Z2, Z2
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z19
+	VMOVUPS      256(BP), Z19
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z19
+	VMOVDQU16    384(BP), K2, Z19
 	VPMULHRSW    Z19, Z0, Z0
 	VPACKSSDW    Z2, Z2, Z2
-	VMOVUPS      312(BP), Z19
+	VMOVUPS      320(BP), Z19
 	VPMOVW2M     Z2, K2
-	VMOVDQU16    440(BP), K2, Z19
+	VMOVDQU16    448(BP), K2, Z19
 	VPMULHRSW    Z19, Z2, Z2
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPSRAVD   128(CX), Z2, Z2
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 	VPACKSSDW Z2, Z2, Z2
-	VPMULHRSW 312(BP), Z2, Z2
+	VPMULHRSW 320(BP), Z2, Z2
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z18
 	VPERMD     Z18, Z16, Z18
@@ -15955,20 +17881,24 @@ ready10:
 	VPMULHUW   Z17, Z19, Z19
 	VPADDSW    Z19, Z2, Z2
 
-none11:
+none13:
 	VPADDSW   Z12, Z0, Z0
 	VPMULHRSW Z13, Z0, Z0
 	VPADDSW   Z12, Z2, Z2
 	VPMULHRSW Z13, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z14, Z0, Z0
 	VPMINUB   Z15, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z16, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z19
 	VPMOVD2M  Z3, K2
 	VMOVDQU32 (DX), K2, Z19
@@ -15982,29 +17912,29 @@ none11:
 	VMOVDQU32 128(DX), K2, Z19
 	VPSRAVD   Z19, Z5, Z5
 	VPACKSSDW Z4, Z3, Z3
-	VMOVUPS   248(BP), Z19
+	VMOVUPS   256(BP), Z19
 	VPMOVW2M  Z3, K2
-	VMOVDQU16 376(BP), K2, Z19
+	VMOVDQU16 384(BP), K2, Z19
 	VPMULHRSW Z19, Z3, Z3
 	VPACKSSDW Z5, Z5, Z5
-	VMOVUPS   312(BP), Z19
+	VMOVUPS   320(BP), Z19
 	VPMOVW2M  Z5, K2
-	VMOVDQU16 440(BP), K2, Z19
+	VMOVDQU16 448(BP), K2, Z19
 	VPMULHRSW Z19, Z5, Z5
-	JMP       ready13
+	JMP       ready16
 
-plain12:
+plain15:
 	VPSRAVD   (CX), Z3, Z3
 	VPSRAVD   64(CX), Z4, Z4
 	VPSRAVD   128(CX), Z5, Z5
 	VPACKSSDW Z4, Z3, Z3
-	VPMULHRSW 248(BP), Z3, Z3
+	VPMULHRSW 256(BP), Z3, Z3
 	VPACKSSDW Z5, Z5, Z5
-	VPMULHRSW 312(BP), Z5, Z5
+	VPMULHRSW 320(BP), Z5, Z5
 
-ready13:
+ready16:
 	TESTQ      R8, R8
-	JZ         none14
+	JZ         none17
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z18
 	VPERMD     Z18, Z16, Z18
@@ -16017,20 +17947,24 @@ ready13:
 	VPMULHUW   Z17, Z19, Z19
 	VPADDSW    Z19, Z5, Z5
 
-none14:
+none17:
 	VPADDSW   Z12, Z3, Z3
 	VPMULHRSW Z13, Z3, Z3
 	VPADDSW   Z12, Z5, Z5
 	VPMULHRSW Z13, Z5, Z5
 	VPACKUSWB Z5, Z3, Z3
+	CMPL      252(BP), $+0
+	JEQ       inside18
 	VPMAXUB   Z14, Z3, Z3
 	VPMINUB   Z15, Z3, Z3
+
+inside18:
 	VPERMD    Z3, Z16, Z3
 	VMOVDQU8  Z3, K1, (AX)
 	MOVLQSX   8(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain15
+	JZ        plain19
 	VMOVUPS   (CX), Z19
 	VPMOVD2M  Z6, K2
 	VMOVDQU32 (DX), K2, Z19
@@ -16044,29 +17978,29 @@ none14:
 	VMOVDQU32 128(DX), K2, Z19
 	VPSRAVD   Z19, Z8, Z8
 	VPACKSSDW Z7, Z6, Z6
-	VMOVUPS   248(BP), Z19
+	VMOVUPS   256(BP), Z19
 	VPMOVW2M  Z6, K2
-	VMOVDQU16 376(BP), K2, Z19
+	VMOVDQU16 384(BP), K2, Z19
 	VPMULHRSW Z19, Z6, Z6
 	VPACKSSDW Z8, Z8, Z8
-	VMOVUPS   312(BP), Z19
+	VMOVUPS   320(BP), Z19
 	VPMOVW2M  Z8, K2
-	VMOVDQU16 440(BP), K2, Z19
+	VMOVDQU16 448(BP), K2, Z19
 	VPMULHRSW Z19, Z8, Z8
-	JMP       ready16
+	JMP       ready20
 
-plain15:
+plain19:
 	VPSRAVD   (CX), Z6, Z6
 	VPSRAVD   64(CX), Z7, Z7
 	VPSRAVD   128(CX), Z8, Z8
 	VPACKSSDW Z7, Z6, Z6
-	VPMULHRSW 248(BP), Z6, Z6
+	VPMULHRSW 256(BP), Z6, Z6
 	VPACKSSDW Z8, Z8, Z8
-	VPMULHRSW 312(BP), Z8, Z8
+	VPMULHRSW 320(BP), Z8, Z8
 
-ready16:
+ready20:
 	TESTQ      R8, R8
-	JZ         none17
+	JZ         none21
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z18
 	VPERMD     Z18, Z16, Z18
@@ -16079,20 +18013,24 @@ ready16:
 	VPMULHUW   Z17, Z19, Z19
 	VPADDSW    Z19, Z8, Z8
 
-none17:
+none21:
 	VPADDSW   Z12, Z6, Z6
 	VPMULHRSW Z13, Z6, Z6
 	VPADDSW   Z12, Z8, Z8
 	VPMULHRSW Z13, Z8, Z8
 	VPACKUSWB Z8, Z6, Z6
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z14, Z6, Z6
 	VPMINUB   Z15, Z6, Z6
+
+inside22:
 	VPERMD    Z6, Z16, Z6
 	VMOVDQU8  Z6, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z19
 	VPMOVD2M  Z9, K2
 	VMOVDQU32 (DX), K2, Z19
@@ -16106,29 +18044,29 @@ none17:
 	VMOVDQU32 128(DX), K2, Z19
 	VPSRAVD   Z19, Z11, Z11
 	VPACKSSDW Z10, Z9, Z9
-	VMOVUPS   248(BP), Z19
+	VMOVUPS   256(BP), Z19
 	VPMOVW2M  Z9, K2
-	VMOVDQU16 376(BP), K2, Z19
+	VMOVDQU16 384(BP), K2, Z19
 	VPMULHRSW Z19, Z9, Z9
 	VPACKSSDW Z11, Z11, Z11
-	VMOVUPS   312(BP), Z19
+	VMOVUPS   320(BP), Z19
 	VPMOVW2M  Z11, K2
-	VMOVDQU16 440(BP), K2, Z19
+	VMOVDQU16 448(BP), K2, Z19
 	VPMULHRSW Z19, Z11, Z11
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z9, Z9
 	VPSRAVD   64(CX), Z10, Z10
 	VPSRAVD   128(CX), Z11, Z11
 	VPACKSSDW Z10, Z9, Z9
-	VPMULHRSW 248(BP), Z9, Z9
+	VPMULHRSW 256(BP), Z9, Z9
 	VPACKSSDW Z11, Z11, Z11
-	VPMULHRSW 312(BP), Z11, Z11
+	VPMULHRSW 320(BP), Z11, Z11
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z18
 	VPERMD     Z18, Z16, Z18
@@ -16141,18 +18079,22 @@ ready19:
 	VPMULHUW   Z17, Z19, Z19
 	VPADDSW    Z19, Z11, Z11
 
-none20:
+none25:
 	VPADDSW   Z12, Z9, Z9
 	VPMULHRSW Z13, Z9, Z9
 	VPADDSW   Z12, Z11, Z11
 	VPMULHRSW Z13, Z11, Z11
 	VPACKUSWB Z11, Z9, Z9
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z14, Z9, Z9
 	VPMINUB   Z15, Z9, Z9
-	VPERMD    Z9, Z16, Z9
-	VMOVDQU8  Z9, K1, (AX)
 
-done7:
+inside26:
+	VPERMD   Z9, Z16, Z9
+	VMOVDQU8 Z9, K1, (AX)
+
+done9:
 	ADDQ $+16, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -16319,25 +18261,66 @@ TEXT ·byteRows_avx512_3x5(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
+	VMOVUPS   Z0, 256(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 128(R15), Z0, Z0
-	VMOVUPS   Z0, 312(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 320(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 128(R15), Z0, Z0
-	VMOVUPS   Z0, 440(BP)
+	VMOVUPS   Z0, 448(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -16374,13 +18357,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z15
 	VMOVDQU32    64(R15), Z16
 	VMOVDQU32    128(R15), Z17
@@ -16435,10 +18418,10 @@ loop4:
 	ADDQ         $+384, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z15
 	VMOVDQU32    64(R15), Z16
 	VMOVDQU32    128(R15), Z17
@@ -16465,11 +18448,11 @@ rest5:
 	ADDQ         $+192, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -16477,7 +18460,7 @@ next6:
 	KSHIFTRQ  $0x20, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
@@ -16503,23 +18486,23 @@ next6:
 	VMOVUPS   Z12, (AX)
 	VMOVUPS   Z13, 64(AX)
 	VMOVDQU32 Z14, K3, 128(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z15
-	VPBROADCASTD 228(BP), Z16
-	VPBROADCASTD 236(BP), Z17
-	VPBROADCASTD 240(BP), Z18
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z15
+	VPBROADCASTD 236(BP), Z16
+	VPBROADCASTD 244(BP), Z17
+	VPBROADCASTD 248(BP), Z18
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z20
+	VPBROADCASTD 240(BP), Z20
 	VPMOVZXBD    128(BP), Z19
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z22
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z22
@@ -16533,29 +18516,29 @@ bytes8:
 	VMOVDQU32    128(DX), K2, Z22
 	VPSRAVD      Z22, Z2, Z2
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z22
+	VMOVUPS      256(BP), Z22
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z22
+	VMOVDQU16    384(BP), K2, Z22
 	VPMULHRSW    Z22, Z0, Z0
 	VPACKSSDW    Z2, Z2, Z2
-	VMOVUPS      312(BP), Z22
+	VMOVUPS      320(BP), Z22
 	VPMOVW2M     Z2, K2
-	VMOVDQU16    440(BP), K2, Z22
+	VMOVDQU16    448(BP), K2, Z22
 	VPMULHRSW    Z22, Z2, Z2
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPSRAVD   128(CX), Z2, Z2
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 	VPACKSSDW Z2, Z2, Z2
-	VPMULHRSW 312(BP), Z2, Z2
+	VPMULHRSW 320(BP), Z2, Z2
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z21
 	VPERMD     Z21, Z19, Z21
@@ -16568,20 +18551,24 @@ ready10:
 	VPMULHUW   Z20, Z22, Z22
 	VPADDSW    Z22, Z2, Z2
 
-none11:
+none13:
 	VPADDSW   Z15, Z0, Z0
 	VPMULHRSW Z16, Z0, Z0
 	VPADDSW   Z15, Z2, Z2
 	VPMULHRSW Z16, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z17, Z0, Z0
 	VPMINUB   Z18, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z19, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z22
 	VPMOVD2M  Z3, K2
 	VMOVDQU32 (DX), K2, Z22
@@ -16595,29 +18582,29 @@ none11:
 	VMOVDQU32 128(DX), K2, Z22
 	VPSRAVD   Z22, Z5, Z5
 	VPACKSSDW Z4, Z3, Z3
-	VMOVUPS   248(BP), Z22
+	VMOVUPS   256(BP), Z22
 	VPMOVW2M  Z3, K2
-	VMOVDQU16 376(BP), K2, Z22
+	VMOVDQU16 384(BP), K2, Z22
 	VPMULHRSW Z22, Z3, Z3
 	VPACKSSDW Z5, Z5, Z5
-	VMOVUPS   312(BP), Z22
+	VMOVUPS   320(BP), Z22
 	VPMOVW2M  Z5, K2
-	VMOVDQU16 440(BP), K2, Z22
+	VMOVDQU16 448(BP), K2, Z22
 	VPMULHRSW Z22, Z5, Z5
-	JMP       ready13
+	JMP       ready16
 
-plain12:
+plain15:
 	VPSRAVD   (CX), Z3, Z3
 	VPSRAVD   64(CX), Z4, Z4
 	VPSRAVD   128(CX), Z5, Z5
 	VPACKSSDW Z4, Z3, Z3
-	VPMULHRSW 248(BP), Z3, Z3
+	VPMULHRSW 256(BP), Z3, Z3
 	VPACKSSDW Z5, Z5, Z5
-	VPMULHRSW 312(BP), Z5, Z5
+	VPMULHRSW 320(BP), Z5, Z5
 
-ready13:
+ready16:
 	TESTQ      R8, R8
-	JZ         none14
+	JZ         none17
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z21
 	VPERMD     Z21, Z19, Z21
@@ -16630,20 +18617,24 @@ ready13:
 	VPMULHUW   Z20, Z22, Z22
 	VPADDSW    Z22, Z5, Z5
 
-none14:
+none17:
 	VPADDSW   Z15, Z3, Z3
 	VPMULHRSW Z16, Z3, Z3
 	VPADDSW   Z15, Z5, Z5
 	VPMULHRSW Z16, Z5, Z5
 	VPACKUSWB Z5, Z3, Z3
+	CMPL      252(BP), $+0
+	JEQ       inside18
 	VPMAXUB   Z17, Z3, Z3
 	VPMINUB   Z18, Z3, Z3
+
+inside18:
 	VPERMD    Z3, Z19, Z3
 	VMOVDQU8  Z3, K1, (AX)
 	MOVLQSX   8(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain15
+	JZ        plain19
 	VMOVUPS   (CX), Z22
 	VPMOVD2M  Z6, K2
 	VMOVDQU32 (DX), K2, Z22
@@ -16657,29 +18648,29 @@ none14:
 	VMOVDQU32 128(DX), K2, Z22
 	VPSRAVD   Z22, Z8, Z8
 	VPACKSSDW Z7, Z6, Z6
-	VMOVUPS   248(BP), Z22
+	VMOVUPS   256(BP), Z22
 	VPMOVW2M  Z6, K2
-	VMOVDQU16 376(BP), K2, Z22
+	VMOVDQU16 384(BP), K2, Z22
 	VPMULHRSW Z22, Z6, Z6
 	VPACKSSDW Z8, Z8, Z8
-	VMOVUPS   312(BP), Z22
+	VMOVUPS   320(BP), Z22
 	VPMOVW2M  Z8, K2
-	VMOVDQU16 440(BP), K2, Z22
+	VMOVDQU16 448(BP), K2, Z22
 	VPMULHRSW Z22, Z8, Z8
-	JMP       ready16
+	JMP       ready20
 
-plain15:
+plain19:
 	VPSRAVD   (CX), Z6, Z6
 	VPSRAVD   64(CX), Z7, Z7
 	VPSRAVD   128(CX), Z8, Z8
 	VPACKSSDW Z7, Z6, Z6
-	VPMULHRSW 248(BP), Z6, Z6
+	VPMULHRSW 256(BP), Z6, Z6
 	VPACKSSDW Z8, Z8, Z8
-	VPMULHRSW 312(BP), Z8, Z8
+	VPMULHRSW 320(BP), Z8, Z8
 
-ready16:
+ready20:
 	TESTQ      R8, R8
-	JZ         none17
+	JZ         none21
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z21
 	VPERMD     Z21, Z19, Z21
@@ -16692,20 +18683,24 @@ ready16:
 	VPMULHUW   Z20, Z22, Z22
 	VPADDSW    Z22, Z8, Z8
 
-none17:
+none21:
 	VPADDSW   Z15, Z6, Z6
 	VPMULHRSW Z16, Z6, Z6
 	VPADDSW   Z15, Z8, Z8
 	VPMULHRSW Z16, Z8, Z8
 	VPACKUSWB Z8, Z6, Z6
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z17, Z6, Z6
 	VPMINUB   Z18, Z6, Z6
+
+inside22:
 	VPERMD    Z6, Z19, Z6
 	VMOVDQU8  Z6, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z22
 	VPMOVD2M  Z9, K2
 	VMOVDQU32 (DX), K2, Z22
@@ -16719,29 +18714,29 @@ none17:
 	VMOVDQU32 128(DX), K2, Z22
 	VPSRAVD   Z22, Z11, Z11
 	VPACKSSDW Z10, Z9, Z9
-	VMOVUPS   248(BP), Z22
+	VMOVUPS   256(BP), Z22
 	VPMOVW2M  Z9, K2
-	VMOVDQU16 376(BP), K2, Z22
+	VMOVDQU16 384(BP), K2, Z22
 	VPMULHRSW Z22, Z9, Z9
 	VPACKSSDW Z11, Z11, Z11
-	VMOVUPS   312(BP), Z22
+	VMOVUPS   320(BP), Z22
 	VPMOVW2M  Z11, K2
-	VMOVDQU16 440(BP), K2, Z22
+	VMOVDQU16 448(BP), K2, Z22
 	VPMULHRSW Z22, Z11, Z11
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z9, Z9
 	VPSRAVD   64(CX), Z10, Z10
 	VPSRAVD   128(CX), Z11, Z11
 	VPACKSSDW Z10, Z9, Z9
-	VPMULHRSW 248(BP), Z9, Z9
+	VPMULHRSW 256(BP), Z9, Z9
 	VPACKSSDW Z11, Z11, Z11
-	VPMULHRSW 312(BP), Z11, Z11
+	VPMULHRSW 320(BP), Z11, Z11
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z21
 	VPERMD     Z21, Z19, Z21
@@ -16754,20 +18749,24 @@ ready19:
 	VPMULHUW   Z20, Z22, Z22
 	VPADDSW    Z22, Z11, Z11
 
-none20:
+none25:
 	VPADDSW   Z15, Z9, Z9
 	VPMULHRSW Z16, Z9, Z9
 	VPADDSW   Z15, Z11, Z11
 	VPMULHRSW Z16, Z11, Z11
 	VPACKUSWB Z11, Z9, Z9
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z17, Z9, Z9
 	VPMINUB   Z18, Z9, Z9
+
+inside26:
 	VPERMD    Z9, Z19, Z9
 	VMOVDQU8  Z9, K1, (AX)
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain21
+	JZ        plain27
 	VMOVUPS   (CX), Z22
 	VPMOVD2M  Z12, K2
 	VMOVDQU32 (DX), K2, Z22
@@ -16781,29 +18780,29 @@ none20:
 	VMOVDQU32 128(DX), K2, Z22
 	VPSRAVD   Z22, Z14, Z14
 	VPACKSSDW Z13, Z12, Z12
-	VMOVUPS   248(BP), Z22
+	VMOVUPS   256(BP), Z22
 	VPMOVW2M  Z12, K2
-	VMOVDQU16 376(BP), K2, Z22
+	VMOVDQU16 384(BP), K2, Z22
 	VPMULHRSW Z22, Z12, Z12
 	VPACKSSDW Z14, Z14, Z14
-	VMOVUPS   312(BP), Z22
+	VMOVUPS   320(BP), Z22
 	VPMOVW2M  Z14, K2
-	VMOVDQU16 440(BP), K2, Z22
+	VMOVDQU16 448(BP), K2, Z22
 	VPMULHRSW Z22, Z14, Z14
-	JMP       ready22
+	JMP       ready28
 
-plain21:
+plain27:
 	VPSRAVD   (CX), Z12, Z12
 	VPSRAVD   64(CX), Z13, Z13
 	VPSRAVD   128(CX), Z14, Z14
 	VPACKSSDW Z13, Z12, Z12
-	VPMULHRSW 248(BP), Z12, Z12
+	VPMULHRSW 256(BP), Z12, Z12
 	VPACKSSDW Z14, Z14, Z14
-	VPMULHRSW 312(BP), Z14, Z14
+	VPMULHRSW 320(BP), Z14, Z14
 
-ready22:
+ready28:
 	TESTQ      R8, R8
-	JZ         none23
+	JZ         none29
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z21
 	VPERMD     Z21, Z19, Z21
@@ -16816,18 +18815,22 @@ ready22:
 	VPMULHUW   Z20, Z22, Z22
 	VPADDSW    Z22, Z14, Z14
 
-none23:
+none29:
 	VPADDSW   Z15, Z12, Z12
 	VPMULHRSW Z16, Z12, Z12
 	VPADDSW   Z15, Z14, Z14
 	VPMULHRSW Z16, Z14, Z14
 	VPACKUSWB Z14, Z12, Z12
+	CMPL      252(BP), $+0
+	JEQ       inside30
 	VPMAXUB   Z17, Z12, Z12
 	VPMINUB   Z18, Z12, Z12
-	VPERMD    Z12, Z19, Z12
-	VMOVDQU8  Z12, K1, (AX)
 
-done7:
+inside30:
+	VPERMD   Z12, Z19, Z12
+	VMOVDQU8 Z12, K1, (AX)
+
+done9:
 	ADDQ $+20, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -17016,25 +19019,71 @@ TEXT ·byteRows_avx512_3x6(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
+	VMOVUPS   Z0, 256(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 128(R15), Z0, Z0
-	VMOVUPS   Z0, 312(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 320(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 128(R15), Z0, Z0
-	VMOVUPS   Z0, 440(BP)
+	VMOVUPS   Z0, 448(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -17076,13 +19125,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z18
 	VMOVDQU32    64(R15), Z19
 	VMOVDQU32    128(R15), Z20
@@ -17145,10 +19194,10 @@ loop4:
 	ADDQ         $+384, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z18
 	VMOVDQU32    64(R15), Z19
 	VMOVDQU32    128(R15), Z20
@@ -17179,11 +19228,11 @@ rest5:
 	ADDQ         $+192, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -17191,7 +19240,7 @@ next6:
 	KSHIFTRQ  $0x20, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
@@ -17222,23 +19271,23 @@ next6:
 	VMOVUPS   Z15, (AX)
 	VMOVUPS   Z16, 64(AX)
 	VMOVDQU32 Z17, K3, 128(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z18
-	VPBROADCASTD 228(BP), Z19
-	VPBROADCASTD 236(BP), Z20
-	VPBROADCASTD 240(BP), Z21
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z18
+	VPBROADCASTD 236(BP), Z19
+	VPBROADCASTD 244(BP), Z20
+	VPBROADCASTD 248(BP), Z21
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z23
+	VPBROADCASTD 240(BP), Z23
 	VPMOVZXBD    128(BP), Z22
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z25
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z25
@@ -17252,29 +19301,29 @@ bytes8:
 	VMOVDQU32    128(DX), K2, Z25
 	VPSRAVD      Z25, Z2, Z2
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z25
+	VMOVUPS      256(BP), Z25
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z25
+	VMOVDQU16    384(BP), K2, Z25
 	VPMULHRSW    Z25, Z0, Z0
 	VPACKSSDW    Z2, Z2, Z2
-	VMOVUPS      312(BP), Z25
+	VMOVUPS      320(BP), Z25
 	VPMOVW2M     Z2, K2
-	VMOVDQU16    440(BP), K2, Z25
+	VMOVDQU16    448(BP), K2, Z25
 	VPMULHRSW    Z25, Z2, Z2
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPSRAVD   128(CX), Z2, Z2
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 	VPACKSSDW Z2, Z2, Z2
-	VPMULHRSW 312(BP), Z2, Z2
+	VPMULHRSW 320(BP), Z2, Z2
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z24
 	VPERMD     Z24, Z22, Z24
@@ -17287,20 +19336,24 @@ ready10:
 	VPMULHUW   Z23, Z25, Z25
 	VPADDSW    Z25, Z2, Z2
 
-none11:
+none13:
 	VPADDSW   Z18, Z0, Z0
 	VPMULHRSW Z19, Z0, Z0
 	VPADDSW   Z18, Z2, Z2
 	VPMULHRSW Z19, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z20, Z0, Z0
 	VPMINUB   Z21, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z22, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z25
 	VPMOVD2M  Z3, K2
 	VMOVDQU32 (DX), K2, Z25
@@ -17314,29 +19367,29 @@ none11:
 	VMOVDQU32 128(DX), K2, Z25
 	VPSRAVD   Z25, Z5, Z5
 	VPACKSSDW Z4, Z3, Z3
-	VMOVUPS   248(BP), Z25
+	VMOVUPS   256(BP), Z25
 	VPMOVW2M  Z3, K2
-	VMOVDQU16 376(BP), K2, Z25
+	VMOVDQU16 384(BP), K2, Z25
 	VPMULHRSW Z25, Z3, Z3
 	VPACKSSDW Z5, Z5, Z5
-	VMOVUPS   312(BP), Z25
+	VMOVUPS   320(BP), Z25
 	VPMOVW2M  Z5, K2
-	VMOVDQU16 440(BP), K2, Z25
+	VMOVDQU16 448(BP), K2, Z25
 	VPMULHRSW Z25, Z5, Z5
-	JMP       ready13
+	JMP       ready16
 
-plain12:
+plain15:
 	VPSRAVD   (CX), Z3, Z3
 	VPSRAVD   64(CX), Z4, Z4
 	VPSRAVD   128(CX), Z5, Z5
 	VPACKSSDW Z4, Z3, Z3
-	VPMULHRSW 248(BP), Z3, Z3
+	VPMULHRSW 256(BP), Z3, Z3
 	VPACKSSDW Z5, Z5, Z5
-	VPMULHRSW 312(BP), Z5, Z5
+	VPMULHRSW 320(BP), Z5, Z5
 
-ready13:
+ready16:
 	TESTQ      R8, R8
-	JZ         none14
+	JZ         none17
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z24
 	VPERMD     Z24, Z22, Z24
@@ -17349,20 +19402,24 @@ ready13:
 	VPMULHUW   Z23, Z25, Z25
 	VPADDSW    Z25, Z5, Z5
 
-none14:
+none17:
 	VPADDSW   Z18, Z3, Z3
 	VPMULHRSW Z19, Z3, Z3
 	VPADDSW   Z18, Z5, Z5
 	VPMULHRSW Z19, Z5, Z5
 	VPACKUSWB Z5, Z3, Z3
+	CMPL      252(BP), $+0
+	JEQ       inside18
 	VPMAXUB   Z20, Z3, Z3
 	VPMINUB   Z21, Z3, Z3
+
+inside18:
 	VPERMD    Z3, Z22, Z3
 	VMOVDQU8  Z3, K1, (AX)
 	MOVLQSX   8(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain15
+	JZ        plain19
 	VMOVUPS   (CX), Z25
 	VPMOVD2M  Z6, K2
 	VMOVDQU32 (DX), K2, Z25
@@ -17376,29 +19433,29 @@ none14:
 	VMOVDQU32 128(DX), K2, Z25
 	VPSRAVD   Z25, Z8, Z8
 	VPACKSSDW Z7, Z6, Z6
-	VMOVUPS   248(BP), Z25
+	VMOVUPS   256(BP), Z25
 	VPMOVW2M  Z6, K2
-	VMOVDQU16 376(BP), K2, Z25
+	VMOVDQU16 384(BP), K2, Z25
 	VPMULHRSW Z25, Z6, Z6
 	VPACKSSDW Z8, Z8, Z8
-	VMOVUPS   312(BP), Z25
+	VMOVUPS   320(BP), Z25
 	VPMOVW2M  Z8, K2
-	VMOVDQU16 440(BP), K2, Z25
+	VMOVDQU16 448(BP), K2, Z25
 	VPMULHRSW Z25, Z8, Z8
-	JMP       ready16
+	JMP       ready20
 
-plain15:
+plain19:
 	VPSRAVD   (CX), Z6, Z6
 	VPSRAVD   64(CX), Z7, Z7
 	VPSRAVD   128(CX), Z8, Z8
 	VPACKSSDW Z7, Z6, Z6
-	VPMULHRSW 248(BP), Z6, Z6
+	VPMULHRSW 256(BP), Z6, Z6
 	VPACKSSDW Z8, Z8, Z8
-	VPMULHRSW 312(BP), Z8, Z8
+	VPMULHRSW 320(BP), Z8, Z8
 
-ready16:
+ready20:
 	TESTQ      R8, R8
-	JZ         none17
+	JZ         none21
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z24
 	VPERMD     Z24, Z22, Z24
@@ -17411,20 +19468,24 @@ ready16:
 	VPMULHUW   Z23, Z25, Z25
 	VPADDSW    Z25, Z8, Z8
 
-none17:
+none21:
 	VPADDSW   Z18, Z6, Z6
 	VPMULHRSW Z19, Z6, Z6
 	VPADDSW   Z18, Z8, Z8
 	VPMULHRSW Z19, Z8, Z8
 	VPACKUSWB Z8, Z6, Z6
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z20, Z6, Z6
 	VPMINUB   Z21, Z6, Z6
+
+inside22:
 	VPERMD    Z6, Z22, Z6
 	VMOVDQU8  Z6, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z25
 	VPMOVD2M  Z9, K2
 	VMOVDQU32 (DX), K2, Z25
@@ -17438,29 +19499,29 @@ none17:
 	VMOVDQU32 128(DX), K2, Z25
 	VPSRAVD   Z25, Z11, Z11
 	VPACKSSDW Z10, Z9, Z9
-	VMOVUPS   248(BP), Z25
+	VMOVUPS   256(BP), Z25
 	VPMOVW2M  Z9, K2
-	VMOVDQU16 376(BP), K2, Z25
+	VMOVDQU16 384(BP), K2, Z25
 	VPMULHRSW Z25, Z9, Z9
 	VPACKSSDW Z11, Z11, Z11
-	VMOVUPS   312(BP), Z25
+	VMOVUPS   320(BP), Z25
 	VPMOVW2M  Z11, K2
-	VMOVDQU16 440(BP), K2, Z25
+	VMOVDQU16 448(BP), K2, Z25
 	VPMULHRSW Z25, Z11, Z11
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z9, Z9
 	VPSRAVD   64(CX), Z10, Z10
 	VPSRAVD   128(CX), Z11, Z11
 	VPACKSSDW Z10, Z9, Z9
-	VPMULHRSW 248(BP), Z9, Z9
+	VPMULHRSW 256(BP), Z9, Z9
 	VPACKSSDW Z11, Z11, Z11
-	VPMULHRSW 312(BP), Z11, Z11
+	VPMULHRSW 320(BP), Z11, Z11
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z24
 	VPERMD     Z24, Z22, Z24
@@ -17473,20 +19534,24 @@ ready19:
 	VPMULHUW   Z23, Z25, Z25
 	VPADDSW    Z25, Z11, Z11
 
-none20:
+none25:
 	VPADDSW   Z18, Z9, Z9
 	VPMULHRSW Z19, Z9, Z9
 	VPADDSW   Z18, Z11, Z11
 	VPMULHRSW Z19, Z11, Z11
 	VPACKUSWB Z11, Z9, Z9
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z20, Z9, Z9
 	VPMINUB   Z21, Z9, Z9
+
+inside26:
 	VPERMD    Z9, Z22, Z9
 	VMOVDQU8  Z9, K1, (AX)
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain21
+	JZ        plain27
 	VMOVUPS   (CX), Z25
 	VPMOVD2M  Z12, K2
 	VMOVDQU32 (DX), K2, Z25
@@ -17500,29 +19565,29 @@ none20:
 	VMOVDQU32 128(DX), K2, Z25
 	VPSRAVD   Z25, Z14, Z14
 	VPACKSSDW Z13, Z12, Z12
-	VMOVUPS   248(BP), Z25
+	VMOVUPS   256(BP), Z25
 	VPMOVW2M  Z12, K2
-	VMOVDQU16 376(BP), K2, Z25
+	VMOVDQU16 384(BP), K2, Z25
 	VPMULHRSW Z25, Z12, Z12
 	VPACKSSDW Z14, Z14, Z14
-	VMOVUPS   312(BP), Z25
+	VMOVUPS   320(BP), Z25
 	VPMOVW2M  Z14, K2
-	VMOVDQU16 440(BP), K2, Z25
+	VMOVDQU16 448(BP), K2, Z25
 	VPMULHRSW Z25, Z14, Z14
-	JMP       ready22
+	JMP       ready28
 
-plain21:
+plain27:
 	VPSRAVD   (CX), Z12, Z12
 	VPSRAVD   64(CX), Z13, Z13
 	VPSRAVD   128(CX), Z14, Z14
 	VPACKSSDW Z13, Z12, Z12
-	VPMULHRSW 248(BP), Z12, Z12
+	VPMULHRSW 256(BP), Z12, Z12
 	VPACKSSDW Z14, Z14, Z14
-	VPMULHRSW 312(BP), Z14, Z14
+	VPMULHRSW 320(BP), Z14, Z14
 
-ready22:
+ready28:
 	TESTQ      R8, R8
-	JZ         none23
+	JZ         none29
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z24
 	VPERMD     Z24, Z22, Z24
@@ -17535,20 +19600,24 @@ ready22:
 	VPMULHUW   Z23, Z25, Z25
 	VPADDSW    Z25, Z14, Z14
 
-none23:
+none29:
 	VPADDSW   Z18, Z12, Z12
 	VPMULHRSW Z19, Z12, Z12
 	VPADDSW   Z18, Z14, Z14
 	VPMULHRSW Z19, Z14, Z14
 	VPACKUSWB Z14, Z12, Z12
+	CMPL      252(BP), $+0
+	JEQ       inside30
 	VPMAXUB   Z20, Z12, Z12
 	VPMINUB   Z21, Z12, Z12
+
+inside30:
 	VPERMD    Z12, Z22, Z12
 	VMOVDQU8  Z12, K1, (AX)
 	MOVLQSX   20(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain24
+	JZ        plain31
 	VMOVUPS   (CX), Z25
 	VPMOVD2M  Z15, K2
 	VMOVDQU32 (DX), K2, Z25
@@ -17562,29 +19631,29 @@ none23:
 	VMOVDQU32 128(DX), K2, Z25
 	VPSRAVD   Z25, Z17, Z17
 	VPACKSSDW Z16, Z15, Z15
-	VMOVUPS   248(BP), Z25
+	VMOVUPS   256(BP), Z25
 	VPMOVW2M  Z15, K2
-	VMOVDQU16 376(BP), K2, Z25
+	VMOVDQU16 384(BP), K2, Z25
 	VPMULHRSW Z25, Z15, Z15
 	VPACKSSDW Z17, Z17, Z17
-	VMOVUPS   312(BP), Z25
+	VMOVUPS   320(BP), Z25
 	VPMOVW2M  Z17, K2
-	VMOVDQU16 440(BP), K2, Z25
+	VMOVDQU16 448(BP), K2, Z25
 	VPMULHRSW Z25, Z17, Z17
-	JMP       ready25
+	JMP       ready32
 
-plain24:
+plain31:
 	VPSRAVD   (CX), Z15, Z15
 	VPSRAVD   64(CX), Z16, Z16
 	VPSRAVD   128(CX), Z17, Z17
 	VPACKSSDW Z16, Z15, Z15
-	VPMULHRSW 248(BP), Z15, Z15
+	VPMULHRSW 256(BP), Z15, Z15
 	VPACKSSDW Z17, Z17, Z17
-	VPMULHRSW 312(BP), Z17, Z17
+	VPMULHRSW 320(BP), Z17, Z17
 
-ready25:
+ready32:
 	TESTQ      R8, R8
-	JZ         none26
+	JZ         none33
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z24
 	VPERMD     Z24, Z22, Z24
@@ -17597,18 +19666,22 @@ ready25:
 	VPMULHUW   Z23, Z25, Z25
 	VPADDSW    Z25, Z17, Z17
 
-none26:
+none33:
 	VPADDSW   Z18, Z15, Z15
 	VPMULHRSW Z19, Z15, Z15
 	VPADDSW   Z18, Z17, Z17
 	VPMULHRSW Z19, Z17, Z17
 	VPACKUSWB Z17, Z15, Z15
+	CMPL      252(BP), $+0
+	JEQ       inside34
 	VPMAXUB   Z20, Z15, Z15
 	VPMINUB   Z21, Z15, Z15
-	VPERMD    Z15, Z22, Z15
-	VMOVDQU8  Z15, K1, (AX)
 
-done7:
+inside34:
+	VPERMD   Z15, Z22, Z15
+	VMOVDQU8 Z15, K1, (AX)
+
+done9:
 	ADDQ $+24, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -17819,25 +19892,76 @@ TEXT ·byteRows_avx512_3x7(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
+	VMOVUPS   Z0, 256(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 128(R15), Z0, Z0
-	VMOVUPS   Z0, 312(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 320(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 128(R15), Z0, Z0
-	VMOVUPS   Z0, 440(BP)
+	VMOVUPS   Z0, 448(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -17884,13 +20008,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z21
 	VMOVDQU32    64(R15), Z22
 	VMOVDQU32    128(R15), Z23
@@ -17961,10 +20085,10 @@ loop4:
 	ADDQ         $+384, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z21
 	VMOVDQU32    64(R15), Z22
 	VMOVDQU32    128(R15), Z23
@@ -17999,11 +20123,11 @@ rest5:
 	ADDQ         $+192, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -18011,7 +20135,7 @@ next6:
 	KSHIFTRQ  $0x20, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
@@ -18047,23 +20171,23 @@ next6:
 	VMOVUPS   Z18, (AX)
 	VMOVUPS   Z19, 64(AX)
 	VMOVDQU32 Z20, K3, 128(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z21
-	VPBROADCASTD 228(BP), Z22
-	VPBROADCASTD 236(BP), Z23
-	VPBROADCASTD 240(BP), Z24
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z21
+	VPBROADCASTD 236(BP), Z22
+	VPBROADCASTD 244(BP), Z23
+	VPBROADCASTD 248(BP), Z24
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z26
+	VPBROADCASTD 240(BP), Z26
 	VPMOVZXBD    128(BP), Z25
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z28
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z28
@@ -18077,29 +20201,29 @@ bytes8:
 	VMOVDQU32    128(DX), K2, Z28
 	VPSRAVD      Z28, Z2, Z2
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z28
+	VMOVUPS      256(BP), Z28
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z28
+	VMOVDQU16    384(BP), K2, Z28
 	VPMULHRSW    Z28, Z0, Z0
 	VPACKSSDW    Z2, Z2, Z2
-	VMOVUPS      312(BP), Z28
+	VMOVUPS      320(BP), Z28
 	VPMOVW2M     Z2, K2
-	VMOVDQU16    440(BP), K2, Z28
+	VMOVDQU16    448(BP), K2, Z28
 	VPMULHRSW    Z28, Z2, Z2
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPSRAVD   128(CX), Z2, Z2
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 	VPACKSSDW Z2, Z2, Z2
-	VPMULHRSW 312(BP), Z2, Z2
+	VPMULHRSW 320(BP), Z2, Z2
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z27
 	VPERMD     Z27, Z25, Z27
@@ -18112,20 +20236,24 @@ ready10:
 	VPMULHUW   Z26, Z28, Z28
 	VPADDSW    Z28, Z2, Z2
 
-none11:
+none13:
 	VPADDSW   Z21, Z0, Z0
 	VPMULHRSW Z22, Z0, Z0
 	VPADDSW   Z21, Z2, Z2
 	VPMULHRSW Z22, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z23, Z0, Z0
 	VPMINUB   Z24, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z25, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z28
 	VPMOVD2M  Z3, K2
 	VMOVDQU32 (DX), K2, Z28
@@ -18139,29 +20267,29 @@ none11:
 	VMOVDQU32 128(DX), K2, Z28
 	VPSRAVD   Z28, Z5, Z5
 	VPACKSSDW Z4, Z3, Z3
-	VMOVUPS   248(BP), Z28
+	VMOVUPS   256(BP), Z28
 	VPMOVW2M  Z3, K2
-	VMOVDQU16 376(BP), K2, Z28
+	VMOVDQU16 384(BP), K2, Z28
 	VPMULHRSW Z28, Z3, Z3
 	VPACKSSDW Z5, Z5, Z5
-	VMOVUPS   312(BP), Z28
+	VMOVUPS   320(BP), Z28
 	VPMOVW2M  Z5, K2
-	VMOVDQU16 440(BP), K2, Z28
+	VMOVDQU16 448(BP), K2, Z28
 	VPMULHRSW Z28, Z5, Z5
-	JMP       ready13
+	JMP       ready16
 
-plain12:
+plain15:
 	VPSRAVD   (CX), Z3, Z3
 	VPSRAVD   64(CX), Z4, Z4
 	VPSRAVD   128(CX), Z5, Z5
 	VPACKSSDW Z4, Z3, Z3
-	VPMULHRSW 248(BP), Z3, Z3
+	VPMULHRSW 256(BP), Z3, Z3
 	VPACKSSDW Z5, Z5, Z5
-	VPMULHRSW 312(BP), Z5, Z5
+	VPMULHRSW 320(BP), Z5, Z5
 
-ready13:
+ready16:
 	TESTQ      R8, R8
-	JZ         none14
+	JZ         none17
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z27
 	VPERMD     Z27, Z25, Z27
@@ -18174,20 +20302,24 @@ ready13:
 	VPMULHUW   Z26, Z28, Z28
 	VPADDSW    Z28, Z5, Z5
 
-none14:
+none17:
 	VPADDSW   Z21, Z3, Z3
 	VPMULHRSW Z22, Z3, Z3
 	VPADDSW   Z21, Z5, Z5
 	VPMULHRSW Z22, Z5, Z5
 	VPACKUSWB Z5, Z3, Z3
+	CMPL      252(BP), $+0
+	JEQ       inside18
 	VPMAXUB   Z23, Z3, Z3
 	VPMINUB   Z24, Z3, Z3
+
+inside18:
 	VPERMD    Z3, Z25, Z3
 	VMOVDQU8  Z3, K1, (AX)
 	MOVLQSX   8(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain15
+	JZ        plain19
 	VMOVUPS   (CX), Z28
 	VPMOVD2M  Z6, K2
 	VMOVDQU32 (DX), K2, Z28
@@ -18201,29 +20333,29 @@ none14:
 	VMOVDQU32 128(DX), K2, Z28
 	VPSRAVD   Z28, Z8, Z8
 	VPACKSSDW Z7, Z6, Z6
-	VMOVUPS   248(BP), Z28
+	VMOVUPS   256(BP), Z28
 	VPMOVW2M  Z6, K2
-	VMOVDQU16 376(BP), K2, Z28
+	VMOVDQU16 384(BP), K2, Z28
 	VPMULHRSW Z28, Z6, Z6
 	VPACKSSDW Z8, Z8, Z8
-	VMOVUPS   312(BP), Z28
+	VMOVUPS   320(BP), Z28
 	VPMOVW2M  Z8, K2
-	VMOVDQU16 440(BP), K2, Z28
+	VMOVDQU16 448(BP), K2, Z28
 	VPMULHRSW Z28, Z8, Z8
-	JMP       ready16
+	JMP       ready20
 
-plain15:
+plain19:
 	VPSRAVD   (CX), Z6, Z6
 	VPSRAVD   64(CX), Z7, Z7
 	VPSRAVD   128(CX), Z8, Z8
 	VPACKSSDW Z7, Z6, Z6
-	VPMULHRSW 248(BP), Z6, Z6
+	VPMULHRSW 256(BP), Z6, Z6
 	VPACKSSDW Z8, Z8, Z8
-	VPMULHRSW 312(BP), Z8, Z8
+	VPMULHRSW 320(BP), Z8, Z8
 
-ready16:
+ready20:
 	TESTQ      R8, R8
-	JZ         none17
+	JZ         none21
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z27
 	VPERMD     Z27, Z25, Z27
@@ -18236,20 +20368,24 @@ ready16:
 	VPMULHUW   Z26, Z28, Z28
 	VPADDSW    Z28, Z8, Z8
 
-none17:
+none21:
 	VPADDSW   Z21, Z6, Z6
 	VPMULHRSW Z22, Z6, Z6
 	VPADDSW   Z21, Z8, Z8
 	VPMULHRSW Z22, Z8, Z8
 	VPACKUSWB Z8, Z6, Z6
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z23, Z6, Z6
 	VPMINUB   Z24, Z6, Z6
+
+inside22:
 	VPERMD    Z6, Z25, Z6
 	VMOVDQU8  Z6, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z28
 	VPMOVD2M  Z9, K2
 	VMOVDQU32 (DX), K2, Z28
@@ -18263,29 +20399,29 @@ none17:
 	VMOVDQU32 128(DX), K2, Z28
 	VPSRAVD   Z28, Z11, Z11
 	VPACKSSDW Z10, Z9, Z9
-	VMOVUPS   248(BP), Z28
+	VMOVUPS   256(BP), Z28
 	VPMOVW2M  Z9, K2
-	VMOVDQU16 376(BP), K2, Z28
+	VMOVDQU16 384(BP), K2, Z28
 	VPMULHRSW Z28, Z9, Z9
 	VPACKSSDW Z11, Z11, Z11
-	VMOVUPS   312(BP), Z28
+	VMOVUPS   320(BP), Z28
 	VPMOVW2M  Z11, K2
-	VMOVDQU16 440(BP), K2, Z28
+	VMOVDQU16 448(BP), K2, Z28
 	VPMULHRSW Z28, Z11, Z11
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z9, Z9
 	VPSRAVD   64(CX), Z10, Z10
 	VPSRAVD   128(CX), Z11, Z11
 	VPACKSSDW Z10, Z9, Z9
-	VPMULHRSW 248(BP), Z9, Z9
+	VPMULHRSW 256(BP), Z9, Z9
 	VPACKSSDW Z11, Z11, Z11
-	VPMULHRSW 312(BP), Z11, Z11
+	VPMULHRSW 320(BP), Z11, Z11
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z27
 	VPERMD     Z27, Z25, Z27
@@ -18298,20 +20434,24 @@ ready19:
 	VPMULHUW   Z26, Z28, Z28
 	VPADDSW    Z28, Z11, Z11
 
-none20:
+none25:
 	VPADDSW   Z21, Z9, Z9
 	VPMULHRSW Z22, Z9, Z9
 	VPADDSW   Z21, Z11, Z11
 	VPMULHRSW Z22, Z11, Z11
 	VPACKUSWB Z11, Z9, Z9
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z23, Z9, Z9
 	VPMINUB   Z24, Z9, Z9
+
+inside26:
 	VPERMD    Z9, Z25, Z9
 	VMOVDQU8  Z9, K1, (AX)
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain21
+	JZ        plain27
 	VMOVUPS   (CX), Z28
 	VPMOVD2M  Z12, K2
 	VMOVDQU32 (DX), K2, Z28
@@ -18325,29 +20465,29 @@ none20:
 	VMOVDQU32 128(DX), K2, Z28
 	VPSRAVD   Z28, Z14, Z14
 	VPACKSSDW Z13, Z12, Z12
-	VMOVUPS   248(BP), Z28
+	VMOVUPS   256(BP), Z28
 	VPMOVW2M  Z12, K2
-	VMOVDQU16 376(BP), K2, Z28
+	VMOVDQU16 384(BP), K2, Z28
 	VPMULHRSW Z28, Z12, Z12
 	VPACKSSDW Z14, Z14, Z14
-	VMOVUPS   312(BP), Z28
+	VMOVUPS   320(BP), Z28
 	VPMOVW2M  Z14, K2
-	VMOVDQU16 440(BP), K2, Z28
+	VMOVDQU16 448(BP), K2, Z28
 	VPMULHRSW Z28, Z14, Z14
-	JMP       ready22
+	JMP       ready28
 
-plain21:
+plain27:
 	VPSRAVD   (CX), Z12, Z12
 	VPSRAVD   64(CX), Z13, Z13
 	VPSRAVD   128(CX), Z14, Z14
 	VPACKSSDW Z13, Z12, Z12
-	VPMULHRSW 248(BP), Z12, Z12
+	VPMULHRSW 256(BP), Z12, Z12
 	VPACKSSDW Z14, Z14, Z14
-	VPMULHRSW 312(BP), Z14, Z14
+	VPMULHRSW 320(BP), Z14, Z14
 
-ready22:
+ready28:
 	TESTQ      R8, R8
-	JZ         none23
+	JZ         none29
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z27
 	VPERMD     Z27, Z25, Z27
@@ -18360,20 +20500,24 @@ ready22:
 	VPMULHUW   Z26, Z28, Z28
 	VPADDSW    Z28, Z14, Z14
 
-none23:
+none29:
 	VPADDSW   Z21, Z12, Z12
 	VPMULHRSW Z22, Z12, Z12
 	VPADDSW   Z21, Z14, Z14
 	VPMULHRSW Z22, Z14, Z14
 	VPACKUSWB Z14, Z12, Z12
+	CMPL      252(BP), $+0
+	JEQ       inside30
 	VPMAXUB   Z23, Z12, Z12
 	VPMINUB   Z24, Z12, Z12
+
+inside30:
 	VPERMD    Z12, Z25, Z12
 	VMOVDQU8  Z12, K1, (AX)
 	MOVLQSX   20(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain24
+	JZ        plain31
 	VMOVUPS   (CX), Z28
 	VPMOVD2M  Z15, K2
 	VMOVDQU32 (DX), K2, Z28
@@ -18387,29 +20531,29 @@ none23:
 	VMOVDQU32 128(DX), K2, Z28
 	VPSRAVD   Z28, Z17, Z17
 	VPACKSSDW Z16, Z15, Z15
-	VMOVUPS   248(BP), Z28
+	VMOVUPS   256(BP), Z28
 	VPMOVW2M  Z15, K2
-	VMOVDQU16 376(BP), K2, Z28
+	VMOVDQU16 384(BP), K2, Z28
 	VPMULHRSW Z28, Z15, Z15
 	VPACKSSDW Z17, Z17, Z17
-	VMOVUPS   312(BP), Z28
+	VMOVUPS   320(BP), Z28
 	VPMOVW2M  Z17, K2
-	VMOVDQU16 440(BP), K2, Z28
+	VMOVDQU16 448(BP), K2, Z28
 	VPMULHRSW Z28, Z17, Z17
-	JMP       ready25
+	JMP       ready32
 
-plain24:
+plain31:
 	VPSRAVD   (CX), Z15, Z15
 	VPSRAVD   64(CX), Z16, Z16
 	VPSRAVD   128(CX), Z17, Z17
 	VPACKSSDW Z16, Z15, Z15
-	VPMULHRSW 248(BP), Z15, Z15
+	VPMULHRSW 256(BP), Z15, Z15
 	VPACKSSDW Z17, Z17, Z17
-	VPMULHRSW 312(BP), Z17, Z17
+	VPMULHRSW 320(BP), Z17, Z17
 
-ready25:
+ready32:
 	TESTQ      R8, R8
-	JZ         none26
+	JZ         none33
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z27
 	VPERMD     Z27, Z25, Z27
@@ -18422,20 +20566,24 @@ ready25:
 	VPMULHUW   Z26, Z28, Z28
 	VPADDSW    Z28, Z17, Z17
 
-none26:
+none33:
 	VPADDSW   Z21, Z15, Z15
 	VPMULHRSW Z22, Z15, Z15
 	VPADDSW   Z21, Z17, Z17
 	VPMULHRSW Z22, Z17, Z17
 	VPACKUSWB Z17, Z15, Z15
+	CMPL      252(BP), $+0
+	JEQ       inside34
 	VPMAXUB   Z23, Z15, Z15
 	VPMINUB   Z24, Z15, Z15
+
+inside34:
 	VPERMD    Z15, Z25, Z15
 	VMOVDQU8  Z15, K1, (AX)
 	MOVLQSX   24(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain27
+	JZ        plain35
 	VMOVUPS   (CX), Z28
 	VPMOVD2M  Z18, K2
 	VMOVDQU32 (DX), K2, Z28
@@ -18449,29 +20597,29 @@ none26:
 	VMOVDQU32 128(DX), K2, Z28
 	VPSRAVD   Z28, Z20, Z20
 	VPACKSSDW Z19, Z18, Z18
-	VMOVUPS   248(BP), Z28
+	VMOVUPS   256(BP), Z28
 	VPMOVW2M  Z18, K2
-	VMOVDQU16 376(BP), K2, Z28
+	VMOVDQU16 384(BP), K2, Z28
 	VPMULHRSW Z28, Z18, Z18
 	VPACKSSDW Z20, Z20, Z20
-	VMOVUPS   312(BP), Z28
+	VMOVUPS   320(BP), Z28
 	VPMOVW2M  Z20, K2
-	VMOVDQU16 440(BP), K2, Z28
+	VMOVDQU16 448(BP), K2, Z28
 	VPMULHRSW Z28, Z20, Z20
-	JMP       ready28
+	JMP       ready36
 
-plain27:
+plain35:
 	VPSRAVD   (CX), Z18, Z18
 	VPSRAVD   64(CX), Z19, Z19
 	VPSRAVD   128(CX), Z20, Z20
 	VPACKSSDW Z19, Z18, Z18
-	VPMULHRSW 248(BP), Z18, Z18
+	VPMULHRSW 256(BP), Z18, Z18
 	VPACKSSDW Z20, Z20, Z20
-	VPMULHRSW 312(BP), Z20, Z20
+	VPMULHRSW 320(BP), Z20, Z20
 
-ready28:
+ready36:
 	TESTQ      R8, R8
-	JZ         none29
+	JZ         none37
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z27
 	VPERMD     Z27, Z25, Z27
@@ -18484,18 +20632,22 @@ ready28:
 	VPMULHUW   Z26, Z28, Z28
 	VPADDSW    Z28, Z20, Z20
 
-none29:
+none37:
 	VPADDSW   Z21, Z18, Z18
 	VPMULHRSW Z22, Z18, Z18
 	VPADDSW   Z21, Z20, Z20
 	VPMULHRSW Z22, Z20, Z20
 	VPACKUSWB Z20, Z18, Z18
+	CMPL      252(BP), $+0
+	JEQ       inside38
 	VPMAXUB   Z23, Z18, Z18
 	VPMINUB   Z24, Z18, Z18
-	VPERMD    Z18, Z25, Z18
-	VMOVDQU8  Z18, K1, (AX)
 
-done7:
+inside38:
+	VPERMD   Z18, Z25, Z18
+	VMOVDQU8 Z18, K1, (AX)
+
+done9:
 	ADDQ $+28, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -18728,25 +20880,81 @@ TEXT ·byteRows_avx512_3x8(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
+	VMOVUPS   Z0, 256(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 128(R15), Z0, Z0
-	VMOVUPS   Z0, 312(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 320(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 128(R15), Z0, Z0
-	VMOVUPS   Z0, 440(BP)
+	VMOVUPS   Z0, 448(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    28(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    24(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    28(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -18798,13 +21006,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z24
 	VMOVDQU32    64(R15), Z25
 	VMOVDQU32    128(R15), Z26
@@ -18883,10 +21091,10 @@ loop4:
 	ADDQ         $+384, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z24
 	VMOVDQU32    64(R15), Z25
 	VMOVDQU32    128(R15), Z26
@@ -18925,11 +21133,11 @@ rest5:
 	ADDQ         $+192, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -18937,7 +21145,7 @@ next6:
 	KSHIFTRQ  $0x20, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
@@ -18978,23 +21186,23 @@ next6:
 	VMOVUPS   Z21, (AX)
 	VMOVUPS   Z22, 64(AX)
 	VMOVDQU32 Z23, K3, 128(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z24
-	VPBROADCASTD 228(BP), Z25
-	VPBROADCASTD 236(BP), Z26
-	VPBROADCASTD 240(BP), Z27
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z24
+	VPBROADCASTD 236(BP), Z25
+	VPBROADCASTD 244(BP), Z26
+	VPBROADCASTD 248(BP), Z27
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z29
+	VPBROADCASTD 240(BP), Z29
 	VPMOVZXBD    128(BP), Z28
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z31
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z31
@@ -19008,29 +21216,29 @@ bytes8:
 	VMOVDQU32    128(DX), K2, Z31
 	VPSRAVD      Z31, Z2, Z2
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z31
+	VMOVUPS      256(BP), Z31
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z31
+	VMOVDQU16    384(BP), K2, Z31
 	VPMULHRSW    Z31, Z0, Z0
 	VPACKSSDW    Z2, Z2, Z2
-	VMOVUPS      312(BP), Z31
+	VMOVUPS      320(BP), Z31
 	VPMOVW2M     Z2, K2
-	VMOVDQU16    440(BP), K2, Z31
+	VMOVDQU16    448(BP), K2, Z31
 	VPMULHRSW    Z31, Z2, Z2
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPSRAVD   128(CX), Z2, Z2
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 	VPACKSSDW Z2, Z2, Z2
-	VPMULHRSW 312(BP), Z2, Z2
+	VPMULHRSW 320(BP), Z2, Z2
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z30
 	VPERMD     Z30, Z28, Z30
@@ -19043,20 +21251,24 @@ ready10:
 	VPMULHUW   Z29, Z31, Z31
 	VPADDSW    Z31, Z2, Z2
 
-none11:
+none13:
 	VPADDSW   Z24, Z0, Z0
 	VPMULHRSW Z25, Z0, Z0
 	VPADDSW   Z24, Z2, Z2
 	VPMULHRSW Z25, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z26, Z0, Z0
 	VPMINUB   Z27, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z28, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z31
 	VPMOVD2M  Z3, K2
 	VMOVDQU32 (DX), K2, Z31
@@ -19070,29 +21282,29 @@ none11:
 	VMOVDQU32 128(DX), K2, Z31
 	VPSRAVD   Z31, Z5, Z5
 	VPACKSSDW Z4, Z3, Z3
-	VMOVUPS   248(BP), Z31
+	VMOVUPS   256(BP), Z31
 	VPMOVW2M  Z3, K2
-	VMOVDQU16 376(BP), K2, Z31
+	VMOVDQU16 384(BP), K2, Z31
 	VPMULHRSW Z31, Z3, Z3
 	VPACKSSDW Z5, Z5, Z5
-	VMOVUPS   312(BP), Z31
+	VMOVUPS   320(BP), Z31
 	VPMOVW2M  Z5, K2
-	VMOVDQU16 440(BP), K2, Z31
+	VMOVDQU16 448(BP), K2, Z31
 	VPMULHRSW Z31, Z5, Z5
-	JMP       ready13
+	JMP       ready16
 
-plain12:
+plain15:
 	VPSRAVD   (CX), Z3, Z3
 	VPSRAVD   64(CX), Z4, Z4
 	VPSRAVD   128(CX), Z5, Z5
 	VPACKSSDW Z4, Z3, Z3
-	VPMULHRSW 248(BP), Z3, Z3
+	VPMULHRSW 256(BP), Z3, Z3
 	VPACKSSDW Z5, Z5, Z5
-	VPMULHRSW 312(BP), Z5, Z5
+	VPMULHRSW 320(BP), Z5, Z5
 
-ready13:
+ready16:
 	TESTQ      R8, R8
-	JZ         none14
+	JZ         none17
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z30
 	VPERMD     Z30, Z28, Z30
@@ -19105,20 +21317,24 @@ ready13:
 	VPMULHUW   Z29, Z31, Z31
 	VPADDSW    Z31, Z5, Z5
 
-none14:
+none17:
 	VPADDSW   Z24, Z3, Z3
 	VPMULHRSW Z25, Z3, Z3
 	VPADDSW   Z24, Z5, Z5
 	VPMULHRSW Z25, Z5, Z5
 	VPACKUSWB Z5, Z3, Z3
+	CMPL      252(BP), $+0
+	JEQ       inside18
 	VPMAXUB   Z26, Z3, Z3
 	VPMINUB   Z27, Z3, Z3
+
+inside18:
 	VPERMD    Z3, Z28, Z3
 	VMOVDQU8  Z3, K1, (AX)
 	MOVLQSX   8(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain15
+	JZ        plain19
 	VMOVUPS   (CX), Z31
 	VPMOVD2M  Z6, K2
 	VMOVDQU32 (DX), K2, Z31
@@ -19132,29 +21348,29 @@ none14:
 	VMOVDQU32 128(DX), K2, Z31
 	VPSRAVD   Z31, Z8, Z8
 	VPACKSSDW Z7, Z6, Z6
-	VMOVUPS   248(BP), Z31
+	VMOVUPS   256(BP), Z31
 	VPMOVW2M  Z6, K2
-	VMOVDQU16 376(BP), K2, Z31
+	VMOVDQU16 384(BP), K2, Z31
 	VPMULHRSW Z31, Z6, Z6
 	VPACKSSDW Z8, Z8, Z8
-	VMOVUPS   312(BP), Z31
+	VMOVUPS   320(BP), Z31
 	VPMOVW2M  Z8, K2
-	VMOVDQU16 440(BP), K2, Z31
+	VMOVDQU16 448(BP), K2, Z31
 	VPMULHRSW Z31, Z8, Z8
-	JMP       ready16
+	JMP       ready20
 
-plain15:
+plain19:
 	VPSRAVD   (CX), Z6, Z6
 	VPSRAVD   64(CX), Z7, Z7
 	VPSRAVD   128(CX), Z8, Z8
 	VPACKSSDW Z7, Z6, Z6
-	VPMULHRSW 248(BP), Z6, Z6
+	VPMULHRSW 256(BP), Z6, Z6
 	VPACKSSDW Z8, Z8, Z8
-	VPMULHRSW 312(BP), Z8, Z8
+	VPMULHRSW 320(BP), Z8, Z8
 
-ready16:
+ready20:
 	TESTQ      R8, R8
-	JZ         none17
+	JZ         none21
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z30
 	VPERMD     Z30, Z28, Z30
@@ -19167,20 +21383,24 @@ ready16:
 	VPMULHUW   Z29, Z31, Z31
 	VPADDSW    Z31, Z8, Z8
 
-none17:
+none21:
 	VPADDSW   Z24, Z6, Z6
 	VPMULHRSW Z25, Z6, Z6
 	VPADDSW   Z24, Z8, Z8
 	VPMULHRSW Z25, Z8, Z8
 	VPACKUSWB Z8, Z6, Z6
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z26, Z6, Z6
 	VPMINUB   Z27, Z6, Z6
+
+inside22:
 	VPERMD    Z6, Z28, Z6
 	VMOVDQU8  Z6, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z31
 	VPMOVD2M  Z9, K2
 	VMOVDQU32 (DX), K2, Z31
@@ -19194,29 +21414,29 @@ none17:
 	VMOVDQU32 128(DX), K2, Z31
 	VPSRAVD   Z31, Z11, Z11
 	VPACKSSDW Z10, Z9, Z9
-	VMOVUPS   248(BP), Z31
+	VMOVUPS   256(BP), Z31
 	VPMOVW2M  Z9, K2
-	VMOVDQU16 376(BP), K2, Z31
+	VMOVDQU16 384(BP), K2, Z31
 	VPMULHRSW Z31, Z9, Z9
 	VPACKSSDW Z11, Z11, Z11
-	VMOVUPS   312(BP), Z31
+	VMOVUPS   320(BP), Z31
 	VPMOVW2M  Z11, K2
-	VMOVDQU16 440(BP), K2, Z31
+	VMOVDQU16 448(BP), K2, Z31
 	VPMULHRSW Z31, Z11, Z11
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z9, Z9
 	VPSRAVD   64(CX), Z10, Z10
 	VPSRAVD   128(CX), Z11, Z11
 	VPACKSSDW Z10, Z9, Z9
-	VPMULHRSW 248(BP), Z9, Z9
+	VPMULHRSW 256(BP), Z9, Z9
 	VPACKSSDW Z11, Z11, Z11
-	VPMULHRSW 312(BP), Z11, Z11
+	VPMULHRSW 320(BP), Z11, Z11
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z30
 	VPERMD     Z30, Z28, Z30
@@ -19229,20 +21449,24 @@ ready19:
 	VPMULHUW   Z29, Z31, Z31
 	VPADDSW    Z31, Z11, Z11
 
-none20:
+none25:
 	VPADDSW   Z24, Z9, Z9
 	VPMULHRSW Z25, Z9, Z9
 	VPADDSW   Z24, Z11, Z11
 	VPMULHRSW Z25, Z11, Z11
 	VPACKUSWB Z11, Z9, Z9
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z26, Z9, Z9
 	VPMINUB   Z27, Z9, Z9
+
+inside26:
 	VPERMD    Z9, Z28, Z9
 	VMOVDQU8  Z9, K1, (AX)
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain21
+	JZ        plain27
 	VMOVUPS   (CX), Z31
 	VPMOVD2M  Z12, K2
 	VMOVDQU32 (DX), K2, Z31
@@ -19256,29 +21480,29 @@ none20:
 	VMOVDQU32 128(DX), K2, Z31
 	VPSRAVD   Z31, Z14, Z14
 	VPACKSSDW Z13, Z12, Z12
-	VMOVUPS   248(BP), Z31
+	VMOVUPS   256(BP), Z31
 	VPMOVW2M  Z12, K2
-	VMOVDQU16 376(BP), K2, Z31
+	VMOVDQU16 384(BP), K2, Z31
 	VPMULHRSW Z31, Z12, Z12
 	VPACKSSDW Z14, Z14, Z14
-	VMOVUPS   312(BP), Z31
+	VMOVUPS   320(BP), Z31
 	VPMOVW2M  Z14, K2
-	VMOVDQU16 440(BP), K2, Z31
+	VMOVDQU16 448(BP), K2, Z31
 	VPMULHRSW Z31, Z14, Z14
-	JMP       ready22
+	JMP       ready28
 
-plain21:
+plain27:
 	VPSRAVD   (CX), Z12, Z12
 	VPSRAVD   64(CX), Z13, Z13
 	VPSRAVD   128(CX), Z14, Z14
 	VPACKSSDW Z13, Z12, Z12
-	VPMULHRSW 248(BP), Z12, Z12
+	VPMULHRSW 256(BP), Z12, Z12
 	VPACKSSDW Z14, Z14, Z14
-	VPMULHRSW 312(BP), Z14, Z14
+	VPMULHRSW 320(BP), Z14, Z14
 
-ready22:
+ready28:
 	TESTQ      R8, R8
-	JZ         none23
+	JZ         none29
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z30
 	VPERMD     Z30, Z28, Z30
@@ -19291,20 +21515,24 @@ ready22:
 	VPMULHUW   Z29, Z31, Z31
 	VPADDSW    Z31, Z14, Z14
 
-none23:
+none29:
 	VPADDSW   Z24, Z12, Z12
 	VPMULHRSW Z25, Z12, Z12
 	VPADDSW   Z24, Z14, Z14
 	VPMULHRSW Z25, Z14, Z14
 	VPACKUSWB Z14, Z12, Z12
+	CMPL      252(BP), $+0
+	JEQ       inside30
 	VPMAXUB   Z26, Z12, Z12
 	VPMINUB   Z27, Z12, Z12
+
+inside30:
 	VPERMD    Z12, Z28, Z12
 	VMOVDQU8  Z12, K1, (AX)
 	MOVLQSX   20(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain24
+	JZ        plain31
 	VMOVUPS   (CX), Z31
 	VPMOVD2M  Z15, K2
 	VMOVDQU32 (DX), K2, Z31
@@ -19318,29 +21546,29 @@ none23:
 	VMOVDQU32 128(DX), K2, Z31
 	VPSRAVD   Z31, Z17, Z17
 	VPACKSSDW Z16, Z15, Z15
-	VMOVUPS   248(BP), Z31
+	VMOVUPS   256(BP), Z31
 	VPMOVW2M  Z15, K2
-	VMOVDQU16 376(BP), K2, Z31
+	VMOVDQU16 384(BP), K2, Z31
 	VPMULHRSW Z31, Z15, Z15
 	VPACKSSDW Z17, Z17, Z17
-	VMOVUPS   312(BP), Z31
+	VMOVUPS   320(BP), Z31
 	VPMOVW2M  Z17, K2
-	VMOVDQU16 440(BP), K2, Z31
+	VMOVDQU16 448(BP), K2, Z31
 	VPMULHRSW Z31, Z17, Z17
-	JMP       ready25
+	JMP       ready32
 
-plain24:
+plain31:
 	VPSRAVD   (CX), Z15, Z15
 	VPSRAVD   64(CX), Z16, Z16
 	VPSRAVD   128(CX), Z17, Z17
 	VPACKSSDW Z16, Z15, Z15
-	VPMULHRSW 248(BP), Z15, Z15
+	VPMULHRSW 256(BP), Z15, Z15
 	VPACKSSDW Z17, Z17, Z17
-	VPMULHRSW 312(BP), Z17, Z17
+	VPMULHRSW 320(BP), Z17, Z17
 
-ready25:
+ready32:
 	TESTQ      R8, R8
-	JZ         none26
+	JZ         none33
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z30
 	VPERMD     Z30, Z28, Z30
@@ -19353,20 +21581,24 @@ ready25:
 	VPMULHUW   Z29, Z31, Z31
 	VPADDSW    Z31, Z17, Z17
 
-none26:
+none33:
 	VPADDSW   Z24, Z15, Z15
 	VPMULHRSW Z25, Z15, Z15
 	VPADDSW   Z24, Z17, Z17
 	VPMULHRSW Z25, Z17, Z17
 	VPACKUSWB Z17, Z15, Z15
+	CMPL      252(BP), $+0
+	JEQ       inside34
 	VPMAXUB   Z26, Z15, Z15
 	VPMINUB   Z27, Z15, Z15
+
+inside34:
 	VPERMD    Z15, Z28, Z15
 	VMOVDQU8  Z15, K1, (AX)
 	MOVLQSX   24(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain27
+	JZ        plain35
 	VMOVUPS   (CX), Z31
 	VPMOVD2M  Z18, K2
 	VMOVDQU32 (DX), K2, Z31
@@ -19380,29 +21612,29 @@ none26:
 	VMOVDQU32 128(DX), K2, Z31
 	VPSRAVD   Z31, Z20, Z20
 	VPACKSSDW Z19, Z18, Z18
-	VMOVUPS   248(BP), Z31
+	VMOVUPS   256(BP), Z31
 	VPMOVW2M  Z18, K2
-	VMOVDQU16 376(BP), K2, Z31
+	VMOVDQU16 384(BP), K2, Z31
 	VPMULHRSW Z31, Z18, Z18
 	VPACKSSDW Z20, Z20, Z20
-	VMOVUPS   312(BP), Z31
+	VMOVUPS   320(BP), Z31
 	VPMOVW2M  Z20, K2
-	VMOVDQU16 440(BP), K2, Z31
+	VMOVDQU16 448(BP), K2, Z31
 	VPMULHRSW Z31, Z20, Z20
-	JMP       ready28
+	JMP       ready36
 
-plain27:
+plain35:
 	VPSRAVD   (CX), Z18, Z18
 	VPSRAVD   64(CX), Z19, Z19
 	VPSRAVD   128(CX), Z20, Z20
 	VPACKSSDW Z19, Z18, Z18
-	VPMULHRSW 248(BP), Z18, Z18
+	VPMULHRSW 256(BP), Z18, Z18
 	VPACKSSDW Z20, Z20, Z20
-	VPMULHRSW 312(BP), Z20, Z20
+	VPMULHRSW 320(BP), Z20, Z20
 
-ready28:
+ready36:
 	TESTQ      R8, R8
-	JZ         none29
+	JZ         none37
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z30
 	VPERMD     Z30, Z28, Z30
@@ -19415,20 +21647,24 @@ ready28:
 	VPMULHUW   Z29, Z31, Z31
 	VPADDSW    Z31, Z20, Z20
 
-none29:
+none37:
 	VPADDSW   Z24, Z18, Z18
 	VPMULHRSW Z25, Z18, Z18
 	VPADDSW   Z24, Z20, Z20
 	VPMULHRSW Z25, Z20, Z20
 	VPACKUSWB Z20, Z18, Z18
+	CMPL      252(BP), $+0
+	JEQ       inside38
 	VPMAXUB   Z26, Z18, Z18
 	VPMINUB   Z27, Z18, Z18
+
+inside38:
 	VPERMD    Z18, Z28, Z18
 	VMOVDQU8  Z18, K1, (AX)
 	MOVLQSX   28(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain30
+	JZ        plain39
 	VMOVUPS   (CX), Z31
 	VPMOVD2M  Z21, K2
 	VMOVDQU32 (DX), K2, Z31
@@ -19442,29 +21678,29 @@ none29:
 	VMOVDQU32 128(DX), K2, Z31
 	VPSRAVD   Z31, Z23, Z23
 	VPACKSSDW Z22, Z21, Z21
-	VMOVUPS   248(BP), Z31
+	VMOVUPS   256(BP), Z31
 	VPMOVW2M  Z21, K2
-	VMOVDQU16 376(BP), K2, Z31
+	VMOVDQU16 384(BP), K2, Z31
 	VPMULHRSW Z31, Z21, Z21
 	VPACKSSDW Z23, Z23, Z23
-	VMOVUPS   312(BP), Z31
+	VMOVUPS   320(BP), Z31
 	VPMOVW2M  Z23, K2
-	VMOVDQU16 440(BP), K2, Z31
+	VMOVDQU16 448(BP), K2, Z31
 	VPMULHRSW Z31, Z23, Z23
-	JMP       ready31
+	JMP       ready40
 
-plain30:
+plain39:
 	VPSRAVD   (CX), Z21, Z21
 	VPSRAVD   64(CX), Z22, Z22
 	VPSRAVD   128(CX), Z23, Z23
 	VPACKSSDW Z22, Z21, Z21
-	VPMULHRSW 248(BP), Z21, Z21
+	VPMULHRSW 256(BP), Z21, Z21
 	VPACKSSDW Z23, Z23, Z23
-	VPMULHRSW 312(BP), Z23, Z23
+	VPMULHRSW 320(BP), Z23, Z23
 
-ready31:
+ready40:
 	TESTQ      R8, R8
-	JZ         none32
+	JZ         none41
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z30
 	VPERMD     Z30, Z28, Z30
@@ -19477,18 +21713,22 @@ ready31:
 	VPMULHUW   Z29, Z31, Z31
 	VPADDSW    Z31, Z23, Z23
 
-none32:
+none41:
 	VPADDSW   Z24, Z21, Z21
 	VPMULHRSW Z25, Z21, Z21
 	VPADDSW   Z24, Z23, Z23
 	VPMULHRSW Z25, Z23, Z23
 	VPACKUSWB Z23, Z21, Z21
+	CMPL      252(BP), $+0
+	JEQ       inside42
 	VPMAXUB   Z26, Z21, Z21
 	VPMINUB   Z27, Z21, Z21
-	VPERMD    Z21, Z28, Z21
-	VMOVDQU8  Z21, K1, (AX)
 
-done7:
+inside42:
+	VPERMD   Z21, Z28, Z21
+	VMOVDQU8 Z21, K1, (AX)
+
+done9:
 	ADDQ $+32, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -19743,25 +21983,46 @@ TEXT ·byteRows_avx512_4x1(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
+	VMOVUPS   Z0, 256(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 192(R15), Z0, Z0
-	VMOVUPS   Z0, 312(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 320(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 192(R15), Z0, Z0
-	VMOVUPS   Z0, 440(BP)
+	VMOVUPS   Z0, 448(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -19779,13 +22040,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z4
 	VMOVDQU32    64(R15), Z5
 	VMOVDQU32    128(R15), Z6
@@ -19812,10 +22073,10 @@ loop4:
 	ADDQ         $+512, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z4
 	VMOVDQU32    64(R15), Z5
 	VMOVDQU32    128(R15), Z6
@@ -19828,11 +22089,11 @@ rest5:
 	ADDQ         $+256, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -19840,30 +22101,30 @@ next6:
 	KSHIFTRQ  $0x30, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
 	VMOVUPS   Z1, 64(AX)
 	VMOVUPS   Z2, 128(AX)
 	VMOVDQU32 Z3, K3, 192(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z4
-	VPBROADCASTD 228(BP), Z5
-	VPBROADCASTD 236(BP), Z6
-	VPBROADCASTD 240(BP), Z7
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z4
+	VPBROADCASTD 236(BP), Z5
+	VPBROADCASTD 244(BP), Z6
+	VPBROADCASTD 248(BP), Z7
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z9
+	VPBROADCASTD 240(BP), Z9
 	VPMOVZXBD    128(BP), Z8
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z11
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z11
@@ -19881,30 +22142,30 @@ bytes8:
 	VMOVDQU32    192(DX), K2, Z11
 	VPSRAVD      Z11, Z3, Z3
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z11
+	VMOVUPS      256(BP), Z11
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z11
+	VMOVDQU16    384(BP), K2, Z11
 	VPMULHRSW    Z11, Z0, Z0
 	VPACKSSDW    Z3, Z2, Z2
-	VMOVUPS      312(BP), Z11
+	VMOVUPS      320(BP), Z11
 	VPMOVW2M     Z2, K2
-	VMOVDQU16    440(BP), K2, Z11
+	VMOVDQU16    448(BP), K2, Z11
 	VPMULHRSW    Z11, Z2, Z2
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPSRAVD   128(CX), Z2, Z2
 	VPSRAVD   192(CX), Z3, Z3
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
-	VPMULHRSW 312(BP), Z2, Z2
+	VPMULHRSW 320(BP), Z2, Z2
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z10
 	VPERMD     Z10, Z8, Z10
@@ -19917,18 +22178,22 @@ ready10:
 	VPMULHUW   Z9, Z11, Z11
 	VPADDSW    Z11, Z2, Z2
 
-none11:
+none13:
 	VPADDSW   Z4, Z0, Z0
 	VPMULHRSW Z5, Z0, Z0
 	VPADDSW   Z4, Z2, Z2
 	VPMULHRSW Z5, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z6, Z0, Z0
 	VPMINUB   Z7, Z0, Z0
-	VPERMD    Z0, Z8, Z0
-	VMOVDQU8  Z0, K1, (AX)
 
-done7:
+inside14:
+	VPERMD   Z0, Z8, Z0
+	VMOVDQU8 Z0, K1, (AX)
+
+done9:
 	ADDQ $+4, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -20037,25 +22302,51 @@ TEXT ·byteRows_avx512_4x2(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
+	VMOVUPS   Z0, 256(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 192(R15), Z0, Z0
-	VMOVUPS   Z0, 312(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 320(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 192(R15), Z0, Z0
-	VMOVUPS   Z0, 440(BP)
+	VMOVUPS   Z0, 448(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -20079,13 +22370,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z8
 	VMOVDQU32    64(R15), Z9
 	VMOVDQU32    128(R15), Z10
@@ -20122,10 +22413,10 @@ loop4:
 	ADDQ         $+512, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z8
 	VMOVDQU32    64(R15), Z9
 	VMOVDQU32    128(R15), Z10
@@ -20143,11 +22434,11 @@ rest5:
 	ADDQ         $+256, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -20155,7 +22446,7 @@ next6:
 	KSHIFTRQ  $0x30, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
@@ -20168,23 +22459,23 @@ next6:
 	VMOVUPS   Z5, 64(AX)
 	VMOVUPS   Z6, 128(AX)
 	VMOVDQU32 Z7, K3, 192(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z8
-	VPBROADCASTD 228(BP), Z9
-	VPBROADCASTD 236(BP), Z10
-	VPBROADCASTD 240(BP), Z11
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z8
+	VPBROADCASTD 236(BP), Z9
+	VPBROADCASTD 244(BP), Z10
+	VPBROADCASTD 248(BP), Z11
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z13
+	VPBROADCASTD 240(BP), Z13
 	VPMOVZXBD    128(BP), Z12
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z15
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z15
@@ -20202,30 +22493,30 @@ bytes8:
 	VMOVDQU32    192(DX), K2, Z15
 	VPSRAVD      Z15, Z3, Z3
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z15
+	VMOVUPS      256(BP), Z15
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z15
+	VMOVDQU16    384(BP), K2, Z15
 	VPMULHRSW    Z15, Z0, Z0
 	VPACKSSDW    Z3, Z2, Z2
-	VMOVUPS      312(BP), Z15
+	VMOVUPS      320(BP), Z15
 	VPMOVW2M     Z2, K2
-	VMOVDQU16    440(BP), K2, Z15
+	VMOVDQU16    448(BP), K2, Z15
 	VPMULHRSW    Z15, Z2, Z2
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPSRAVD   128(CX), Z2, Z2
 	VPSRAVD   192(CX), Z3, Z3
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
-	VPMULHRSW 312(BP), Z2, Z2
+	VPMULHRSW 320(BP), Z2, Z2
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z14
 	VPERMD     Z14, Z12, Z14
@@ -20238,20 +22529,24 @@ ready10:
 	VPMULHUW   Z13, Z15, Z15
 	VPADDSW    Z15, Z2, Z2
 
-none11:
+none13:
 	VPADDSW   Z8, Z0, Z0
 	VPMULHRSW Z9, Z0, Z0
 	VPADDSW   Z8, Z2, Z2
 	VPMULHRSW Z9, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z10, Z0, Z0
 	VPMINUB   Z11, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z12, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z15
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z15
@@ -20269,30 +22564,30 @@ none11:
 	VMOVDQU32 192(DX), K2, Z15
 	VPSRAVD   Z15, Z7, Z7
 	VPACKSSDW Z5, Z4, Z4
-	VMOVUPS   248(BP), Z15
+	VMOVUPS   256(BP), Z15
 	VPMOVW2M  Z4, K2
-	VMOVDQU16 376(BP), K2, Z15
+	VMOVDQU16 384(BP), K2, Z15
 	VPMULHRSW Z15, Z4, Z4
 	VPACKSSDW Z7, Z6, Z6
-	VMOVUPS   312(BP), Z15
+	VMOVUPS   320(BP), Z15
 	VPMOVW2M  Z6, K2
-	VMOVDQU16 440(BP), K2, Z15
+	VMOVDQU16 448(BP), K2, Z15
 	VPMULHRSW Z15, Z6, Z6
-	JMP       ready13
+	JMP       ready16
 
-plain12:
+plain15:
 	VPSRAVD   (CX), Z4, Z4
 	VPSRAVD   64(CX), Z5, Z5
 	VPSRAVD   128(CX), Z6, Z6
 	VPSRAVD   192(CX), Z7, Z7
 	VPACKSSDW Z5, Z4, Z4
-	VPMULHRSW 248(BP), Z4, Z4
+	VPMULHRSW 256(BP), Z4, Z4
 	VPACKSSDW Z7, Z6, Z6
-	VPMULHRSW 312(BP), Z6, Z6
+	VPMULHRSW 320(BP), Z6, Z6
 
-ready13:
+ready16:
 	TESTQ      R8, R8
-	JZ         none14
+	JZ         none17
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z14
 	VPERMD     Z14, Z12, Z14
@@ -20305,18 +22600,22 @@ ready13:
 	VPMULHUW   Z13, Z15, Z15
 	VPADDSW    Z15, Z6, Z6
 
-none14:
+none17:
 	VPADDSW   Z8, Z4, Z4
 	VPMULHRSW Z9, Z4, Z4
 	VPADDSW   Z8, Z6, Z6
 	VPMULHRSW Z9, Z6, Z6
 	VPACKUSWB Z6, Z4, Z4
+	CMPL      252(BP), $+0
+	JEQ       inside18
 	VPMAXUB   Z10, Z4, Z4
 	VPMINUB   Z11, Z4, Z4
-	VPERMD    Z4, Z12, Z4
-	VMOVDQU8  Z4, K1, (AX)
 
-done7:
+inside18:
+	VPERMD   Z4, Z12, Z4
+	VMOVDQU8 Z4, K1, (AX)
+
+done9:
 	ADDQ $+8, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -20452,25 +22751,56 @@ TEXT ·byteRows_avx512_4x3(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
+	VMOVUPS   Z0, 256(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 192(R15), Z0, Z0
-	VMOVUPS   Z0, 312(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 320(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 192(R15), Z0, Z0
-	VMOVUPS   Z0, 440(BP)
+	VMOVUPS   Z0, 448(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -20500,13 +22830,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z12
 	VMOVDQU32    64(R15), Z13
 	VMOVDQU32    128(R15), Z14
@@ -20553,10 +22883,10 @@ loop4:
 	ADDQ         $+512, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z12
 	VMOVDQU32    64(R15), Z13
 	VMOVDQU32    128(R15), Z14
@@ -20579,11 +22909,11 @@ rest5:
 	ADDQ         $+256, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -20591,7 +22921,7 @@ next6:
 	KSHIFTRQ  $0x30, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
@@ -20610,23 +22940,23 @@ next6:
 	VMOVUPS   Z9, 64(AX)
 	VMOVUPS   Z10, 128(AX)
 	VMOVDQU32 Z11, K3, 192(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z12
-	VPBROADCASTD 228(BP), Z13
-	VPBROADCASTD 236(BP), Z14
-	VPBROADCASTD 240(BP), Z15
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z12
+	VPBROADCASTD 236(BP), Z13
+	VPBROADCASTD 244(BP), Z14
+	VPBROADCASTD 248(BP), Z15
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z17
+	VPBROADCASTD 240(BP), Z17
 	VPMOVZXBD    128(BP), Z16
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z19
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z19
@@ -20644,30 +22974,30 @@ bytes8:
 	VMOVDQU32    192(DX), K2, Z19
 	VPSRAVD      Z19, Z3, Z3
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z19
+	VMOVUPS      256(BP), Z19
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z19
+	VMOVDQU16    384(BP), K2, Z19
 	VPMULHRSW    Z19, Z0, Z0
 	VPACKSSDW    Z3, Z2, Z2
-	VMOVUPS      312(BP), Z19
+	VMOVUPS      320(BP), Z19
 	VPMOVW2M     Z2, K2
-	VMOVDQU16    440(BP), K2, Z19
+	VMOVDQU16    448(BP), K2, Z19
 	VPMULHRSW    Z19, Z2, Z2
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPSRAVD   128(CX), Z2, Z2
 	VPSRAVD   192(CX), Z3, Z3
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
-	VPMULHRSW 312(BP), Z2, Z2
+	VPMULHRSW 320(BP), Z2, Z2
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z18
 	VPERMD     Z18, Z16, Z18
@@ -20680,20 +23010,24 @@ ready10:
 	VPMULHUW   Z17, Z19, Z19
 	VPADDSW    Z19, Z2, Z2
 
-none11:
+none13:
 	VPADDSW   Z12, Z0, Z0
 	VPMULHRSW Z13, Z0, Z0
 	VPADDSW   Z12, Z2, Z2
 	VPMULHRSW Z13, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z14, Z0, Z0
 	VPMINUB   Z15, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z16, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z19
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z19
@@ -20711,30 +23045,30 @@ none11:
 	VMOVDQU32 192(DX), K2, Z19
 	VPSRAVD   Z19, Z7, Z7
 	VPACKSSDW Z5, Z4, Z4
-	VMOVUPS   248(BP), Z19
+	VMOVUPS   256(BP), Z19
 	VPMOVW2M  Z4, K2
-	VMOVDQU16 376(BP), K2, Z19
+	VMOVDQU16 384(BP), K2, Z19
 	VPMULHRSW Z19, Z4, Z4
 	VPACKSSDW Z7, Z6, Z6
-	VMOVUPS   312(BP), Z19
+	VMOVUPS   320(BP), Z19
 	VPMOVW2M  Z6, K2
-	VMOVDQU16 440(BP), K2, Z19
+	VMOVDQU16 448(BP), K2, Z19
 	VPMULHRSW Z19, Z6, Z6
-	JMP       ready13
+	JMP       ready16
 
-plain12:
+plain15:
 	VPSRAVD   (CX), Z4, Z4
 	VPSRAVD   64(CX), Z5, Z5
 	VPSRAVD   128(CX), Z6, Z6
 	VPSRAVD   192(CX), Z7, Z7
 	VPACKSSDW Z5, Z4, Z4
-	VPMULHRSW 248(BP), Z4, Z4
+	VPMULHRSW 256(BP), Z4, Z4
 	VPACKSSDW Z7, Z6, Z6
-	VPMULHRSW 312(BP), Z6, Z6
+	VPMULHRSW 320(BP), Z6, Z6
 
-ready13:
+ready16:
 	TESTQ      R8, R8
-	JZ         none14
+	JZ         none17
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z18
 	VPERMD     Z18, Z16, Z18
@@ -20747,20 +23081,24 @@ ready13:
 	VPMULHUW   Z17, Z19, Z19
 	VPADDSW    Z19, Z6, Z6
 
-none14:
+none17:
 	VPADDSW   Z12, Z4, Z4
 	VPMULHRSW Z13, Z4, Z4
 	VPADDSW   Z12, Z6, Z6
 	VPMULHRSW Z13, Z6, Z6
 	VPACKUSWB Z6, Z4, Z4
+	CMPL      252(BP), $+0
+	JEQ       inside18
 	VPMAXUB   Z14, Z4, Z4
 	VPMINUB   Z15, Z4, Z4
+
+inside18:
 	VPERMD    Z4, Z16, Z4
 	VMOVDQU8  Z4, K1, (AX)
 	MOVLQSX   8(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain15
+	JZ        plain19
 	VMOVUPS   (CX), Z19
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z19
@@ -20778,30 +23116,30 @@ none14:
 	VMOVDQU32 192(DX), K2, Z19
 	VPSRAVD   Z19, Z11, Z11
 	VPACKSSDW Z9, Z8, Z8
-	VMOVUPS   248(BP), Z19
+	VMOVUPS   256(BP), Z19
 	VPMOVW2M  Z8, K2
-	VMOVDQU16 376(BP), K2, Z19
+	VMOVDQU16 384(BP), K2, Z19
 	VPMULHRSW Z19, Z8, Z8
 	VPACKSSDW Z11, Z10, Z10
-	VMOVUPS   312(BP), Z19
+	VMOVUPS   320(BP), Z19
 	VPMOVW2M  Z10, K2
-	VMOVDQU16 440(BP), K2, Z19
+	VMOVDQU16 448(BP), K2, Z19
 	VPMULHRSW Z19, Z10, Z10
-	JMP       ready16
+	JMP       ready20
 
-plain15:
+plain19:
 	VPSRAVD   (CX), Z8, Z8
 	VPSRAVD   64(CX), Z9, Z9
 	VPSRAVD   128(CX), Z10, Z10
 	VPSRAVD   192(CX), Z11, Z11
 	VPACKSSDW Z9, Z8, Z8
-	VPMULHRSW 248(BP), Z8, Z8
+	VPMULHRSW 256(BP), Z8, Z8
 	VPACKSSDW Z11, Z10, Z10
-	VPMULHRSW 312(BP), Z10, Z10
+	VPMULHRSW 320(BP), Z10, Z10
 
-ready16:
+ready20:
 	TESTQ      R8, R8
-	JZ         none17
+	JZ         none21
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z18
 	VPERMD     Z18, Z16, Z18
@@ -20814,18 +23152,22 @@ ready16:
 	VPMULHUW   Z17, Z19, Z19
 	VPADDSW    Z19, Z10, Z10
 
-none17:
+none21:
 	VPADDSW   Z12, Z8, Z8
 	VPMULHRSW Z13, Z8, Z8
 	VPADDSW   Z12, Z10, Z10
 	VPMULHRSW Z13, Z10, Z10
 	VPACKUSWB Z10, Z8, Z8
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z14, Z8, Z8
 	VPMINUB   Z15, Z8, Z8
-	VPERMD    Z8, Z16, Z8
-	VMOVDQU8  Z8, K1, (AX)
 
-done7:
+inside22:
+	VPERMD   Z8, Z16, Z8
+	VMOVDQU8 Z8, K1, (AX)
+
+done9:
 	ADDQ $+12, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -20988,25 +23330,61 @@ TEXT ·byteRows_avx512_4x4(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
+	VMOVUPS   Z0, 256(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 192(R15), Z0, Z0
-	VMOVUPS   Z0, 312(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 320(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 192(R15), Z0, Z0
-	VMOVUPS   Z0, 440(BP)
+	VMOVUPS   Z0, 448(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -21042,13 +23420,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z16
 	VMOVDQU32    64(R15), Z17
 	VMOVDQU32    128(R15), Z18
@@ -21105,10 +23483,10 @@ loop4:
 	ADDQ         $+512, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z16
 	VMOVDQU32    64(R15), Z17
 	VMOVDQU32    128(R15), Z18
@@ -21136,11 +23514,11 @@ rest5:
 	ADDQ         $+256, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -21148,7 +23526,7 @@ next6:
 	KSHIFTRQ  $0x30, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
@@ -21173,23 +23551,23 @@ next6:
 	VMOVUPS   Z13, 64(AX)
 	VMOVUPS   Z14, 128(AX)
 	VMOVDQU32 Z15, K3, 192(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z16
-	VPBROADCASTD 228(BP), Z17
-	VPBROADCASTD 236(BP), Z18
-	VPBROADCASTD 240(BP), Z19
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z16
+	VPBROADCASTD 236(BP), Z17
+	VPBROADCASTD 244(BP), Z18
+	VPBROADCASTD 248(BP), Z19
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z21
+	VPBROADCASTD 240(BP), Z21
 	VPMOVZXBD    128(BP), Z20
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z23
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z23
@@ -21207,30 +23585,30 @@ bytes8:
 	VMOVDQU32    192(DX), K2, Z23
 	VPSRAVD      Z23, Z3, Z3
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z23
+	VMOVUPS      256(BP), Z23
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z23
+	VMOVDQU16    384(BP), K2, Z23
 	VPMULHRSW    Z23, Z0, Z0
 	VPACKSSDW    Z3, Z2, Z2
-	VMOVUPS      312(BP), Z23
+	VMOVUPS      320(BP), Z23
 	VPMOVW2M     Z2, K2
-	VMOVDQU16    440(BP), K2, Z23
+	VMOVDQU16    448(BP), K2, Z23
 	VPMULHRSW    Z23, Z2, Z2
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPSRAVD   128(CX), Z2, Z2
 	VPSRAVD   192(CX), Z3, Z3
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
-	VPMULHRSW 312(BP), Z2, Z2
+	VPMULHRSW 320(BP), Z2, Z2
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z22
 	VPERMD     Z22, Z20, Z22
@@ -21243,20 +23621,24 @@ ready10:
 	VPMULHUW   Z21, Z23, Z23
 	VPADDSW    Z23, Z2, Z2
 
-none11:
+none13:
 	VPADDSW   Z16, Z0, Z0
 	VPMULHRSW Z17, Z0, Z0
 	VPADDSW   Z16, Z2, Z2
 	VPMULHRSW Z17, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z18, Z0, Z0
 	VPMINUB   Z19, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z20, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z23
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z23
@@ -21274,30 +23656,30 @@ none11:
 	VMOVDQU32 192(DX), K2, Z23
 	VPSRAVD   Z23, Z7, Z7
 	VPACKSSDW Z5, Z4, Z4
-	VMOVUPS   248(BP), Z23
+	VMOVUPS   256(BP), Z23
 	VPMOVW2M  Z4, K2
-	VMOVDQU16 376(BP), K2, Z23
+	VMOVDQU16 384(BP), K2, Z23
 	VPMULHRSW Z23, Z4, Z4
 	VPACKSSDW Z7, Z6, Z6
-	VMOVUPS   312(BP), Z23
+	VMOVUPS   320(BP), Z23
 	VPMOVW2M  Z6, K2
-	VMOVDQU16 440(BP), K2, Z23
+	VMOVDQU16 448(BP), K2, Z23
 	VPMULHRSW Z23, Z6, Z6
-	JMP       ready13
+	JMP       ready16
 
-plain12:
+plain15:
 	VPSRAVD   (CX), Z4, Z4
 	VPSRAVD   64(CX), Z5, Z5
 	VPSRAVD   128(CX), Z6, Z6
 	VPSRAVD   192(CX), Z7, Z7
 	VPACKSSDW Z5, Z4, Z4
-	VPMULHRSW 248(BP), Z4, Z4
+	VPMULHRSW 256(BP), Z4, Z4
 	VPACKSSDW Z7, Z6, Z6
-	VPMULHRSW 312(BP), Z6, Z6
+	VPMULHRSW 320(BP), Z6, Z6
 
-ready13:
+ready16:
 	TESTQ      R8, R8
-	JZ         none14
+	JZ         none17
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z22
 	VPERMD     Z22, Z20, Z22
@@ -21310,20 +23692,24 @@ ready13:
 	VPMULHUW   Z21, Z23, Z23
 	VPADDSW    Z23, Z6, Z6
 
-none14:
+none17:
 	VPADDSW   Z16, Z4, Z4
 	VPMULHRSW Z17, Z4, Z4
 	VPADDSW   Z16, Z6, Z6
 	VPMULHRSW Z17, Z6, Z6
 	VPACKUSWB Z6, Z4, Z4
+	CMPL      252(BP), $+0
+	JEQ       inside18
 	VPMAXUB   Z18, Z4, Z4
 	VPMINUB   Z19, Z4, Z4
+
+inside18:
 	VPERMD    Z4, Z20, Z4
 	VMOVDQU8  Z4, K1, (AX)
 	MOVLQSX   8(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain15
+	JZ        plain19
 	VMOVUPS   (CX), Z23
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z23
@@ -21341,30 +23727,30 @@ none14:
 	VMOVDQU32 192(DX), K2, Z23
 	VPSRAVD   Z23, Z11, Z11
 	VPACKSSDW Z9, Z8, Z8
-	VMOVUPS   248(BP), Z23
+	VMOVUPS   256(BP), Z23
 	VPMOVW2M  Z8, K2
-	VMOVDQU16 376(BP), K2, Z23
+	VMOVDQU16 384(BP), K2, Z23
 	VPMULHRSW Z23, Z8, Z8
 	VPACKSSDW Z11, Z10, Z10
-	VMOVUPS   312(BP), Z23
+	VMOVUPS   320(BP), Z23
 	VPMOVW2M  Z10, K2
-	VMOVDQU16 440(BP), K2, Z23
+	VMOVDQU16 448(BP), K2, Z23
 	VPMULHRSW Z23, Z10, Z10
-	JMP       ready16
+	JMP       ready20
 
-plain15:
+plain19:
 	VPSRAVD   (CX), Z8, Z8
 	VPSRAVD   64(CX), Z9, Z9
 	VPSRAVD   128(CX), Z10, Z10
 	VPSRAVD   192(CX), Z11, Z11
 	VPACKSSDW Z9, Z8, Z8
-	VPMULHRSW 248(BP), Z8, Z8
+	VPMULHRSW 256(BP), Z8, Z8
 	VPACKSSDW Z11, Z10, Z10
-	VPMULHRSW 312(BP), Z10, Z10
+	VPMULHRSW 320(BP), Z10, Z10
 
-ready16:
+ready20:
 	TESTQ      R8, R8
-	JZ         none17
+	JZ         none21
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z22
 	VPERMD     Z22, Z20, Z22
@@ -21377,20 +23763,24 @@ ready16:
 	VPMULHUW   Z21, Z23, Z23
 	VPADDSW    Z23, Z10, Z10
 
-none17:
+none21:
 	VPADDSW   Z16, Z8, Z8
 	VPMULHRSW Z17, Z8, Z8
 	VPADDSW   Z16, Z10, Z10
 	VPMULHRSW Z17, Z10, Z10
 	VPACKUSWB Z10, Z8, Z8
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z18, Z8, Z8
 	VPMINUB   Z19, Z8, Z8
+
+inside22:
 	VPERMD    Z8, Z20, Z8
 	VMOVDQU8  Z8, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z23
 	VPMOVD2M  Z12, K2
 	VMOVDQU32 (DX), K2, Z23
@@ -21408,30 +23798,30 @@ none17:
 	VMOVDQU32 192(DX), K2, Z23
 	VPSRAVD   Z23, Z15, Z15
 	VPACKSSDW Z13, Z12, Z12
-	VMOVUPS   248(BP), Z23
+	VMOVUPS   256(BP), Z23
 	VPMOVW2M  Z12, K2
-	VMOVDQU16 376(BP), K2, Z23
+	VMOVDQU16 384(BP), K2, Z23
 	VPMULHRSW Z23, Z12, Z12
 	VPACKSSDW Z15, Z14, Z14
-	VMOVUPS   312(BP), Z23
+	VMOVUPS   320(BP), Z23
 	VPMOVW2M  Z14, K2
-	VMOVDQU16 440(BP), K2, Z23
+	VMOVDQU16 448(BP), K2, Z23
 	VPMULHRSW Z23, Z14, Z14
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z12, Z12
 	VPSRAVD   64(CX), Z13, Z13
 	VPSRAVD   128(CX), Z14, Z14
 	VPSRAVD   192(CX), Z15, Z15
 	VPACKSSDW Z13, Z12, Z12
-	VPMULHRSW 248(BP), Z12, Z12
+	VPMULHRSW 256(BP), Z12, Z12
 	VPACKSSDW Z15, Z14, Z14
-	VPMULHRSW 312(BP), Z14, Z14
+	VPMULHRSW 320(BP), Z14, Z14
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z22
 	VPERMD     Z22, Z20, Z22
@@ -21444,18 +23834,22 @@ ready19:
 	VPMULHUW   Z21, Z23, Z23
 	VPADDSW    Z23, Z14, Z14
 
-none20:
+none25:
 	VPADDSW   Z16, Z12, Z12
 	VPMULHRSW Z17, Z12, Z12
 	VPADDSW   Z16, Z14, Z14
 	VPMULHRSW Z17, Z14, Z14
 	VPACKUSWB Z14, Z12, Z12
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z18, Z12, Z12
 	VPMINUB   Z19, Z12, Z12
-	VPERMD    Z12, Z20, Z12
-	VMOVDQU8  Z12, K1, (AX)
 
-done7:
+inside26:
+	VPERMD   Z12, Z20, Z12
+	VMOVDQU8 Z12, K1, (AX)
+
+done9:
 	ADDQ $+16, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -21645,25 +24039,66 @@ TEXT ·byteRows_avx512_4x5(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
+	VMOVUPS   Z0, 256(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 192(R15), Z0, Z0
-	VMOVUPS   Z0, 312(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 320(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 192(R15), Z0, Z0
-	VMOVUPS   Z0, 440(BP)
+	VMOVUPS   Z0, 448(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -21705,13 +24140,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z20
 	VMOVDQU32    64(R15), Z21
 	VMOVDQU32    128(R15), Z22
@@ -21778,10 +24213,10 @@ loop4:
 	ADDQ         $+512, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z20
 	VMOVDQU32    64(R15), Z21
 	VMOVDQU32    128(R15), Z22
@@ -21814,11 +24249,11 @@ rest5:
 	ADDQ         $+256, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -21826,7 +24261,7 @@ next6:
 	KSHIFTRQ  $0x30, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
@@ -21857,23 +24292,23 @@ next6:
 	VMOVUPS   Z17, 64(AX)
 	VMOVUPS   Z18, 128(AX)
 	VMOVDQU32 Z19, K3, 192(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z20
-	VPBROADCASTD 228(BP), Z21
-	VPBROADCASTD 236(BP), Z22
-	VPBROADCASTD 240(BP), Z23
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z20
+	VPBROADCASTD 236(BP), Z21
+	VPBROADCASTD 244(BP), Z22
+	VPBROADCASTD 248(BP), Z23
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z25
+	VPBROADCASTD 240(BP), Z25
 	VPMOVZXBD    128(BP), Z24
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z27
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z27
@@ -21891,30 +24326,30 @@ bytes8:
 	VMOVDQU32    192(DX), K2, Z27
 	VPSRAVD      Z27, Z3, Z3
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z27
+	VMOVUPS      256(BP), Z27
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z27
+	VMOVDQU16    384(BP), K2, Z27
 	VPMULHRSW    Z27, Z0, Z0
 	VPACKSSDW    Z3, Z2, Z2
-	VMOVUPS      312(BP), Z27
+	VMOVUPS      320(BP), Z27
 	VPMOVW2M     Z2, K2
-	VMOVDQU16    440(BP), K2, Z27
+	VMOVDQU16    448(BP), K2, Z27
 	VPMULHRSW    Z27, Z2, Z2
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPSRAVD   128(CX), Z2, Z2
 	VPSRAVD   192(CX), Z3, Z3
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
-	VPMULHRSW 312(BP), Z2, Z2
+	VPMULHRSW 320(BP), Z2, Z2
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z26
 	VPERMD     Z26, Z24, Z26
@@ -21927,20 +24362,24 @@ ready10:
 	VPMULHUW   Z25, Z27, Z27
 	VPADDSW    Z27, Z2, Z2
 
-none11:
+none13:
 	VPADDSW   Z20, Z0, Z0
 	VPMULHRSW Z21, Z0, Z0
 	VPADDSW   Z20, Z2, Z2
 	VPMULHRSW Z21, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z22, Z0, Z0
 	VPMINUB   Z23, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z24, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z27
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z27
@@ -21958,30 +24397,30 @@ none11:
 	VMOVDQU32 192(DX), K2, Z27
 	VPSRAVD   Z27, Z7, Z7
 	VPACKSSDW Z5, Z4, Z4
-	VMOVUPS   248(BP), Z27
+	VMOVUPS   256(BP), Z27
 	VPMOVW2M  Z4, K2
-	VMOVDQU16 376(BP), K2, Z27
+	VMOVDQU16 384(BP), K2, Z27
 	VPMULHRSW Z27, Z4, Z4
 	VPACKSSDW Z7, Z6, Z6
-	VMOVUPS   312(BP), Z27
+	VMOVUPS   320(BP), Z27
 	VPMOVW2M  Z6, K2
-	VMOVDQU16 440(BP), K2, Z27
+	VMOVDQU16 448(BP), K2, Z27
 	VPMULHRSW Z27, Z6, Z6
-	JMP       ready13
+	JMP       ready16
 
-plain12:
+plain15:
 	VPSRAVD   (CX), Z4, Z4
 	VPSRAVD   64(CX), Z5, Z5
 	VPSRAVD   128(CX), Z6, Z6
 	VPSRAVD   192(CX), Z7, Z7
 	VPACKSSDW Z5, Z4, Z4
-	VPMULHRSW 248(BP), Z4, Z4
+	VPMULHRSW 256(BP), Z4, Z4
 	VPACKSSDW Z7, Z6, Z6
-	VPMULHRSW 312(BP), Z6, Z6
+	VPMULHRSW 320(BP), Z6, Z6
 
-ready13:
+ready16:
 	TESTQ      R8, R8
-	JZ         none14
+	JZ         none17
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z26
 	VPERMD     Z26, Z24, Z26
@@ -21994,20 +24433,24 @@ ready13:
 	VPMULHUW   Z25, Z27, Z27
 	VPADDSW    Z27, Z6, Z6
 
-none14:
+none17:
 	VPADDSW   Z20, Z4, Z4
 	VPMULHRSW Z21, Z4, Z4
 	VPADDSW   Z20, Z6, Z6
 	VPMULHRSW Z21, Z6, Z6
 	VPACKUSWB Z6, Z4, Z4
+	CMPL      252(BP), $+0
+	JEQ       inside18
 	VPMAXUB   Z22, Z4, Z4
 	VPMINUB   Z23, Z4, Z4
+
+inside18:
 	VPERMD    Z4, Z24, Z4
 	VMOVDQU8  Z4, K1, (AX)
 	MOVLQSX   8(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain15
+	JZ        plain19
 	VMOVUPS   (CX), Z27
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z27
@@ -22025,30 +24468,30 @@ none14:
 	VMOVDQU32 192(DX), K2, Z27
 	VPSRAVD   Z27, Z11, Z11
 	VPACKSSDW Z9, Z8, Z8
-	VMOVUPS   248(BP), Z27
+	VMOVUPS   256(BP), Z27
 	VPMOVW2M  Z8, K2
-	VMOVDQU16 376(BP), K2, Z27
+	VMOVDQU16 384(BP), K2, Z27
 	VPMULHRSW Z27, Z8, Z8
 	VPACKSSDW Z11, Z10, Z10
-	VMOVUPS   312(BP), Z27
+	VMOVUPS   320(BP), Z27
 	VPMOVW2M  Z10, K2
-	VMOVDQU16 440(BP), K2, Z27
+	VMOVDQU16 448(BP), K2, Z27
 	VPMULHRSW Z27, Z10, Z10
-	JMP       ready16
+	JMP       ready20
 
-plain15:
+plain19:
 	VPSRAVD   (CX), Z8, Z8
 	VPSRAVD   64(CX), Z9, Z9
 	VPSRAVD   128(CX), Z10, Z10
 	VPSRAVD   192(CX), Z11, Z11
 	VPACKSSDW Z9, Z8, Z8
-	VPMULHRSW 248(BP), Z8, Z8
+	VPMULHRSW 256(BP), Z8, Z8
 	VPACKSSDW Z11, Z10, Z10
-	VPMULHRSW 312(BP), Z10, Z10
+	VPMULHRSW 320(BP), Z10, Z10
 
-ready16:
+ready20:
 	TESTQ      R8, R8
-	JZ         none17
+	JZ         none21
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z26
 	VPERMD     Z26, Z24, Z26
@@ -22061,20 +24504,24 @@ ready16:
 	VPMULHUW   Z25, Z27, Z27
 	VPADDSW    Z27, Z10, Z10
 
-none17:
+none21:
 	VPADDSW   Z20, Z8, Z8
 	VPMULHRSW Z21, Z8, Z8
 	VPADDSW   Z20, Z10, Z10
 	VPMULHRSW Z21, Z10, Z10
 	VPACKUSWB Z10, Z8, Z8
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z22, Z8, Z8
 	VPMINUB   Z23, Z8, Z8
+
+inside22:
 	VPERMD    Z8, Z24, Z8
 	VMOVDQU8  Z8, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z27
 	VPMOVD2M  Z12, K2
 	VMOVDQU32 (DX), K2, Z27
@@ -22092,30 +24539,30 @@ none17:
 	VMOVDQU32 192(DX), K2, Z27
 	VPSRAVD   Z27, Z15, Z15
 	VPACKSSDW Z13, Z12, Z12
-	VMOVUPS   248(BP), Z27
+	VMOVUPS   256(BP), Z27
 	VPMOVW2M  Z12, K2
-	VMOVDQU16 376(BP), K2, Z27
+	VMOVDQU16 384(BP), K2, Z27
 	VPMULHRSW Z27, Z12, Z12
 	VPACKSSDW Z15, Z14, Z14
-	VMOVUPS   312(BP), Z27
+	VMOVUPS   320(BP), Z27
 	VPMOVW2M  Z14, K2
-	VMOVDQU16 440(BP), K2, Z27
+	VMOVDQU16 448(BP), K2, Z27
 	VPMULHRSW Z27, Z14, Z14
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z12, Z12
 	VPSRAVD   64(CX), Z13, Z13
 	VPSRAVD   128(CX), Z14, Z14
 	VPSRAVD   192(CX), Z15, Z15
 	VPACKSSDW Z13, Z12, Z12
-	VPMULHRSW 248(BP), Z12, Z12
+	VPMULHRSW 256(BP), Z12, Z12
 	VPACKSSDW Z15, Z14, Z14
-	VPMULHRSW 312(BP), Z14, Z14
+	VPMULHRSW 320(BP), Z14, Z14
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z26
 	VPERMD     Z26, Z24, Z26
@@ -22128,20 +24575,24 @@ ready19:
 	VPMULHUW   Z25, Z27, Z27
 	VPADDSW    Z27, Z14, Z14
 
-none20:
+none25:
 	VPADDSW   Z20, Z12, Z12
 	VPMULHRSW Z21, Z12, Z12
 	VPADDSW   Z20, Z14, Z14
 	VPMULHRSW Z21, Z14, Z14
 	VPACKUSWB Z14, Z12, Z12
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z22, Z12, Z12
 	VPMINUB   Z23, Z12, Z12
+
+inside26:
 	VPERMD    Z12, Z24, Z12
 	VMOVDQU8  Z12, K1, (AX)
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain21
+	JZ        plain27
 	VMOVUPS   (CX), Z27
 	VPMOVD2M  Z16, K2
 	VMOVDQU32 (DX), K2, Z27
@@ -22159,30 +24610,30 @@ none20:
 	VMOVDQU32 192(DX), K2, Z27
 	VPSRAVD   Z27, Z19, Z19
 	VPACKSSDW Z17, Z16, Z16
-	VMOVUPS   248(BP), Z27
+	VMOVUPS   256(BP), Z27
 	VPMOVW2M  Z16, K2
-	VMOVDQU16 376(BP), K2, Z27
+	VMOVDQU16 384(BP), K2, Z27
 	VPMULHRSW Z27, Z16, Z16
 	VPACKSSDW Z19, Z18, Z18
-	VMOVUPS   312(BP), Z27
+	VMOVUPS   320(BP), Z27
 	VPMOVW2M  Z18, K2
-	VMOVDQU16 440(BP), K2, Z27
+	VMOVDQU16 448(BP), K2, Z27
 	VPMULHRSW Z27, Z18, Z18
-	JMP       ready22
+	JMP       ready28
 
-plain21:
+plain27:
 	VPSRAVD   (CX), Z16, Z16
 	VPSRAVD   64(CX), Z17, Z17
 	VPSRAVD   128(CX), Z18, Z18
 	VPSRAVD   192(CX), Z19, Z19
 	VPACKSSDW Z17, Z16, Z16
-	VPMULHRSW 248(BP), Z16, Z16
+	VPMULHRSW 256(BP), Z16, Z16
 	VPACKSSDW Z19, Z18, Z18
-	VPMULHRSW 312(BP), Z18, Z18
+	VPMULHRSW 320(BP), Z18, Z18
 
-ready22:
+ready28:
 	TESTQ      R8, R8
-	JZ         none23
+	JZ         none29
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z26
 	VPERMD     Z26, Z24, Z26
@@ -22195,18 +24646,22 @@ ready22:
 	VPMULHUW   Z25, Z27, Z27
 	VPADDSW    Z27, Z18, Z18
 
-none23:
+none29:
 	VPADDSW   Z20, Z16, Z16
 	VPMULHRSW Z21, Z16, Z16
 	VPADDSW   Z20, Z18, Z18
 	VPMULHRSW Z21, Z18, Z18
 	VPACKUSWB Z18, Z16, Z16
+	CMPL      252(BP), $+0
+	JEQ       inside30
 	VPMAXUB   Z22, Z16, Z16
 	VPMINUB   Z23, Z16, Z16
-	VPERMD    Z16, Z24, Z16
-	VMOVDQU8  Z16, K1, (AX)
 
-done7:
+inside30:
+	VPERMD   Z16, Z24, Z16
+	VMOVDQU8 Z16, K1, (AX)
+
+done9:
 	ADDQ $+20, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -22423,25 +24878,71 @@ TEXT ·byteRows_avx512_4x6(SB), NOSPLIT, $8-8
 	MOVQ      96(BP), R14
 	TESTQ     R14, R14
 	JNZ       tile1
-	MOVQ      200(BP), R15
+	MOVQ      208(BP), R15
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 248(BP)
+	VMOVUPS   Z0, 256(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 192(R15), Z0, Z0
-	VMOVUPS   Z0, 312(BP)
-	MOVQ      216(BP), R15
+	VMOVUPS   Z0, 320(BP)
+	MOVQ      224(BP), R15
 	TESTQ     R15, R15
 	JZ        packed2
 	VMOVUPS   (R15), Z0
 	VPACKSSDW 64(R15), Z0, Z0
-	VMOVUPS   Z0, 376(BP)
+	VMOVUPS   Z0, 384(BP)
 	VMOVUPS   128(R15), Z0
 	VPACKSSDW 192(R15), Z0, Z0
-	VMOVUPS   Z0, 440(BP)
+	VMOVUPS   Z0, 448(BP)
 
 packed2:
 tile1:
+	MOVQ       192(BP), AX
+	TESTQ      AX, AX
+	JZ         loadedAhead4
+	MOVQ       88(BP), R14
+	ADDQ       72(BP), R14
+	MOVQ       80(BP), BX
+	ADDQ       AX, BX
+	MOVQ       104(BP), CX
+	TESTQ      CX, CX
+	JZ         noAddendAhead3
+	ADDQ       AX, CX
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	PREFETCHT0 (CX)(R15*1)
+	JMP        loadedAhead4
+
+noAddendAhead3:
+	MOVLQSX    (R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    4(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    8(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    12(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    16(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+	MOVLQSX    20(R14), R15
+	PREFETCHT0 (BX)(R15*1)
+
+loadedAhead4:
 	MOVQ    48(BP), R14
 	MOVQ    R14, 56(BP)
 	MOVQ    24(BP), R15
@@ -22489,13 +24990,13 @@ tile1:
 	MOVQ    176(BP), R13
 	MOVQ    184(BP), R12
 
-segment3:
+segment5:
 	MOVQ 32(BP), BP
 	LEAQ -4(R14)(BP*1), BP
 	CMPQ R14, BP
-	JGE  rest5
+	JGE  rest7
 
-loop4:
+loop6:
 	VMOVDQU32    (R15), Z24
 	VMOVDQU32    64(R15), Z25
 	VMOVDQU32    128(R15), Z26
@@ -22572,10 +25073,10 @@ loop4:
 	ADDQ         $+512, R15
 	ADDQ         $+8, R14
 	CMPQ         R14, BP
-	JLT          loop4
+	JLT          loop6
 
-rest5:
-	JNE          next6
+rest7:
+	JNE          next8
 	VMOVDQU32    (R15), Z24
 	VMOVDQU32    64(R15), Z25
 	VMOVDQU32    128(R15), Z26
@@ -22613,11 +25114,11 @@ rest5:
 	ADDQ         $+256, R15
 	ADDQ         $+4, R14
 
-next6:
+next8:
 	MOVQ      call+0(FP), BP
 	ADDQ      40(BP), R14
 	SUBQ      $+1, 56(BP)
-	JNZ       segment3
+	JNZ       segment5
 	MOVQ      R13, 176(BP)
 	MOVQ      88(BP), SI
 	ADDQ      72(BP), SI
@@ -22625,7 +25126,7 @@ next6:
 	KSHIFTRQ  $0x30, K1, K3
 	MOVQ      96(BP), DI
 	TESTQ     DI, DI
-	JZ        bytes8
+	JZ        bytes10
 	MOVLQSX   (SI), AX
 	LEAQ      (DI)(AX*4), AX
 	VMOVUPS   Z0, (AX)
@@ -22662,23 +25163,23 @@ next6:
 	VMOVUPS   Z21, 64(AX)
 	VMOVUPS   Z22, 128(AX)
 	VMOVDQU32 Z23, K3, 192(AX)
-	JMP       done7
+	JMP       done9
 
-bytes8:
-	VPBROADCASTD 224(BP), Z24
-	VPBROADCASTD 228(BP), Z25
-	VPBROADCASTD 236(BP), Z26
-	VPBROADCASTD 240(BP), Z27
-	MOVQ         192(BP), CX
-	MOVQ         208(BP), DX
+bytes10:
+	VPBROADCASTD 232(BP), Z24
+	VPBROADCASTD 236(BP), Z25
+	VPBROADCASTD 244(BP), Z26
+	VPBROADCASTD 248(BP), Z27
+	MOVQ         200(BP), CX
+	MOVQ         216(BP), DX
 	MOVQ         80(BP), DI
 	MOVQ         104(BP), R8
-	VPBROADCASTD 232(BP), Z29
+	VPBROADCASTD 240(BP), Z29
 	VPMOVZXBD    128(BP), Z28
 	MOVLQSX      (SI), BX
 	LEAQ         (DI)(BX*1), AX
 	TESTQ        DX, DX
-	JZ           plain9
+	JZ           plain11
 	VMOVUPS      (CX), Z31
 	VPMOVD2M     Z0, K2
 	VMOVDQU32    (DX), K2, Z31
@@ -22696,30 +25197,30 @@ bytes8:
 	VMOVDQU32    192(DX), K2, Z31
 	VPSRAVD      Z31, Z3, Z3
 	VPACKSSDW    Z1, Z0, Z0
-	VMOVUPS      248(BP), Z31
+	VMOVUPS      256(BP), Z31
 	VPMOVW2M     Z0, K2
-	VMOVDQU16    376(BP), K2, Z31
+	VMOVDQU16    384(BP), K2, Z31
 	VPMULHRSW    Z31, Z0, Z0
 	VPACKSSDW    Z3, Z2, Z2
-	VMOVUPS      312(BP), Z31
+	VMOVUPS      320(BP), Z31
 	VPMOVW2M     Z2, K2
-	VMOVDQU16    440(BP), K2, Z31
+	VMOVDQU16    448(BP), K2, Z31
 	VPMULHRSW    Z31, Z2, Z2
-	JMP          ready10
+	JMP          ready12
 
-plain9:
+plain11:
 	VPSRAVD   (CX), Z0, Z0
 	VPSRAVD   64(CX), Z1, Z1
 	VPSRAVD   128(CX), Z2, Z2
 	VPSRAVD   192(CX), Z3, Z3
 	VPACKSSDW Z1, Z0, Z0
-	VPMULHRSW 248(BP), Z0, Z0
+	VPMULHRSW 256(BP), Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
-	VPMULHRSW 312(BP), Z2, Z2
+	VPMULHRSW 320(BP), Z2, Z2
 
-ready10:
+ready12:
 	TESTQ      R8, R8
-	JZ         none11
+	JZ         none13
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z30
 	VPERMD     Z30, Z28, Z30
@@ -22732,20 +25233,24 @@ ready10:
 	VPMULHUW   Z29, Z31, Z31
 	VPADDSW    Z31, Z2, Z2
 
-none11:
+none13:
 	VPADDSW   Z24, Z0, Z0
 	VPMULHRSW Z25, Z0, Z0
 	VPADDSW   Z24, Z2, Z2
 	VPMULHRSW Z25, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      252(BP), $+0
+	JEQ       inside14
 	VPMAXUB   Z26, Z0, Z0
 	VPMINUB   Z27, Z0, Z0
+
+inside14:
 	VPERMD    Z0, Z28, Z0
 	VMOVDQU8  Z0, K1, (AX)
 	MOVLQSX   4(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain12
+	JZ        plain15
 	VMOVUPS   (CX), Z31
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z31
@@ -22763,30 +25268,30 @@ none11:
 	VMOVDQU32 192(DX), K2, Z31
 	VPSRAVD   Z31, Z7, Z7
 	VPACKSSDW Z5, Z4, Z4
-	VMOVUPS   248(BP), Z31
+	VMOVUPS   256(BP), Z31
 	VPMOVW2M  Z4, K2
-	VMOVDQU16 376(BP), K2, Z31
+	VMOVDQU16 384(BP), K2, Z31
 	VPMULHRSW Z31, Z4, Z4
 	VPACKSSDW Z7, Z6, Z6
-	VMOVUPS   312(BP), Z31
+	VMOVUPS   320(BP), Z31
 	VPMOVW2M  Z6, K2
-	VMOVDQU16 440(BP), K2, Z31
+	VMOVDQU16 448(BP), K2, Z31
 	VPMULHRSW Z31, Z6, Z6
-	JMP       ready13
+	JMP       ready16
 
-plain12:
+plain15:
 	VPSRAVD   (CX), Z4, Z4
 	VPSRAVD   64(CX), Z5, Z5
 	VPSRAVD   128(CX), Z6, Z6
 	VPSRAVD   192(CX), Z7, Z7
 	VPACKSSDW Z5, Z4, Z4
-	VPMULHRSW 248(BP), Z4, Z4
+	VPMULHRSW 256(BP), Z4, Z4
 	VPACKSSDW Z7, Z6, Z6
-	VPMULHRSW 312(BP), Z6, Z6
+	VPMULHRSW 320(BP), Z6, Z6
 
-ready13:
+ready16:
 	TESTQ      R8, R8
-	JZ         none14
+	JZ         none17
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z30
 	VPERMD     Z30, Z28, Z30
@@ -22799,20 +25304,24 @@ ready13:
 	VPMULHUW   Z29, Z31, Z31
 	VPADDSW    Z31, Z6, Z6
 
-none14:
+none17:
 	VPADDSW   Z24, Z4, Z4
 	VPMULHRSW Z25, Z4, Z4
 	VPADDSW   Z24, Z6, Z6
 	VPMULHRSW Z25, Z6, Z6
 	VPACKUSWB Z6, Z4, Z4
+	CMPL      252(BP), $+0
+	JEQ       inside18
 	VPMAXUB   Z26, Z4, Z4
 	VPMINUB   Z27, Z4, Z4
+
+inside18:
 	VPERMD    Z4, Z28, Z4
 	VMOVDQU8  Z4, K1, (AX)
 	MOVLQSX   8(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain15
+	JZ        plain19
 	VMOVUPS   (CX), Z31
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z31
@@ -22830,30 +25339,30 @@ none14:
 	VMOVDQU32 192(DX), K2, Z31
 	VPSRAVD   Z31, Z11, Z11
 	VPACKSSDW Z9, Z8, Z8
-	VMOVUPS   248(BP), Z31
+	VMOVUPS   256(BP), Z31
 	VPMOVW2M  Z8, K2
-	VMOVDQU16 376(BP), K2, Z31
+	VMOVDQU16 384(BP), K2, Z31
 	VPMULHRSW Z31, Z8, Z8
 	VPACKSSDW Z11, Z10, Z10
-	VMOVUPS   312(BP), Z31
+	VMOVUPS   320(BP), Z31
 	VPMOVW2M  Z10, K2
-	VMOVDQU16 440(BP), K2, Z31
+	VMOVDQU16 448(BP), K2, Z31
 	VPMULHRSW Z31, Z10, Z10
-	JMP       ready16
+	JMP       ready20
 
-plain15:
+plain19:
 	VPSRAVD   (CX), Z8, Z8
 	VPSRAVD   64(CX), Z9, Z9
 	VPSRAVD   128(CX), Z10, Z10
 	VPSRAVD   192(CX), Z11, Z11
 	VPACKSSDW Z9, Z8, Z8
-	VPMULHRSW 248(BP), Z8, Z8
+	VPMULHRSW 256(BP), Z8, Z8
 	VPACKSSDW Z11, Z10, Z10
-	VPMULHRSW 312(BP), Z10, Z10
+	VPMULHRSW 320(BP), Z10, Z10
 
-ready16:
+ready20:
 	TESTQ      R8, R8
-	JZ         none17
+	JZ         none21
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z30
 	VPERMD     Z30, Z28, Z30
@@ -22866,20 +25375,24 @@ ready16:
 	VPMULHUW   Z29, Z31, Z31
 	VPADDSW    Z31, Z10, Z10
 
-none17:
+none21:
 	VPADDSW   Z24, Z8, Z8
 	VPMULHRSW Z25, Z8, Z8
 	VPADDSW   Z24, Z10, Z10
 	VPMULHRSW Z25, Z10, Z10
 	VPACKUSWB Z10, Z8, Z8
+	CMPL      252(BP), $+0
+	JEQ       inside22
 	VPMAXUB   Z26, Z8, Z8
 	VPMINUB   Z27, Z8, Z8
+
+inside22:
 	VPERMD    Z8, Z28, Z8
 	VMOVDQU8  Z8, K1, (AX)
 	MOVLQSX   12(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain18
+	JZ        plain23
 	VMOVUPS   (CX), Z31
 	VPMOVD2M  Z12, K2
 	VMOVDQU32 (DX), K2, Z31
@@ -22897,30 +25410,30 @@ none17:
 	VMOVDQU32 192(DX), K2, Z31
 	VPSRAVD   Z31, Z15, Z15
 	VPACKSSDW Z13, Z12, Z12
-	VMOVUPS   248(BP), Z31
+	VMOVUPS   256(BP), Z31
 	VPMOVW2M  Z12, K2
-	VMOVDQU16 376(BP), K2, Z31
+	VMOVDQU16 384(BP), K2, Z31
 	VPMULHRSW Z31, Z12, Z12
 	VPACKSSDW Z15, Z14, Z14
-	VMOVUPS   312(BP), Z31
+	VMOVUPS   320(BP), Z31
 	VPMOVW2M  Z14, K2
-	VMOVDQU16 440(BP), K2, Z31
+	VMOVDQU16 448(BP), K2, Z31
 	VPMULHRSW Z31, Z14, Z14
-	JMP       ready19
+	JMP       ready24
 
-plain18:
+plain23:
 	VPSRAVD   (CX), Z12, Z12
 	VPSRAVD   64(CX), Z13, Z13
 	VPSRAVD   128(CX), Z14, Z14
 	VPSRAVD   192(CX), Z15, Z15
 	VPACKSSDW Z13, Z12, Z12
-	VPMULHRSW 248(BP), Z12, Z12
+	VPMULHRSW 256(BP), Z12, Z12
 	VPACKSSDW Z15, Z14, Z14
-	VPMULHRSW 312(BP), Z14, Z14
+	VPMULHRSW 320(BP), Z14, Z14
 
-ready19:
+ready24:
 	TESTQ      R8, R8
-	JZ         none20
+	JZ         none25
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z30
 	VPERMD     Z30, Z28, Z30
@@ -22933,20 +25446,24 @@ ready19:
 	VPMULHUW   Z29, Z31, Z31
 	VPADDSW    Z31, Z14, Z14
 
-none20:
+none25:
 	VPADDSW   Z24, Z12, Z12
 	VPMULHRSW Z25, Z12, Z12
 	VPADDSW   Z24, Z14, Z14
 	VPMULHRSW Z25, Z14, Z14
 	VPACKUSWB Z14, Z12, Z12
+	CMPL      252(BP), $+0
+	JEQ       inside26
 	VPMAXUB   Z26, Z12, Z12
 	VPMINUB   Z27, Z12, Z12
+
+inside26:
 	VPERMD    Z12, Z28, Z12
 	VMOVDQU8  Z12, K1, (AX)
 	MOVLQSX   16(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain21
+	JZ        plain27
 	VMOVUPS   (CX), Z31
 	VPMOVD2M  Z16, K2
 	VMOVDQU32 (DX), K2, Z31
@@ -22964,30 +25481,30 @@ none20:
 	VMOVDQU32 192(DX), K2, Z31
 	VPSRAVD   Z31, Z19, Z19
 	VPACKSSDW Z17, Z16, Z16
-	VMOVUPS   248(BP), Z31
+	VMOVUPS   256(BP), Z31
 	VPMOVW2M  Z16, K2
-	VMOVDQU16 376(BP), K2, Z31
+	VMOVDQU16 384(BP), K2, Z31
 	VPMULHRSW Z31, Z16, Z16
 	VPACKSSDW Z19, Z18, Z18
-	VMOVUPS   312(BP), Z31
+	VMOVUPS   320(BP), Z31
 	VPMOVW2M  Z18, K2
-	VMOVDQU16 440(BP), K2, Z31
+	VMOVDQU16 448(BP), K2, Z31
 	VPMULHRSW Z31, Z18, Z18
-	JMP       ready22
+	JMP       ready28
 
-plain21:
+plain27:
 	VPSRAVD   (CX), Z16, Z16
 	VPSRAVD   64(CX), Z17, Z17
 	VPSRAVD   128(CX), Z18, Z18
 	VPSRAVD   192(CX), Z19, Z19
 	VPACKSSDW Z17, Z16, Z16
-	VPMULHRSW 248(BP), Z16, Z16
+	VPMULHRSW 256(BP), Z16, Z16
 	VPACKSSDW Z19, Z18, Z18
-	VPMULHRSW 312(BP), Z18, Z18
+	VPMULHRSW 320(BP), Z18, Z18
 
-ready22:
+ready28:
 	TESTQ      R8, R8
-	JZ         none23
+	JZ         none29
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z30
 	VPERMD     Z30, Z28, Z30
@@ -23000,20 +25517,24 @@ ready22:
 	VPMULHUW   Z29, Z31, Z31
 	VPADDSW    Z31, Z18, Z18
 
-none23:
+none29:
 	VPADDSW   Z24, Z16, Z16
 	VPMULHRSW Z25, Z16, Z16
 	VPADDSW   Z24, Z18, Z18
 	VPMULHRSW Z25, Z18, Z18
 	VPACKUSWB Z18, Z16, Z16
+	CMPL      252(BP), $+0
+	JEQ       inside30
 	VPMAXUB   Z26, Z16, Z16
 	VPMINUB   Z27, Z16, Z16
+
+inside30:
 	VPERMD    Z16, Z28, Z16
 	VMOVDQU8  Z16, K1, (AX)
 	MOVLQSX   20(SI), BX
 	LEAQ      (DI)(BX*1), AX
 	TESTQ     DX, DX
-	JZ        plain24
+	JZ        plain31
 	VMOVUPS   (CX), Z31
 	VPMOVD2M  Z20, K2
 	VMOVDQU32 (DX), K2, Z31
@@ -23031,30 +25552,30 @@ none23:
 	VMOVDQU32 192(DX), K2, Z31
 	VPSRAVD   Z31, Z23, Z23
 	VPACKSSDW Z21, Z20, Z20
-	VMOVUPS   248(BP), Z31
+	VMOVUPS   256(BP), Z31
 	VPMOVW2M  Z20, K2
-	VMOVDQU16 376(BP), K2, Z31
+	VMOVDQU16 384(BP), K2, Z31
 	VPMULHRSW Z31, Z20, Z20
 	VPACKSSDW Z23, Z22, Z22
-	VMOVUPS   312(BP), Z31
+	VMOVUPS   320(BP), Z31
 	VPMOVW2M  Z22, K2
-	VMOVDQU16 440(BP), K2, Z31
+	VMOVDQU16 448(BP), K2, Z31
 	VPMULHRSW Z31, Z22, Z22
-	JMP       ready25
+	JMP       ready32
 
-plain24:
+plain31:
 	VPSRAVD   (CX), Z20, Z20
 	VPSRAVD   64(CX), Z21, Z21
 	VPSRAVD   128(CX), Z22, Z22
 	VPSRAVD   192(CX), Z23, Z23
 	VPACKSSDW Z21, Z20, Z20
-	VPMULHRSW 248(BP), Z20, Z20
+	VPMULHRSW 256(BP), Z20, Z20
 	VPACKSSDW Z23, Z22, Z22
-	VPMULHRSW 312(BP), Z22, Z22
+	VPMULHRSW 320(BP), Z22, Z22
 
-ready25:
+ready32:
 	TESTQ      R8, R8
-	JZ         none26
+	JZ         none33
 	ADDQ       R8, BX
 	VMOVDQU8.Z (BX), K1, Z30
 	VPERMD     Z30, Z28, Z30
@@ -23067,18 +25588,22 @@ ready25:
 	VPMULHUW   Z29, Z31, Z31
 	VPADDSW    Z31, Z22, Z22
 
-none26:
+none33:
 	VPADDSW   Z24, Z20, Z20
 	VPMULHRSW Z25, Z20, Z20
 	VPADDSW   Z24, Z22, Z22
 	VPMULHRSW Z25, Z22, Z22
 	VPACKUSWB Z22, Z20, Z20
+	CMPL      252(BP), $+0
+	JEQ       inside34
 	VPMAXUB   Z26, Z20, Z20
 	VPMINUB   Z27, Z20, Z20
-	VPERMD    Z20, Z28, Z20
-	VMOVDQU8  Z20, K1, (AX)
 
-done7:
+inside34:
+	VPERMD   Z20, Z28, Z20
+	VMOVDQU8 Z20, K1, (AX)
+
+done9:
 	ADDQ $+24, 72(BP)
 	DECQ 64(BP)
 	JNZ  tile1
@@ -23467,8 +25992,12 @@ ready5:
 	VPADDSW   Z4, Z2, Z2
 	VPMULHRSW Z5, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Z6, Z0, Z0
 	VPMINUB   Z7, Z0, Z0
+
+inside6:
 	VMOVDQU32 Z0, (R12)
 	ADDQ      R13, R12
 	IMUL3Q    $+1, R10, R11
@@ -23717,12 +26246,16 @@ ready5:
 	VPADDSW   Z16, Z2, Z2
 	VPMULHRSW Z17, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Z18, Z0, Z0
 	VPMINUB   Z19, Z0, Z0
+
+inside6:
 	VMOVDQU32 Z0, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain6
+	JZ        plain7
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -23749,9 +26282,9 @@ ready5:
 	VPMOVW2M  Z6, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z6, Z6
-	JMP       ready7
+	JMP       ready8
 
-plain6:
+plain7:
 	VPSRAVD   (CX), Z4, Z4
 	VPSRAVD   64(CX), Z5, Z5
 	VPSRAVD   128(CX), Z6, Z6
@@ -23761,18 +26294,22 @@ plain6:
 	VPACKSSDW Z7, Z6, Z6
 	VPMULHRSW 200(BP), Z6, Z6
 
-ready7:
+ready8:
 	VPADDSW   Z16, Z4, Z4
 	VPMULHRSW Z17, Z4, Z4
 	VPADDSW   Z16, Z6, Z6
 	VPMULHRSW Z17, Z6, Z6
 	VPACKUSWB Z6, Z4, Z4
+	CMPL      132(BP), $+0
+	JEQ       inside9
 	VPMAXUB   Z18, Z4, Z4
 	VPMINUB   Z19, Z4, Z4
+
+inside9:
 	VMOVDQU32 Z4, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain8
+	JZ        plain10
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -23799,9 +26336,9 @@ ready7:
 	VPMOVW2M  Z10, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z10, Z10
-	JMP       ready9
+	JMP       ready11
 
-plain8:
+plain10:
 	VPSRAVD   (CX), Z8, Z8
 	VPSRAVD   64(CX), Z9, Z9
 	VPSRAVD   128(CX), Z10, Z10
@@ -23811,18 +26348,22 @@ plain8:
 	VPACKSSDW Z11, Z10, Z10
 	VPMULHRSW 200(BP), Z10, Z10
 
-ready9:
+ready11:
 	VPADDSW   Z16, Z8, Z8
 	VPMULHRSW Z17, Z8, Z8
 	VPADDSW   Z16, Z10, Z10
 	VPMULHRSW Z17, Z10, Z10
 	VPACKUSWB Z10, Z8, Z8
+	CMPL      132(BP), $+0
+	JEQ       inside12
 	VPMAXUB   Z18, Z8, Z8
 	VPMINUB   Z19, Z8, Z8
+
+inside12:
 	VMOVDQU32 Z8, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain10
+	JZ        plain13
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z12, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -23849,9 +26390,9 @@ ready9:
 	VPMOVW2M  Z14, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z14, Z14
-	JMP       ready11
+	JMP       ready14
 
-plain10:
+plain13:
 	VPSRAVD   (CX), Z12, Z12
 	VPSRAVD   64(CX), Z13, Z13
 	VPSRAVD   128(CX), Z14, Z14
@@ -23861,14 +26402,18 @@ plain10:
 	VPACKSSDW Z15, Z14, Z14
 	VPMULHRSW 200(BP), Z14, Z14
 
-ready11:
+ready14:
 	VPADDSW   Z16, Z12, Z12
 	VPMULHRSW Z17, Z12, Z12
 	VPADDSW   Z16, Z14, Z14
 	VPMULHRSW Z17, Z14, Z14
 	VPACKUSWB Z14, Z12, Z12
+	CMPL      132(BP), $+0
+	JEQ       inside15
 	VPMAXUB   Z18, Z12, Z12
 	VPMINUB   Z19, Z12, Z12
+
+inside15:
 	VMOVDQU32 Z12, (R12)
 	ADDQ      R13, R12
 	IMUL3Q    $+4, R10, R11
@@ -24064,8 +26609,12 @@ ready5:
 	VPADDSW   Z4, Z2, Z2
 	VPMULHRSW Z5, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Z6, Z0, Z0
 	VPMINUB   Z7, Z0, Z0
+
+inside6:
 	VMOVDQU32 Z0, (R12)
 	ADDQ      R13, R12
 	IMUL3Q    $+1, R10, R11
@@ -24372,12 +26921,16 @@ ready5:
 	VPADDSW   Z16, Z2, Z2
 	VPMULHRSW Z17, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Z18, Z0, Z0
 	VPMINUB   Z19, Z0, Z0
+
+inside6:
 	VMOVDQU32 Z0, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain6
+	JZ        plain7
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -24404,9 +26957,9 @@ ready5:
 	VPMOVW2M  Z6, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z6, Z6
-	JMP       ready7
+	JMP       ready8
 
-plain6:
+plain7:
 	VPSRAVD   (CX), Z4, Z4
 	VPSRAVD   64(CX), Z5, Z5
 	VPSRAVD   128(CX), Z6, Z6
@@ -24416,18 +26969,22 @@ plain6:
 	VPACKSSDW Z7, Z6, Z6
 	VPMULHRSW 200(BP), Z6, Z6
 
-ready7:
+ready8:
 	VPADDSW   Z16, Z4, Z4
 	VPMULHRSW Z17, Z4, Z4
 	VPADDSW   Z16, Z6, Z6
 	VPMULHRSW Z17, Z6, Z6
 	VPACKUSWB Z6, Z4, Z4
+	CMPL      132(BP), $+0
+	JEQ       inside9
 	VPMAXUB   Z18, Z4, Z4
 	VPMINUB   Z19, Z4, Z4
+
+inside9:
 	VMOVDQU32 Z4, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain8
+	JZ        plain10
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -24454,9 +27011,9 @@ ready7:
 	VPMOVW2M  Z10, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z10, Z10
-	JMP       ready9
+	JMP       ready11
 
-plain8:
+plain10:
 	VPSRAVD   (CX), Z8, Z8
 	VPSRAVD   64(CX), Z9, Z9
 	VPSRAVD   128(CX), Z10, Z10
@@ -24466,18 +27023,22 @@ plain8:
 	VPACKSSDW Z11, Z10, Z10
 	VPMULHRSW 200(BP), Z10, Z10
 
-ready9:
+ready11:
 	VPADDSW   Z16, Z8, Z8
 	VPMULHRSW Z17, Z8, Z8
 	VPADDSW   Z16, Z10, Z10
 	VPMULHRSW Z17, Z10, Z10
 	VPACKUSWB Z10, Z8, Z8
+	CMPL      132(BP), $+0
+	JEQ       inside12
 	VPMAXUB   Z18, Z8, Z8
 	VPMINUB   Z19, Z8, Z8
+
+inside12:
 	VMOVDQU32 Z8, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain10
+	JZ        plain13
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z12, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -24504,9 +27065,9 @@ ready9:
 	VPMOVW2M  Z14, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z14, Z14
-	JMP       ready11
+	JMP       ready14
 
-plain10:
+plain13:
 	VPSRAVD   (CX), Z12, Z12
 	VPSRAVD   64(CX), Z13, Z13
 	VPSRAVD   128(CX), Z14, Z14
@@ -24516,14 +27077,18 @@ plain10:
 	VPACKSSDW Z15, Z14, Z14
 	VPMULHRSW 200(BP), Z14, Z14
 
-ready11:
+ready14:
 	VPADDSW   Z16, Z12, Z12
 	VPMULHRSW Z17, Z12, Z12
 	VPADDSW   Z16, Z14, Z14
 	VPMULHRSW Z17, Z14, Z14
 	VPACKUSWB Z14, Z12, Z12
+	CMPL      132(BP), $+0
+	JEQ       inside15
 	VPMAXUB   Z18, Z12, Z12
 	VPMINUB   Z19, Z12, Z12
+
+inside15:
 	VMOVDQU32 Z12, (R12)
 	ADDQ      R13, R12
 	IMUL3Q    $+4, R10, R11
@@ -24753,8 +27318,12 @@ ready5:
 	VPADDSW   Z4, Z2, Z2
 	VPMULHRSW Z5, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Z6, Z0, Z0
 	VPMINUB   Z7, Z0, Z0
+
+inside6:
 	VMOVDQU32 Z0, (R12)
 	ADDQ      R13, R12
 	IMUL3Q    $+1, R10, R11
@@ -25119,12 +27688,16 @@ ready5:
 	VPADDSW   Z16, Z2, Z2
 	VPMULHRSW Z17, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Z18, Z0, Z0
 	VPMINUB   Z19, Z0, Z0
+
+inside6:
 	VMOVDQU32 Z0, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain6
+	JZ        plain7
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -25151,9 +27724,9 @@ ready5:
 	VPMOVW2M  Z6, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z6, Z6
-	JMP       ready7
+	JMP       ready8
 
-plain6:
+plain7:
 	VPSRAVD   (CX), Z4, Z4
 	VPSRAVD   64(CX), Z5, Z5
 	VPSRAVD   128(CX), Z6, Z6
@@ -25163,18 +27736,22 @@ plain6:
 	VPACKSSDW Z7, Z6, Z6
 	VPMULHRSW 200(BP), Z6, Z6
 
-ready7:
+ready8:
 	VPADDSW   Z16, Z4, Z4
 	VPMULHRSW Z17, Z4, Z4
 	VPADDSW   Z16, Z6, Z6
 	VPMULHRSW Z17, Z6, Z6
 	VPACKUSWB Z6, Z4, Z4
+	CMPL      132(BP), $+0
+	JEQ       inside9
 	VPMAXUB   Z18, Z4, Z4
 	VPMINUB   Z19, Z4, Z4
+
+inside9:
 	VMOVDQU32 Z4, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain8
+	JZ        plain10
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -25201,9 +27778,9 @@ ready7:
 	VPMOVW2M  Z10, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z10, Z10
-	JMP       ready9
+	JMP       ready11
 
-plain8:
+plain10:
 	VPSRAVD   (CX), Z8, Z8
 	VPSRAVD   64(CX), Z9, Z9
 	VPSRAVD   128(CX), Z10, Z10
@@ -25213,18 +27790,22 @@ plain8:
 	VPACKSSDW Z11, Z10, Z10
 	VPMULHRSW 200(BP), Z10, Z10
 
-ready9:
+ready11:
 	VPADDSW   Z16, Z8, Z8
 	VPMULHRSW Z17, Z8, Z8
 	VPADDSW   Z16, Z10, Z10
 	VPMULHRSW Z17, Z10, Z10
 	VPACKUSWB Z10, Z8, Z8
+	CMPL      132(BP), $+0
+	JEQ       inside12
 	VPMAXUB   Z18, Z8, Z8
 	VPMINUB   Z19, Z8, Z8
+
+inside12:
 	VMOVDQU32 Z8, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain10
+	JZ        plain13
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z12, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -25251,9 +27832,9 @@ ready9:
 	VPMOVW2M  Z14, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z14, Z14
-	JMP       ready11
+	JMP       ready14
 
-plain10:
+plain13:
 	VPSRAVD   (CX), Z12, Z12
 	VPSRAVD   64(CX), Z13, Z13
 	VPSRAVD   128(CX), Z14, Z14
@@ -25263,14 +27844,18 @@ plain10:
 	VPACKSSDW Z15, Z14, Z14
 	VPMULHRSW 200(BP), Z14, Z14
 
-ready11:
+ready14:
 	VPADDSW   Z16, Z12, Z12
 	VPMULHRSW Z17, Z12, Z12
 	VPADDSW   Z16, Z14, Z14
 	VPMULHRSW Z17, Z14, Z14
 	VPACKUSWB Z14, Z12, Z12
+	CMPL      132(BP), $+0
+	JEQ       inside15
 	VPMAXUB   Z18, Z12, Z12
 	VPMINUB   Z19, Z12, Z12
+
+inside15:
 	VMOVDQU32 Z12, (R12)
 	ADDQ      R13, R12
 	IMUL3Q    $+4, R10, R11
@@ -25432,8 +28017,12 @@ ready5:
 	VPADDSW   Z4, Z2, Z2
 	VPMULHRSW Z5, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Z6, Z0, Z0
 	VPMINUB   Z7, Z0, Z0
+
+inside6:
 	VMOVDQU32 Z0, (R12)
 	ADDQ      R13, R12
 	IMUL3Q    $+2, R10, R11
@@ -25721,12 +28310,16 @@ ready5:
 	VPADDSW   Z16, Z2, Z2
 	VPMULHRSW Z17, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Z18, Z0, Z0
 	VPMINUB   Z19, Z0, Z0
+
+inside6:
 	VMOVDQU32 Z0, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain6
+	JZ        plain7
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -25753,9 +28346,9 @@ ready5:
 	VPMOVW2M  Z6, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z6, Z6
-	JMP       ready7
+	JMP       ready8
 
-plain6:
+plain7:
 	VPSRAVD   (CX), Z4, Z4
 	VPSRAVD   64(CX), Z5, Z5
 	VPSRAVD   128(CX), Z6, Z6
@@ -25765,18 +28358,22 @@ plain6:
 	VPACKSSDW Z7, Z6, Z6
 	VPMULHRSW 200(BP), Z6, Z6
 
-ready7:
+ready8:
 	VPADDSW   Z16, Z4, Z4
 	VPMULHRSW Z17, Z4, Z4
 	VPADDSW   Z16, Z6, Z6
 	VPMULHRSW Z17, Z6, Z6
 	VPACKUSWB Z6, Z4, Z4
+	CMPL      132(BP), $+0
+	JEQ       inside9
 	VPMAXUB   Z18, Z4, Z4
 	VPMINUB   Z19, Z4, Z4
+
+inside9:
 	VMOVDQU32 Z4, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain8
+	JZ        plain10
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -25803,9 +28400,9 @@ ready7:
 	VPMOVW2M  Z10, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z10, Z10
-	JMP       ready9
+	JMP       ready11
 
-plain8:
+plain10:
 	VPSRAVD   (CX), Z8, Z8
 	VPSRAVD   64(CX), Z9, Z9
 	VPSRAVD   128(CX), Z10, Z10
@@ -25815,18 +28412,22 @@ plain8:
 	VPACKSSDW Z11, Z10, Z10
 	VPMULHRSW 200(BP), Z10, Z10
 
-ready9:
+ready11:
 	VPADDSW   Z16, Z8, Z8
 	VPMULHRSW Z17, Z8, Z8
 	VPADDSW   Z16, Z10, Z10
 	VPMULHRSW Z17, Z10, Z10
 	VPACKUSWB Z10, Z8, Z8
+	CMPL      132(BP), $+0
+	JEQ       inside12
 	VPMAXUB   Z18, Z8, Z8
 	VPMINUB   Z19, Z8, Z8
+
+inside12:
 	VMOVDQU32 Z8, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain10
+	JZ        plain13
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z12, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -25853,9 +28454,9 @@ ready9:
 	VPMOVW2M  Z14, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z14, Z14
-	JMP       ready11
+	JMP       ready14
 
-plain10:
+plain13:
 	VPSRAVD   (CX), Z12, Z12
 	VPSRAVD   64(CX), Z13, Z13
 	VPSRAVD   128(CX), Z14, Z14
@@ -25865,14 +28466,18 @@ plain10:
 	VPACKSSDW Z15, Z14, Z14
 	VPMULHRSW 200(BP), Z14, Z14
 
-ready11:
+ready14:
 	VPADDSW   Z16, Z12, Z12
 	VPMULHRSW Z17, Z12, Z12
 	VPADDSW   Z16, Z14, Z14
 	VPMULHRSW Z17, Z14, Z14
 	VPACKUSWB Z14, Z12, Z12
+	CMPL      132(BP), $+0
+	JEQ       inside15
 	VPMAXUB   Z18, Z12, Z12
 	VPMINUB   Z19, Z12, Z12
+
+inside15:
 	VMOVDQU32 Z12, (R12)
 	ADDQ      R13, R12
 	IMUL3Q    $+8, R10, R11
@@ -26068,8 +28673,12 @@ ready5:
 	VPADDSW   Z4, Z2, Z2
 	VPMULHRSW Z5, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Z6, Z0, Z0
 	VPMINUB   Z7, Z0, Z0
+
+inside6:
 	VMOVDQU32 Z0, (R12)
 	ADDQ      R13, R12
 	IMUL3Q    $+2, R10, R11
@@ -26415,12 +29024,16 @@ ready5:
 	VPADDSW   Z16, Z2, Z2
 	VPMULHRSW Z17, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Z18, Z0, Z0
 	VPMINUB   Z19, Z0, Z0
+
+inside6:
 	VMOVDQU32 Z0, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain6
+	JZ        plain7
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -26447,9 +29060,9 @@ ready5:
 	VPMOVW2M  Z6, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z6, Z6
-	JMP       ready7
+	JMP       ready8
 
-plain6:
+plain7:
 	VPSRAVD   (CX), Z4, Z4
 	VPSRAVD   64(CX), Z5, Z5
 	VPSRAVD   128(CX), Z6, Z6
@@ -26459,18 +29072,22 @@ plain6:
 	VPACKSSDW Z7, Z6, Z6
 	VPMULHRSW 200(BP), Z6, Z6
 
-ready7:
+ready8:
 	VPADDSW   Z16, Z4, Z4
 	VPMULHRSW Z17, Z4, Z4
 	VPADDSW   Z16, Z6, Z6
 	VPMULHRSW Z17, Z6, Z6
 	VPACKUSWB Z6, Z4, Z4
+	CMPL      132(BP), $+0
+	JEQ       inside9
 	VPMAXUB   Z18, Z4, Z4
 	VPMINUB   Z19, Z4, Z4
+
+inside9:
 	VMOVDQU32 Z4, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain8
+	JZ        plain10
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -26497,9 +29114,9 @@ ready7:
 	VPMOVW2M  Z10, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z10, Z10
-	JMP       ready9
+	JMP       ready11
 
-plain8:
+plain10:
 	VPSRAVD   (CX), Z8, Z8
 	VPSRAVD   64(CX), Z9, Z9
 	VPSRAVD   128(CX), Z10, Z10
@@ -26509,18 +29126,22 @@ plain8:
 	VPACKSSDW Z11, Z10, Z10
 	VPMULHRSW 200(BP), Z10, Z10
 
-ready9:
+ready11:
 	VPADDSW   Z16, Z8, Z8
 	VPMULHRSW Z17, Z8, Z8
 	VPADDSW   Z16, Z10, Z10
 	VPMULHRSW Z17, Z10, Z10
 	VPACKUSWB Z10, Z8, Z8
+	CMPL      132(BP), $+0
+	JEQ       inside12
 	VPMAXUB   Z18, Z8, Z8
 	VPMINUB   Z19, Z8, Z8
+
+inside12:
 	VMOVDQU32 Z8, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain10
+	JZ        plain13
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z12, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -26547,9 +29168,9 @@ ready9:
 	VPMOVW2M  Z14, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z14, Z14
-	JMP       ready11
+	JMP       ready14
 
-plain10:
+plain13:
 	VPSRAVD   (CX), Z12, Z12
 	VPSRAVD   64(CX), Z13, Z13
 	VPSRAVD   128(CX), Z14, Z14
@@ -26559,14 +29180,18 @@ plain10:
 	VPACKSSDW Z15, Z14, Z14
 	VPMULHRSW 200(BP), Z14, Z14
 
-ready11:
+ready14:
 	VPADDSW   Z16, Z12, Z12
 	VPMULHRSW Z17, Z12, Z12
 	VPADDSW   Z16, Z14, Z14
 	VPMULHRSW Z17, Z14, Z14
 	VPACKUSWB Z14, Z12, Z12
+	CMPL      132(BP), $+0
+	JEQ       inside15
 	VPMAXUB   Z18, Z12, Z12
 	VPMINUB   Z19, Z12, Z12
+
+inside15:
 	VMOVDQU32 Z12, (R12)
 	ADDQ      R13, R12
 	IMUL3Q    $+8, R10, R11
@@ -26796,8 +29421,12 @@ ready5:
 	VPADDSW   Z4, Z2, Z2
 	VPMULHRSW Z5, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Z6, Z0, Z0
 	VPMINUB   Z7, Z0, Z0
+
+inside6:
 	VMOVDQU32 Z0, (R12)
 	ADDQ      R13, R12
 	IMUL3Q    $+2, R10, R11
@@ -27201,12 +29830,16 @@ ready5:
 	VPADDSW   Z16, Z2, Z2
 	VPMULHRSW Z17, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Z18, Z0, Z0
 	VPMINUB   Z19, Z0, Z0
+
+inside6:
 	VMOVDQU32 Z0, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain6
+	JZ        plain7
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -27233,9 +29866,9 @@ ready5:
 	VPMOVW2M  Z6, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z6, Z6
-	JMP       ready7
+	JMP       ready8
 
-plain6:
+plain7:
 	VPSRAVD   (CX), Z4, Z4
 	VPSRAVD   64(CX), Z5, Z5
 	VPSRAVD   128(CX), Z6, Z6
@@ -27245,18 +29878,22 @@ plain6:
 	VPACKSSDW Z7, Z6, Z6
 	VPMULHRSW 200(BP), Z6, Z6
 
-ready7:
+ready8:
 	VPADDSW   Z16, Z4, Z4
 	VPMULHRSW Z17, Z4, Z4
 	VPADDSW   Z16, Z6, Z6
 	VPMULHRSW Z17, Z6, Z6
 	VPACKUSWB Z6, Z4, Z4
+	CMPL      132(BP), $+0
+	JEQ       inside9
 	VPMAXUB   Z18, Z4, Z4
 	VPMINUB   Z19, Z4, Z4
+
+inside9:
 	VMOVDQU32 Z4, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain8
+	JZ        plain10
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -27283,9 +29920,9 @@ ready7:
 	VPMOVW2M  Z10, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z10, Z10
-	JMP       ready9
+	JMP       ready11
 
-plain8:
+plain10:
 	VPSRAVD   (CX), Z8, Z8
 	VPSRAVD   64(CX), Z9, Z9
 	VPSRAVD   128(CX), Z10, Z10
@@ -27295,18 +29932,22 @@ plain8:
 	VPACKSSDW Z11, Z10, Z10
 	VPMULHRSW 200(BP), Z10, Z10
 
-ready9:
+ready11:
 	VPADDSW   Z16, Z8, Z8
 	VPMULHRSW Z17, Z8, Z8
 	VPADDSW   Z16, Z10, Z10
 	VPMULHRSW Z17, Z10, Z10
 	VPACKUSWB Z10, Z8, Z8
+	CMPL      132(BP), $+0
+	JEQ       inside12
 	VPMAXUB   Z18, Z8, Z8
 	VPMINUB   Z19, Z8, Z8
+
+inside12:
 	VMOVDQU32 Z8, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain10
+	JZ        plain13
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z12, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -27333,9 +29974,9 @@ ready9:
 	VPMOVW2M  Z14, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z14, Z14
-	JMP       ready11
+	JMP       ready14
 
-plain10:
+plain13:
 	VPSRAVD   (CX), Z12, Z12
 	VPSRAVD   64(CX), Z13, Z13
 	VPSRAVD   128(CX), Z14, Z14
@@ -27345,14 +29986,18 @@ plain10:
 	VPACKSSDW Z15, Z14, Z14
 	VPMULHRSW 200(BP), Z14, Z14
 
-ready11:
+ready14:
 	VPADDSW   Z16, Z12, Z12
 	VPMULHRSW Z17, Z12, Z12
 	VPADDSW   Z16, Z14, Z14
 	VPMULHRSW Z17, Z14, Z14
 	VPACKUSWB Z14, Z12, Z12
+	CMPL      132(BP), $+0
+	JEQ       inside15
 	VPMAXUB   Z18, Z12, Z12
 	VPMINUB   Z19, Z12, Z12
+
+inside15:
 	VMOVDQU32 Z12, (R12)
 	ADDQ      R13, R12
 	IMUL3Q    $+8, R10, R11
@@ -27515,14 +30160,18 @@ ready5:
 	VPADDSW   Z4, Z2, Z2
 	VPMULHRSW Z5, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Z6, Z0, Z0
 	VPMINUB   Z7, Z0, Z0
-	VMOVDQU8  Z0, K1, (R12)
-	ADDQ      R13, R12
-	IMUL3Q    $+1, R10, R11
-	ADDQ      R11, AX
-	DECQ      64(BP)
-	JNZ       tile2
+
+inside6:
+	VMOVDQU8 Z0, K1, (R12)
+	ADDQ     R13, R12
+	IMUL3Q   $+1, R10, R11
+	ADDQ     R11, AX
+	DECQ     64(BP)
+	JNZ      tile2
 	VZEROUPPER
 	RET
 
@@ -27766,12 +30415,16 @@ ready5:
 	VPADDSW   Z16, Z2, Z2
 	VPMULHRSW Z17, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Z18, Z0, Z0
 	VPMINUB   Z19, Z0, Z0
+
+inside6:
 	VMOVDQU8  Z0, K1, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain6
+	JZ        plain7
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -27798,9 +30451,9 @@ ready5:
 	VPMOVW2M  Z6, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z6, Z6
-	JMP       ready7
+	JMP       ready8
 
-plain6:
+plain7:
 	VPSRAVD   (CX), Z4, Z4
 	VPSRAVD   64(CX), Z5, Z5
 	VPSRAVD   128(CX), Z6, Z6
@@ -27810,18 +30463,22 @@ plain6:
 	VPACKSSDW Z7, Z6, Z6
 	VPMULHRSW 200(BP), Z6, Z6
 
-ready7:
+ready8:
 	VPADDSW   Z16, Z4, Z4
 	VPMULHRSW Z17, Z4, Z4
 	VPADDSW   Z16, Z6, Z6
 	VPMULHRSW Z17, Z6, Z6
 	VPACKUSWB Z6, Z4, Z4
+	CMPL      132(BP), $+0
+	JEQ       inside9
 	VPMAXUB   Z18, Z4, Z4
 	VPMINUB   Z19, Z4, Z4
+
+inside9:
 	VMOVDQU8  Z4, K1, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain8
+	JZ        plain10
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -27848,9 +30505,9 @@ ready7:
 	VPMOVW2M  Z10, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z10, Z10
-	JMP       ready9
+	JMP       ready11
 
-plain8:
+plain10:
 	VPSRAVD   (CX), Z8, Z8
 	VPSRAVD   64(CX), Z9, Z9
 	VPSRAVD   128(CX), Z10, Z10
@@ -27860,18 +30517,22 @@ plain8:
 	VPACKSSDW Z11, Z10, Z10
 	VPMULHRSW 200(BP), Z10, Z10
 
-ready9:
+ready11:
 	VPADDSW   Z16, Z8, Z8
 	VPMULHRSW Z17, Z8, Z8
 	VPADDSW   Z16, Z10, Z10
 	VPMULHRSW Z17, Z10, Z10
 	VPACKUSWB Z10, Z8, Z8
+	CMPL      132(BP), $+0
+	JEQ       inside12
 	VPMAXUB   Z18, Z8, Z8
 	VPMINUB   Z19, Z8, Z8
+
+inside12:
 	VMOVDQU8  Z8, K1, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain10
+	JZ        plain13
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z12, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -27898,9 +30559,9 @@ ready9:
 	VPMOVW2M  Z14, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z14, Z14
-	JMP       ready11
+	JMP       ready14
 
-plain10:
+plain13:
 	VPSRAVD   (CX), Z12, Z12
 	VPSRAVD   64(CX), Z13, Z13
 	VPSRAVD   128(CX), Z14, Z14
@@ -27910,20 +30571,24 @@ plain10:
 	VPACKSSDW Z15, Z14, Z14
 	VPMULHRSW 200(BP), Z14, Z14
 
-ready11:
+ready14:
 	VPADDSW   Z16, Z12, Z12
 	VPMULHRSW Z17, Z12, Z12
 	VPADDSW   Z16, Z14, Z14
 	VPMULHRSW Z17, Z14, Z14
 	VPACKUSWB Z14, Z12, Z12
+	CMPL      132(BP), $+0
+	JEQ       inside15
 	VPMAXUB   Z18, Z12, Z12
 	VPMINUB   Z19, Z12, Z12
-	VMOVDQU8  Z12, K1, (R12)
-	ADDQ      R13, R12
-	IMUL3Q    $+4, R10, R11
-	ADDQ      R11, AX
-	DECQ      64(BP)
-	JNZ       tile2
+
+inside15:
+	VMOVDQU8 Z12, K1, (R12)
+	ADDQ     R13, R12
+	IMUL3Q   $+4, R10, R11
+	ADDQ     R11, AX
+	DECQ     64(BP)
+	JNZ      tile2
 	VZEROUPPER
 	RET
 
@@ -28114,14 +30779,18 @@ ready5:
 	VPADDSW   Z4, Z2, Z2
 	VPMULHRSW Z5, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Z6, Z0, Z0
 	VPMINUB   Z7, Z0, Z0
-	VMOVDQU8  Z0, K1, (R12)
-	ADDQ      R13, R12
-	IMUL3Q    $+1, R10, R11
-	ADDQ      R11, AX
-	DECQ      64(BP)
-	JNZ       tile2
+
+inside6:
+	VMOVDQU8 Z0, K1, (R12)
+	ADDQ     R13, R12
+	IMUL3Q   $+1, R10, R11
+	ADDQ     R11, AX
+	DECQ     64(BP)
+	JNZ      tile2
 	VZEROUPPER
 	RET
 
@@ -28423,12 +31092,16 @@ ready5:
 	VPADDSW   Z16, Z2, Z2
 	VPMULHRSW Z17, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Z18, Z0, Z0
 	VPMINUB   Z19, Z0, Z0
+
+inside6:
 	VMOVDQU8  Z0, K1, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain6
+	JZ        plain7
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -28455,9 +31128,9 @@ ready5:
 	VPMOVW2M  Z6, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z6, Z6
-	JMP       ready7
+	JMP       ready8
 
-plain6:
+plain7:
 	VPSRAVD   (CX), Z4, Z4
 	VPSRAVD   64(CX), Z5, Z5
 	VPSRAVD   128(CX), Z6, Z6
@@ -28467,18 +31140,22 @@ plain6:
 	VPACKSSDW Z7, Z6, Z6
 	VPMULHRSW 200(BP), Z6, Z6
 
-ready7:
+ready8:
 	VPADDSW   Z16, Z4, Z4
 	VPMULHRSW Z17, Z4, Z4
 	VPADDSW   Z16, Z6, Z6
 	VPMULHRSW Z17, Z6, Z6
 	VPACKUSWB Z6, Z4, Z4
+	CMPL      132(BP), $+0
+	JEQ       inside9
 	VPMAXUB   Z18, Z4, Z4
 	VPMINUB   Z19, Z4, Z4
+
+inside9:
 	VMOVDQU8  Z4, K1, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain8
+	JZ        plain10
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -28505,9 +31182,9 @@ ready7:
 	VPMOVW2M  Z10, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z10, Z10
-	JMP       ready9
+	JMP       ready11
 
-plain8:
+plain10:
 	VPSRAVD   (CX), Z8, Z8
 	VPSRAVD   64(CX), Z9, Z9
 	VPSRAVD   128(CX), Z10, Z10
@@ -28517,18 +31194,22 @@ plain8:
 	VPACKSSDW Z11, Z10, Z10
 	VPMULHRSW 200(BP), Z10, Z10
 
-ready9:
+ready11:
 	VPADDSW   Z16, Z8, Z8
 	VPMULHRSW Z17, Z8, Z8
 	VPADDSW   Z16, Z10, Z10
 	VPMULHRSW Z17, Z10, Z10
 	VPACKUSWB Z10, Z8, Z8
+	CMPL      132(BP), $+0
+	JEQ       inside12
 	VPMAXUB   Z18, Z8, Z8
 	VPMINUB   Z19, Z8, Z8
+
+inside12:
 	VMOVDQU8  Z8, K1, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain10
+	JZ        plain13
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z12, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -28555,9 +31236,9 @@ ready9:
 	VPMOVW2M  Z14, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z14, Z14
-	JMP       ready11
+	JMP       ready14
 
-plain10:
+plain13:
 	VPSRAVD   (CX), Z12, Z12
 	VPSRAVD   64(CX), Z13, Z13
 	VPSRAVD   128(CX), Z14, Z14
@@ -28567,20 +31248,24 @@ plain10:
 	VPACKSSDW Z15, Z14, Z14
 	VPMULHRSW 200(BP), Z14, Z14
 
-ready11:
+ready14:
 	VPADDSW   Z16, Z12, Z12
 	VPMULHRSW Z17, Z12, Z12
 	VPADDSW   Z16, Z14, Z14
 	VPMULHRSW Z17, Z14, Z14
 	VPACKUSWB Z14, Z12, Z12
+	CMPL      132(BP), $+0
+	JEQ       inside15
 	VPMAXUB   Z18, Z12, Z12
 	VPMINUB   Z19, Z12, Z12
-	VMOVDQU8  Z12, K1, (R12)
-	ADDQ      R13, R12
-	IMUL3Q    $+4, R10, R11
-	ADDQ      R11, AX
-	DECQ      64(BP)
-	JNZ       tile2
+
+inside15:
+	VMOVDQU8 Z12, K1, (R12)
+	ADDQ     R13, R12
+	IMUL3Q   $+4, R10, R11
+	ADDQ     R11, AX
+	DECQ     64(BP)
+	JNZ      tile2
 	VZEROUPPER
 	RET
 
@@ -28805,14 +31490,18 @@ ready5:
 	VPADDSW   Z4, Z2, Z2
 	VPMULHRSW Z5, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Z6, Z0, Z0
 	VPMINUB   Z7, Z0, Z0
-	VMOVDQU8  Z0, K1, (R12)
-	ADDQ      R13, R12
-	IMUL3Q    $+1, R10, R11
-	ADDQ      R11, AX
-	DECQ      64(BP)
-	JNZ       tile2
+
+inside6:
+	VMOVDQU8 Z0, K1, (R12)
+	ADDQ     R13, R12
+	IMUL3Q   $+1, R10, R11
+	ADDQ     R11, AX
+	DECQ     64(BP)
+	JNZ      tile2
 	VZEROUPPER
 	RET
 
@@ -29172,12 +31861,16 @@ ready5:
 	VPADDSW   Z16, Z2, Z2
 	VPMULHRSW Z17, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Z18, Z0, Z0
 	VPMINUB   Z19, Z0, Z0
+
+inside6:
 	VMOVDQU8  Z0, K1, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain6
+	JZ        plain7
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -29204,9 +31897,9 @@ ready5:
 	VPMOVW2M  Z6, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z6, Z6
-	JMP       ready7
+	JMP       ready8
 
-plain6:
+plain7:
 	VPSRAVD   (CX), Z4, Z4
 	VPSRAVD   64(CX), Z5, Z5
 	VPSRAVD   128(CX), Z6, Z6
@@ -29216,18 +31909,22 @@ plain6:
 	VPACKSSDW Z7, Z6, Z6
 	VPMULHRSW 200(BP), Z6, Z6
 
-ready7:
+ready8:
 	VPADDSW   Z16, Z4, Z4
 	VPMULHRSW Z17, Z4, Z4
 	VPADDSW   Z16, Z6, Z6
 	VPMULHRSW Z17, Z6, Z6
 	VPACKUSWB Z6, Z4, Z4
+	CMPL      132(BP), $+0
+	JEQ       inside9
 	VPMAXUB   Z18, Z4, Z4
 	VPMINUB   Z19, Z4, Z4
+
+inside9:
 	VMOVDQU8  Z4, K1, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain8
+	JZ        plain10
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -29254,9 +31951,9 @@ ready7:
 	VPMOVW2M  Z10, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z10, Z10
-	JMP       ready9
+	JMP       ready11
 
-plain8:
+plain10:
 	VPSRAVD   (CX), Z8, Z8
 	VPSRAVD   64(CX), Z9, Z9
 	VPSRAVD   128(CX), Z10, Z10
@@ -29266,18 +31963,22 @@ plain8:
 	VPACKSSDW Z11, Z10, Z10
 	VPMULHRSW 200(BP), Z10, Z10
 
-ready9:
+ready11:
 	VPADDSW   Z16, Z8, Z8
 	VPMULHRSW Z17, Z8, Z8
 	VPADDSW   Z16, Z10, Z10
 	VPMULHRSW Z17, Z10, Z10
 	VPACKUSWB Z10, Z8, Z8
+	CMPL      132(BP), $+0
+	JEQ       inside12
 	VPMAXUB   Z18, Z8, Z8
 	VPMINUB   Z19, Z8, Z8
+
+inside12:
 	VMOVDQU8  Z8, K1, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain10
+	JZ        plain13
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z12, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -29304,9 +32005,9 @@ ready9:
 	VPMOVW2M  Z14, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z14, Z14
-	JMP       ready11
+	JMP       ready14
 
-plain10:
+plain13:
 	VPSRAVD   (CX), Z12, Z12
 	VPSRAVD   64(CX), Z13, Z13
 	VPSRAVD   128(CX), Z14, Z14
@@ -29316,20 +32017,24 @@ plain10:
 	VPACKSSDW Z15, Z14, Z14
 	VPMULHRSW 200(BP), Z14, Z14
 
-ready11:
+ready14:
 	VPADDSW   Z16, Z12, Z12
 	VPMULHRSW Z17, Z12, Z12
 	VPADDSW   Z16, Z14, Z14
 	VPMULHRSW Z17, Z14, Z14
 	VPACKUSWB Z14, Z12, Z12
+	CMPL      132(BP), $+0
+	JEQ       inside15
 	VPMAXUB   Z18, Z12, Z12
 	VPMINUB   Z19, Z12, Z12
-	VMOVDQU8  Z12, K1, (R12)
-	ADDQ      R13, R12
-	IMUL3Q    $+4, R10, R11
-	ADDQ      R11, AX
-	DECQ      64(BP)
-	JNZ       tile2
+
+inside15:
+	VMOVDQU8 Z12, K1, (R12)
+	ADDQ     R13, R12
+	IMUL3Q   $+4, R10, R11
+	ADDQ     R11, AX
+	DECQ     64(BP)
+	JNZ      tile2
 	VZEROUPPER
 	RET
 
@@ -29486,14 +32191,18 @@ ready5:
 	VPADDSW   Z4, Z2, Z2
 	VPMULHRSW Z5, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Z6, Z0, Z0
 	VPMINUB   Z7, Z0, Z0
-	VMOVDQU8  Z0, K1, (R12)
-	ADDQ      R13, R12
-	IMUL3Q    $+2, R10, R11
-	ADDQ      R11, AX
-	DECQ      64(BP)
-	JNZ       tile2
+
+inside6:
+	VMOVDQU8 Z0, K1, (R12)
+	ADDQ     R13, R12
+	IMUL3Q   $+2, R10, R11
+	ADDQ     R11, AX
+	DECQ     64(BP)
+	JNZ      tile2
 	VZEROUPPER
 	RET
 
@@ -29776,12 +32485,16 @@ ready5:
 	VPADDSW   Z16, Z2, Z2
 	VPMULHRSW Z17, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Z18, Z0, Z0
 	VPMINUB   Z19, Z0, Z0
+
+inside6:
 	VMOVDQU8  Z0, K1, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain6
+	JZ        plain7
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -29808,9 +32521,9 @@ ready5:
 	VPMOVW2M  Z6, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z6, Z6
-	JMP       ready7
+	JMP       ready8
 
-plain6:
+plain7:
 	VPSRAVD   (CX), Z4, Z4
 	VPSRAVD   64(CX), Z5, Z5
 	VPSRAVD   128(CX), Z6, Z6
@@ -29820,18 +32533,22 @@ plain6:
 	VPACKSSDW Z7, Z6, Z6
 	VPMULHRSW 200(BP), Z6, Z6
 
-ready7:
+ready8:
 	VPADDSW   Z16, Z4, Z4
 	VPMULHRSW Z17, Z4, Z4
 	VPADDSW   Z16, Z6, Z6
 	VPMULHRSW Z17, Z6, Z6
 	VPACKUSWB Z6, Z4, Z4
+	CMPL      132(BP), $+0
+	JEQ       inside9
 	VPMAXUB   Z18, Z4, Z4
 	VPMINUB   Z19, Z4, Z4
+
+inside9:
 	VMOVDQU8  Z4, K1, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain8
+	JZ        plain10
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -29858,9 +32575,9 @@ ready7:
 	VPMOVW2M  Z10, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z10, Z10
-	JMP       ready9
+	JMP       ready11
 
-plain8:
+plain10:
 	VPSRAVD   (CX), Z8, Z8
 	VPSRAVD   64(CX), Z9, Z9
 	VPSRAVD   128(CX), Z10, Z10
@@ -29870,18 +32587,22 @@ plain8:
 	VPACKSSDW Z11, Z10, Z10
 	VPMULHRSW 200(BP), Z10, Z10
 
-ready9:
+ready11:
 	VPADDSW   Z16, Z8, Z8
 	VPMULHRSW Z17, Z8, Z8
 	VPADDSW   Z16, Z10, Z10
 	VPMULHRSW Z17, Z10, Z10
 	VPACKUSWB Z10, Z8, Z8
+	CMPL      132(BP), $+0
+	JEQ       inside12
 	VPMAXUB   Z18, Z8, Z8
 	VPMINUB   Z19, Z8, Z8
+
+inside12:
 	VMOVDQU8  Z8, K1, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain10
+	JZ        plain13
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z12, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -29908,9 +32629,9 @@ ready9:
 	VPMOVW2M  Z14, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z14, Z14
-	JMP       ready11
+	JMP       ready14
 
-plain10:
+plain13:
 	VPSRAVD   (CX), Z12, Z12
 	VPSRAVD   64(CX), Z13, Z13
 	VPSRAVD   128(CX), Z14, Z14
@@ -29920,20 +32641,24 @@ plain10:
 	VPACKSSDW Z15, Z14, Z14
 	VPMULHRSW 200(BP), Z14, Z14
 
-ready11:
+ready14:
 	VPADDSW   Z16, Z12, Z12
 	VPMULHRSW Z17, Z12, Z12
 	VPADDSW   Z16, Z14, Z14
 	VPMULHRSW Z17, Z14, Z14
 	VPACKUSWB Z14, Z12, Z12
+	CMPL      132(BP), $+0
+	JEQ       inside15
 	VPMAXUB   Z18, Z12, Z12
 	VPMINUB   Z19, Z12, Z12
-	VMOVDQU8  Z12, K1, (R12)
-	ADDQ      R13, R12
-	IMUL3Q    $+8, R10, R11
-	ADDQ      R11, AX
-	DECQ      64(BP)
-	JNZ       tile2
+
+inside15:
+	VMOVDQU8 Z12, K1, (R12)
+	ADDQ     R13, R12
+	IMUL3Q   $+8, R10, R11
+	ADDQ     R11, AX
+	DECQ     64(BP)
+	JNZ      tile2
 	VZEROUPPER
 	RET
 
@@ -30124,14 +32849,18 @@ ready5:
 	VPADDSW   Z4, Z2, Z2
 	VPMULHRSW Z5, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Z6, Z0, Z0
 	VPMINUB   Z7, Z0, Z0
-	VMOVDQU8  Z0, K1, (R12)
-	ADDQ      R13, R12
-	IMUL3Q    $+2, R10, R11
-	ADDQ      R11, AX
-	DECQ      64(BP)
-	JNZ       tile2
+
+inside6:
+	VMOVDQU8 Z0, K1, (R12)
+	ADDQ     R13, R12
+	IMUL3Q   $+2, R10, R11
+	ADDQ     R11, AX
+	DECQ     64(BP)
+	JNZ      tile2
 	VZEROUPPER
 	RET
 
@@ -30472,12 +33201,16 @@ ready5:
 	VPADDSW   Z16, Z2, Z2
 	VPMULHRSW Z17, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Z18, Z0, Z0
 	VPMINUB   Z19, Z0, Z0
+
+inside6:
 	VMOVDQU8  Z0, K1, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain6
+	JZ        plain7
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -30504,9 +33237,9 @@ ready5:
 	VPMOVW2M  Z6, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z6, Z6
-	JMP       ready7
+	JMP       ready8
 
-plain6:
+plain7:
 	VPSRAVD   (CX), Z4, Z4
 	VPSRAVD   64(CX), Z5, Z5
 	VPSRAVD   128(CX), Z6, Z6
@@ -30516,18 +33249,22 @@ plain6:
 	VPACKSSDW Z7, Z6, Z6
 	VPMULHRSW 200(BP), Z6, Z6
 
-ready7:
+ready8:
 	VPADDSW   Z16, Z4, Z4
 	VPMULHRSW Z17, Z4, Z4
 	VPADDSW   Z16, Z6, Z6
 	VPMULHRSW Z17, Z6, Z6
 	VPACKUSWB Z6, Z4, Z4
+	CMPL      132(BP), $+0
+	JEQ       inside9
 	VPMAXUB   Z18, Z4, Z4
 	VPMINUB   Z19, Z4, Z4
+
+inside9:
 	VMOVDQU8  Z4, K1, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain8
+	JZ        plain10
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -30554,9 +33291,9 @@ ready7:
 	VPMOVW2M  Z10, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z10, Z10
-	JMP       ready9
+	JMP       ready11
 
-plain8:
+plain10:
 	VPSRAVD   (CX), Z8, Z8
 	VPSRAVD   64(CX), Z9, Z9
 	VPSRAVD   128(CX), Z10, Z10
@@ -30566,18 +33303,22 @@ plain8:
 	VPACKSSDW Z11, Z10, Z10
 	VPMULHRSW 200(BP), Z10, Z10
 
-ready9:
+ready11:
 	VPADDSW   Z16, Z8, Z8
 	VPMULHRSW Z17, Z8, Z8
 	VPADDSW   Z16, Z10, Z10
 	VPMULHRSW Z17, Z10, Z10
 	VPACKUSWB Z10, Z8, Z8
+	CMPL      132(BP), $+0
+	JEQ       inside12
 	VPMAXUB   Z18, Z8, Z8
 	VPMINUB   Z19, Z8, Z8
+
+inside12:
 	VMOVDQU8  Z8, K1, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain10
+	JZ        plain13
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z12, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -30604,9 +33345,9 @@ ready9:
 	VPMOVW2M  Z14, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z14, Z14
-	JMP       ready11
+	JMP       ready14
 
-plain10:
+plain13:
 	VPSRAVD   (CX), Z12, Z12
 	VPSRAVD   64(CX), Z13, Z13
 	VPSRAVD   128(CX), Z14, Z14
@@ -30616,20 +33357,24 @@ plain10:
 	VPACKSSDW Z15, Z14, Z14
 	VPMULHRSW 200(BP), Z14, Z14
 
-ready11:
+ready14:
 	VPADDSW   Z16, Z12, Z12
 	VPMULHRSW Z17, Z12, Z12
 	VPADDSW   Z16, Z14, Z14
 	VPMULHRSW Z17, Z14, Z14
 	VPACKUSWB Z14, Z12, Z12
+	CMPL      132(BP), $+0
+	JEQ       inside15
 	VPMAXUB   Z18, Z12, Z12
 	VPMINUB   Z19, Z12, Z12
-	VMOVDQU8  Z12, K1, (R12)
-	ADDQ      R13, R12
-	IMUL3Q    $+8, R10, R11
-	ADDQ      R11, AX
-	DECQ      64(BP)
-	JNZ       tile2
+
+inside15:
+	VMOVDQU8 Z12, K1, (R12)
+	ADDQ     R13, R12
+	IMUL3Q   $+8, R10, R11
+	ADDQ     R11, AX
+	DECQ     64(BP)
+	JNZ      tile2
 	VZEROUPPER
 	RET
 
@@ -30854,14 +33599,18 @@ ready5:
 	VPADDSW   Z4, Z2, Z2
 	VPMULHRSW Z5, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Z6, Z0, Z0
 	VPMINUB   Z7, Z0, Z0
-	VMOVDQU8  Z0, K1, (R12)
-	ADDQ      R13, R12
-	IMUL3Q    $+2, R10, R11
-	ADDQ      R11, AX
-	DECQ      64(BP)
-	JNZ       tile2
+
+inside6:
+	VMOVDQU8 Z0, K1, (R12)
+	ADDQ     R13, R12
+	IMUL3Q   $+2, R10, R11
+	ADDQ     R11, AX
+	DECQ     64(BP)
+	JNZ      tile2
 	VZEROUPPER
 	RET
 
@@ -31260,12 +34009,16 @@ ready5:
 	VPADDSW   Z16, Z2, Z2
 	VPMULHRSW Z17, Z2, Z2
 	VPACKUSWB Z2, Z0, Z0
+	CMPL      132(BP), $+0
+	JEQ       inside6
 	VPMAXUB   Z18, Z0, Z0
 	VPMINUB   Z19, Z0, Z0
+
+inside6:
 	VMOVDQU8  Z0, K1, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain6
+	JZ        plain7
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z4, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -31292,9 +34045,9 @@ ready5:
 	VPMOVW2M  Z6, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z6, Z6
-	JMP       ready7
+	JMP       ready8
 
-plain6:
+plain7:
 	VPSRAVD   (CX), Z4, Z4
 	VPSRAVD   64(CX), Z5, Z5
 	VPSRAVD   128(CX), Z6, Z6
@@ -31304,18 +34057,22 @@ plain6:
 	VPACKSSDW Z7, Z6, Z6
 	VPMULHRSW 200(BP), Z6, Z6
 
-ready7:
+ready8:
 	VPADDSW   Z16, Z4, Z4
 	VPMULHRSW Z17, Z4, Z4
 	VPADDSW   Z16, Z6, Z6
 	VPMULHRSW Z17, Z6, Z6
 	VPACKUSWB Z6, Z4, Z4
+	CMPL      132(BP), $+0
+	JEQ       inside9
 	VPMAXUB   Z18, Z4, Z4
 	VPMINUB   Z19, Z4, Z4
+
+inside9:
 	VMOVDQU8  Z4, K1, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain8
+	JZ        plain10
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z8, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -31342,9 +34099,9 @@ ready7:
 	VPMOVW2M  Z10, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z10, Z10
-	JMP       ready9
+	JMP       ready11
 
-plain8:
+plain10:
 	VPSRAVD   (CX), Z8, Z8
 	VPSRAVD   64(CX), Z9, Z9
 	VPSRAVD   128(CX), Z10, Z10
@@ -31354,18 +34111,22 @@ plain8:
 	VPACKSSDW Z11, Z10, Z10
 	VPMULHRSW 200(BP), Z10, Z10
 
-ready9:
+ready11:
 	VPADDSW   Z16, Z8, Z8
 	VPMULHRSW Z17, Z8, Z8
 	VPADDSW   Z16, Z10, Z10
 	VPMULHRSW Z17, Z10, Z10
 	VPACKUSWB Z10, Z8, Z8
+	CMPL      132(BP), $+0
+	JEQ       inside12
 	VPMAXUB   Z18, Z8, Z8
 	VPMINUB   Z19, Z8, Z8
+
+inside12:
 	VMOVDQU8  Z8, K1, (R12)
 	ADDQ      R13, R12
 	TESTQ     DX, DX
-	JZ        plain10
+	JZ        plain13
 	VMOVUPS   (CX), Z20
 	VPMOVD2M  Z12, K2
 	VMOVDQU32 (DX), K2, Z20
@@ -31392,9 +34153,9 @@ ready9:
 	VPMOVW2M  Z14, K2
 	VMOVDQU16 328(BP), K2, Z20
 	VPMULHRSW Z20, Z14, Z14
-	JMP       ready11
+	JMP       ready14
 
-plain10:
+plain13:
 	VPSRAVD   (CX), Z12, Z12
 	VPSRAVD   64(CX), Z13, Z13
 	VPSRAVD   128(CX), Z14, Z14
@@ -31404,20 +34165,24 @@ plain10:
 	VPACKSSDW Z15, Z14, Z14
 	VPMULHRSW 200(BP), Z14, Z14
 
-ready11:
+ready14:
 	VPADDSW   Z16, Z12, Z12
 	VPMULHRSW Z17, Z12, Z12
 	VPADDSW   Z16, Z14, Z14
 	VPMULHRSW Z17, Z14, Z14
 	VPACKUSWB Z14, Z12, Z12
+	CMPL      132(BP), $+0
+	JEQ       inside15
 	VPMAXUB   Z18, Z12, Z12
 	VPMINUB   Z19, Z12, Z12
-	VMOVDQU8  Z12, K1, (R12)
-	ADDQ      R13, R12
-	IMUL3Q    $+8, R10, R11
-	ADDQ      R11, AX
-	DECQ      64(BP)
-	JNZ       tile2
+
+inside15:
+	VMOVDQU8 Z12, K1, (R12)
+	ADDQ     R13, R12
+	IMUL3Q   $+8, R10, R11
+	ADDQ     R11, AX
+	DECQ     64(BP)
+	JNZ      tile2
 	VZEROUPPER
 	RET
 

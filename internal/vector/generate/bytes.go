@@ -30,7 +30,8 @@ const (
 	byteBuffer  = byteOrder + 16  // 32 bytes
 	byteNext    = byteBuffer + 32 // of the memory that is prefetched
 	byteNextEnd = byteNext + 8
-	byteResult  = byteNextEnd + 8 // byteResultCall
+	byteAhead   = byteNextEnd + 8 // bytes from a result to one that is loaded into the cache
+	byteResult  = byteAhead + 8   // byteResultCall
 )
 
 // The offsets of the fields of byteResultCall, in bytes.
@@ -44,6 +45,7 @@ const (
 	resultAddend   = resultOffset + 8
 	resultLow      = resultOffset + 12
 	resultHigh     = resultOffset + 16
+	resultLimited  = resultOffset + 20 // 0 if all bytes are in the range from low to high
 	resultPacked   = resultOffset + 24 // four vectors: two of multipliers, two of those of negative sums
 )
 
@@ -134,6 +136,9 @@ func (c *code) byteTile(width, rows int, words bool) {
 		c.packMultipliers(byteResultOf(field), width)
 	}
 	c.Label(tile)
+	if c.wide() && !words {
+		c.loadResultsAhead(rows, field)
+	}
 	c.MOVQ(field(byteSegments), offset)
 	c.MOVQ(offset, field(byteLeft))
 	c.MOVQ(field(byteInitial), columns)
@@ -243,6 +248,36 @@ func (c *code) byteTile(width, rows int, words bool) {
 	c.DECQ(field(byteTiles))
 	c.JNZ(operand.LabelRef(tile))
 	c.end()
+}
+
+// loadResultsAhead loads the results and the addends of a later tile into the cache.
+func (c *code) loadResultsAhead(rows int, field func(int) operand.Mem) {
+	offsets, at, ahead, y, addend := reg.R14, reg.R15, reg.RAX, reg.RBX, reg.RCX
+	none, done := c.label("noAddendAhead"), c.label("loadedAhead")
+	c.MOVQ(field(byteAhead), ahead)
+	c.TESTQ(ahead, ahead)
+	c.JZ(operand.LabelRef(done))
+	c.MOVQ(field(byteYOffsets), offsets)
+	c.ADDQ(field(byteAt), offsets)
+	c.MOVQ(field(byteY), y)
+	c.ADDQ(ahead, y)
+	load := func(arrays ...reg.Register) {
+		for row := range rows {
+			c.MOVLQSX(operand.Mem{Base: offsets, Disp: 4 * row}, at)
+			for _, base := range arrays {
+				c.PREFETCHT0(operand.Mem{Base: base, Index: at, Scale: 1})
+			}
+		}
+	}
+	c.MOVQ(field(byteAddend), addend)
+	c.TESTQ(addend, addend)
+	c.JZ(operand.LabelRef(none))
+	c.ADDQ(ahead, addend)
+	load(y, addend)
+	c.JMP(operand.LabelRef(done))
+	c.Label(none)
+	load(y)
+	c.Label(done)
 }
 
 // byteProducts adds the products of four bytes of each row.
@@ -388,11 +423,12 @@ func (c *code) scaledWords(result func(int) operand.Mem, width int, sum func(v i
 type byteRounder struct {
 	*code
 	offset, rounding, low, high reg.VecPhysical
+	limited                     operand.Mem
 }
 
 // rounder loads the parameters of a byteRounder into four registers.
 func (c *code) rounder(result func(int) operand.Mem, first int) byteRounder {
-	r := byteRounder{c, c.vector(first), c.vector(first + 1), c.vector(first + 2), c.vector(first + 3)}
+	r := byteRounder{c, c.vector(first), c.vector(first + 1), c.vector(first + 2), c.vector(first + 3), result(resultLimited)}
 	c.VPBROADCASTD(result(resultOffset), r.offset)
 	c.VPBROADCASTD(result(resultRounding), r.rounding)
 	c.VPBROADCASTD(result(resultLow), r.low)
@@ -408,8 +444,12 @@ func (r byteRounder) round(words ...reg.VecPhysical) {
 	}
 	first := words[0]
 	r.VPACKUSWB(words[len(words)-1], first, first)
+	inside := r.label("inside")
+	r.CMPL(r.limited, operand.I8(0))
+	r.JEQ(operand.LabelRef(inside))
 	r.VPMAXUB(r.low, first, first)
 	r.VPMINUB(r.high, first, first)
+	r.Label(inside)
 }
 
 // byteAddresses loads the pointers of the last part.
