@@ -222,8 +222,8 @@ func (a *winograd) part(w *workspace, y, x, addend []uint8, u winogradUnit) {
 	}
 	step := max(1, min(all, limit/(tileValues*(2*a.depth+4*widest))))
 	step = ceilDiv(all, ceilDiv(all, step)) // blocks of equal size
-	values := grow(&w.transformed, step*tileValues*2*a.depth)
-	sums := grow(&w.sums, step*tileValues*widest)
+	values := grow(&w.transformed, tileValues*valueStride(2*step*a.depth))
+	sums := grow(&w.sums, tileValues*valueStride(4*step*widest)/4)
 	for first := 0; first < all; first += step {
 		last := min(first+step, all)
 		a.transform(w, values, in, first, last)
@@ -270,12 +270,19 @@ func (a *winograd) tiles(w *workspace, u winogradUnit) (runs [4]int) {
 	return runs
 }
 
-// transform writes the values of some tiles, (tiles, values, blocks, channels).
+// valueStride is the number of bytes from a value of tiles to the next one, given those of a value of all tiles
+// of a block: an odd number of cache lines, so that the values of a tile lie in different sets of the cache.
+func valueStride(bytes int) int {
+	const line = 64
+	return (ceilDiv(bytes, line) | 1) * line
+}
+
+// transform writes the values of some tiles, (values, tiles, blocks, channels).
 func (a *winograd) transform(w *workspace, values, x []uint8, first, last int) {
 	t := &w.tiles
 	*t = vector.ByteTiles{
 		XOffsets: w.xOffsets[first:last], XRow: a.input.row, XPixel: a.input.channels, InputChannels: a.input.channels,
-		VStride: 2 * a.depth, VTile: tileValues * 2 * a.depth, Scratch: grow(&w.tileScratch, vector.ByteTilesScratch),
+		VStride: valueStride(2 * (last - first) * a.depth), VTile: 2 * a.depth, Scratch: grow(&w.tileScratch, vector.ByteTilesScratch),
 	}
 	for b := range a.blocks * a.blocks {
 		t.X = x[b/a.blocks*a.kernel*a.input.row+b%a.blocks*a.kernel*a.input.channels:]
@@ -284,12 +291,12 @@ func (a *winograd) transform(w *workspace, values, x []uint8, first, last int) {
 	}
 }
 
-// multiply writes the sums of some tiles for a panel, (tiles, values, filters).
+// multiply writes the sums of some tiles for a panel, (values, tiles, filters).
 func (a *winograd) multiply(w *workspace, sums []int32, values []uint8, panel, tiles int) {
 	p, factors, size := a.panels[panel], a.data[panel], a.panelSize(panel)
 	from, to := grow(&w.offsets, tiles), grow(&w.rowOffsets, tiles)
 	for i := range tiles {
-		from[i], to[i] = int32(i*tileValues*2*a.depth), int32(i*tileValues*p.columns)
+		from[i], to[i] = int32(i*2*a.depth), int32(i*p.columns)
 	}
 	r := &w.rows
 	*r = vector.ByteRows{
@@ -297,7 +304,7 @@ func (a *winograd) multiply(w *workspace, sums []int32, values []uint8, panel, t
 		XOffsets: from, YOffsets: to,
 	}
 	for v := range tileValues {
-		r.X, r.B, r.Sums = values[2*v*a.depth:], factors[v*size:][:size], sums[v*p.columns:]
+		r.X, r.B, r.Sums = values[v*valueStride(2*tiles*a.depth):], factors[v*size:][:size], sums[v*valueStride(4*tiles*p.columns)/4:]
 		if v+1 < tileValues {
 			r.Next = factors[(v+1)*size:][:size]
 		} else {
@@ -315,7 +322,7 @@ func (a *winograd) results(w *workspace, y, addend []uint8, sums []int32, panel 
 	out, p := a.shape.convolved(), a.panels[panel]
 	t := &w.tiles
 	*t = vector.ByteTiles{
-		Kernel: a.kernel, MStride: p.columns, MTile: tileValues * p.columns, Y: y[p.left:], YRow: out.Width * out.Channels, YPixel: out.Channels,
+		Kernel: a.kernel, MStride: valueStride(4*(last-first)*p.columns) / 4, MTile: p.columns, Y: y[p.left:], YRow: out.Width * out.Channels, YPixel: out.Channels,
 		Channels: p.columns, Initial: a.initial[p.left:], Result: a.result,
 	}
 	if addend != nil {
