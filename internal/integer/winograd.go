@@ -37,10 +37,6 @@ const (
 	inputLanes    = 32 // channels that are transformed together
 	outputLanes   = 16
 	winogradBytes = 1 << 20 // about the size of the transformed tiles that are computed at a time
-
-	// Transformed weights of more bytes than manyFactors leave the level 2 cache and are read again for every
-	// winogradManyBytes of transformed tiles.
-	manyFactors, winogradManyBytes = 2 << 20, 7 << 18
 )
 
 // newWinograd returns nil if there is no such algorithm for a convolution, if sums may be too large, and,
@@ -216,11 +212,7 @@ func (a *winograd) part(w *workspace, y, x, addend []uint8, u winogradUnit) {
 	for _, p := range a.panels[u.first:u.last] {
 		widest = max(widest, p.columns)
 	}
-	limit := winogradBytes
-	if weights := tileValues * 2 * a.depth * s.Filters; weights > manyFactors {
-		limit = winogradManyBytes
-	}
-	step := max(1, min(all, limit/(tileValues*(2*a.depth+4*widest))))
+	step := max(1, min(all, winogradBytes/(tileValues*(2*a.depth+4*widest))))
 	step = ceilDiv(all, ceilDiv(all, step)) // blocks of equal size
 	values := grow(&w.transformed, tileValues*valueStride(2*step*a.depth))
 	sums := grow(&w.sums, tileValues*valueStride(4*step*widest)/4)
