@@ -275,3 +275,12 @@ func pooled(x []uint8, in integer.Shape, pool integer.Pool) []uint8 {
 
 // Fake returns the embedding by fake, for tests of all networks.
 func Fake(n *Network, image []uint8) []float32 { return fake(n.plan, image) }
+
+// Divide divides the first steps of a network into as many parts as it can, each of which computes twice as
+// many images at a time as the one before, and returns their number.
+func Divide(n *Network) int {
+	images := 1
+	n.divide(func([]step, int) int { images *= 2; return images / 2 })
+	n.idle = nil
+	return len(n.parts)
+}

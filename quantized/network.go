@@ -64,7 +64,7 @@ func (p *plan) network() (*Network, error) {
 			}
 		}
 	}
-	n.divide()
+	n.divide(n.wanted)
 	return n, nil
 }
 
@@ -85,10 +85,10 @@ const (
 	mostShared  = 8
 )
 
-// divide divides the first steps into parts. A part ends where one value is all that later steps read,
-// and where they gain by at least twice as many images at a time. A value that crosses leaves the cache, so
-// a part does not end where a few steps would gain by half as many images.
-func (n *Network) divide() {
+// divide divides the first steps into parts, given a function like wanted. A part ends where one value is all
+// that later steps read, and where they want at least twice as many images at a time. It does not end where a
+// few steps want half as many, because a value that crosses leaves the cache.
+func (n *Network) divide(wantedBy func(steps []step, read int) int) {
 	p, steps := n.plan, n.steps[:n.tail]
 	last := make([]int, len(p.values)) // the last step that reads each value
 	for i, s := range steps {
@@ -96,7 +96,7 @@ func (n *Network) divide() {
 			last[x] = i
 		}
 	}
-	n.crossing = make([]bool, len(p.values))
+	n.parts, n.crossing = nil, make([]bool, len(p.values))
 	begin, from, read := 0, 0, -1 // the first steps of the part and of the present interval, and what that reads of others
 	images := 0
 	for i := range steps {
@@ -109,12 +109,13 @@ func (n *Network) divide() {
 		if (len(alive) > 1 || i == 0) && i+1 < len(steps) {
 			continue
 		}
-		wanted := n.wanted(steps[from:i+1], read)
-		if from > 0 && read >= 0 && wanted >= 2*images {
+		wanted := wantedBy(steps[from:i+1], read)
+		switch {
+		case from > 0 && read >= 0 && wanted >= 2*images:
 			n.parts = append(n.parts, part{steps: steps[begin:from], images: images})
 			n.crossing[read] = true
 			begin, images = from, wanted
-		} else if from == 0 || 4*wanted <= images {
+		case from == 0 || 4*wanted <= images:
 			images = wanted
 		}
 		from, read = i+1, -1

@@ -98,7 +98,8 @@ func fixed(t testing.TB, blocks []graph.Block) *quantized.Network {
 	return n
 }
 
-// Embeddings are the same bits on every processor, for any number of threads and any batch.
+// Embeddings are the same bits on every processor, for any number of threads, any batch and any division into
+// parts.
 func TestDigest(t *testing.T) {
 	defer parallel.SetThreads(parallel.Threads())
 	hash := sha256.New()
@@ -109,12 +110,15 @@ func TestDigest(t *testing.T) {
 			images[i][j] = uint8((i+3)*j*j + 31*j)
 		}
 	}
-	all := networks()
+	all, parts := networks(), 0
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		n := fixed(t, all[name])
 		var first [][]float32
 		for _, threads := range []int{1, 2, 3} {
 			parallel.SetThreads(threads)
+			if threads == 2 {
+				parts = max(parts, quantized.Divide(n))
+			}
 			together, err := n.Embed(images)
 			if err != nil {
 				t.Fatal(err)
@@ -127,7 +131,7 @@ func TestDigest(t *testing.T) {
 				first = together
 			}
 			if !cmp.Equal(together, first) || !cmp.Equal(one[0], first[2]) {
-				t.Errorf("%s: the embeddings depend on the number of threads or on the other images", name)
+				t.Errorf("%s: the embeddings depend on the number of threads, on the other images or on the division into parts", name)
 			}
 		}
 		for _, row := range first {
@@ -135,6 +139,9 @@ func TestDigest(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	}
+	if parts < 3 {
+		t.Errorf("the networks have at most %d parts, expected one of at least 3", parts)
 	}
 	if found := fmt.Sprintf("%x", hash.Sum(nil)[:16]); found != digest {
 		t.Errorf("found the digest %s, expected %s: the arithmetic is another one", found, digest)
