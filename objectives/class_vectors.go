@@ -6,6 +6,7 @@ import (
 
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
+	"github.com/likeness-go/likeness/internal/parallel"
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
 )
@@ -191,7 +192,8 @@ func crossEntropyOf(logits []float64, own int) float64 {
 type imageSoftmax[T graph.Float] struct {
 	classSoftmax
 	classes int
-	slopes  []T // (N, Classes·K): of the sum of the losses by the cosines
+	slopes  []T         // (N, Classes·K): of the sum of the losses by the cosines
+	rooms   [][]float64 // of each thread: room for a row, kept because it is large if K is
 }
 
 func (f *imageSoftmax[T]) Forward(y []T, x ...[]T) {
@@ -201,9 +203,16 @@ func (f *imageSoftmax[T]) Forward(y []T, x ...[]T) {
 		f.slopes = make([]T, len(matrix))
 	}
 	losses := make([]float64, rows)
-	graph.Parallel(rows, func(i int) {
+	threads := graph.Threads()
+	for len(f.rooms) < threads {
+		f.rooms = append(f.rooms, nil)
+	}
+	parallel.ForWorkers(threads, rows, func(worker, i int) {
 		own := classOf(labels, i, f.classes)
-		room := make([]float64, 2*columns+f.classes)
+		if len(f.rooms[worker]) == 0 {
+			f.rooms[worker] = make([]float64, 2*columns+f.classes)
+		}
+		room := f.rooms[worker]
 		cosines, slopes, logits := room[:columns], room[columns:2*columns], room[2*columns:]
 		for j, v := range matrix[i*columns:][:columns] {
 			cosines[j] = float64(v)
@@ -223,9 +232,12 @@ func (f *imageSoftmax[T]) Forward(y []T, x ...[]T) {
 func (f *imageSoftmax[T]) Backward(dx, x [][]T, _, dy []T) {
 	factor := dy[0] / T(len(x[1]))
 	if dx[0] != nil {
-		for i, slope := range f.slopes {
-			dx[0][i] = slope * factor
-		}
+		columns := len(f.slopes) / len(x[1])
+		graph.Parallel(len(x[1]), func(i int) {
+			for j, slope := range f.slopes[i*columns:][:columns] {
+				dx[0][i*columns+j] = slope * factor
+			}
+		})
 	}
 	if dx[1] != nil {
 		clear(dx[1])

@@ -80,8 +80,9 @@ func softCenters(centers int, temperature float64) pool {
 				kept[k] = math.Exp((cosine - largest) / temperature)
 				sum += kept[k]
 			}
+			sum = 1 / sum
 			for k, cosine := range cosines {
-				kept[k] /= sum
+				kept[k] *= sum
 				mean += kept[k] * cosine
 			}
 			return mean

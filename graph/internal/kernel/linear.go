@@ -104,8 +104,12 @@ func (f factors[T]) multiply(c, a, b []T, m, n, k int, transposeA, transposeB, a
 		return
 	}
 	if !transposeA {
-		transposed := grow(&w.columns, m*k)
-		e.Transpose(transposed, m, a, k, m, k)
+		transposed, rows := grow(&w.columns, m*k), a
+		bands := max(1, min(units, m*k>>14))
+		parallel.For(bands, func(band int) {
+			first, last := band*k/bands, (band+1)*k/bands
+			e.Transpose(transposed[first*m:], m, rows[first:], k, m, last-first)
+		})
 		a = transposed
 	}
 	f.outerProducts(c, a, b, m, n, k, accumulate)
@@ -175,11 +179,12 @@ const (
 // outerProducts adds up the outer products of the rows of a (k, m) and b (k, n).
 func (f factors[T]) outerProducts(c, a, b []T, m, n, k int, accumulate bool) {
 	e := f.products
-	step := min(outerColumns, max(64, ceilDiv(ceilDiv(n, units), 64)*64))
+	rows := outerParts * outerRows
+	down := ceilDiv(m, rows)
+	step := min(outerColumns, max(64, ceilDiv(ceilDiv(n, ceilDiv(units, down)), 64)*64))
 	across := ceilDiv(n, step)
 	depth := max(16, min(256, 1<<15/step))
-	rows := outerParts * outerRows
-	divide(ceilDiv(m, rows)*across, func(w *workspace[T], unit int) {
+	divide(down*across, func(w *workspace[T], unit int) {
 		top, left := unit/across*rows, unit%across*step
 		bottom, columns := min(top+rows, m), min(step, n-left)
 		o := &w.outer
