@@ -295,7 +295,7 @@ func (m *Model) embedBatch(pixels [][]uint8, batch int) ([][]float32, error) {
 
 // normalize writes the normalized pixels of images to the first values, and zeros to the others.
 func (m *Model) normalize(values []float32, pixels [][]uint8) {
-	const parts = 4 // of an image, so that a single one is divided over the processors
+	parts := max(1, 4/max(1, len(pixels))) // of an image, so that a single one is divided over the processors
 	size := m.Preprocessing.Size
 	clear(values[len(pixels)*size.Len():])
 	parallel.For(parts*len(pixels), func(i int) {

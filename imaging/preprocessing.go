@@ -207,11 +207,15 @@ func (p Preprocessing) Normalize(dst []float32, pixels []uint8) {
 			values[channel][v] = float32((float64(v)/255 - mean) / deviation)
 		}
 	}
-	if channels == 3 { // one pass over memory
+	if channels == 3 { // one pass over memory, by arrays because their indices need no checks
 		red, green, blue := &values[0], &values[1], &values[2]
-		for len(pixels) >= 3 && len(dst) >= 3 {
-			dst[0], dst[1], dst[2] = red[pixels[0]], green[pixels[1]], blue[pixels[2]]
-			dst, pixels = dst[3:], pixels[3:]
+		for len(pixels) >= 12 && len(dst) >= 12 {
+			to, from := (*[12]float32)(dst), (*[12]uint8)(pixels)
+			to[0], to[1], to[2] = red[from[0]], green[from[1]], blue[from[2]]
+			to[3], to[4], to[5] = red[from[3]], green[from[4]], blue[from[5]]
+			to[6], to[7], to[8] = red[from[6]], green[from[7]], blue[from[8]]
+			to[9], to[10], to[11] = red[from[9]], green[from[10]], blue[from[11]]
+			dst, pixels = dst[12:], pixels[12:]
 		}
 	}
 	for channel := range values {
