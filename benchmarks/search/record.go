@@ -130,7 +130,7 @@ examples of the same classes. *One* is the median time of single queries in µs,
 processors, those of a graph one. *Together* is the time of a query in µs if many are searched in one call on all
 processors. All methods of a size are measured in turn, in %d rounds, in processes of their own. Graphs have 16 links and a
 breadth of 100 when they are built, and are searched with the smallest breadth of %s with a recall of at least
-%v. Build is in seconds (likeness: reading the vectors from a file and compressing them), memory in MB with the vectors.
+%v, or the largest if none has that. Build is in seconds (likeness: reading the vectors from a file and compressing them), memory in MB with the vectors.
 A dash is where an index was made while other programs ran.
 `, neighbors, clusters.PerGroup, perClass, clusters.AmongClasses, clusters.WithinClass, rounds, strings.Trim(fmt.Sprint(breadths), "[]"), minRecall)
 	title := ""
