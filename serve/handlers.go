@@ -26,7 +26,7 @@ type embedded struct {
 }
 
 func (s *Server) embed(r *http.Request, b body) (any, error) {
-	embeddings, err := s.embeddings(r.Context(), b, "image")
+	embeddings, _, err := s.embeddings(r.Context(), b, "image")
 	if err != nil {
 		return nil, err
 	}
@@ -40,10 +40,11 @@ type compared struct {
 	Same        *bool        `json:"same"`      // null if the model has no threshold
 	Head        string       `json:"head"`      // name of the distance
 	Explanation *explanation `json:"explanation"`
+	Warnings    []string     `json:"warnings"` // images for which the model was not trained
 }
 
 func (s *Server) compare(r *http.Request, b body) (any, error) {
-	embeddings, err := s.embeddings(r.Context(), b, "a", "b")
+	embeddings, warnings, err := s.embeddings(r.Context(), b, "a", "b")
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +52,7 @@ func (s *Server) compare(r *http.Request, b body) (any, error) {
 		Distance:    s.distance.Between(embeddings[0], embeddings[1]),
 		Head:        s.distance.Name(),
 		Explanation: contributionsTo(s.distance, embeddings[0], embeddings[1]),
+		Warnings:    warnings,
 	}
 	if s.model.Threshold != nil {
 		same := answer.Distance <= *s.model.Threshold
@@ -199,6 +201,8 @@ type enrolled struct {
 	Class    string `json:"class"`
 	Enrolled int    `json:"enrolled"` // number of examples that this request added
 	Examples int    `json:"examples"` // number of examples of the class afterwards
+	// Warnings are about images for which the model was not trained. They are enrolled.
+	Warnings []string `json:"warnings"`
 }
 
 func (s *Server) enroll(r *http.Request, b body) (any, error) {
@@ -213,12 +217,12 @@ func (s *Server) enroll(r *http.Request, b body) (any, error) {
 	if err := request.CheckClass(class); err != nil { // before any image is decoded
 		return nil, err
 	}
-	embeddings, err := s.embeddings(r.Context(), b, "image")
+	embeddings, warnings, err := s.embeddings(r.Context(), b, "image")
 	if err != nil {
 		return nil, err
 	}
 	examples, err := request.EnrollEmbeddings(class, embeddings...)
-	return enrolled{Class: class, Enrolled: len(embeddings), Examples: examples}, err
+	return enrolled{Class: class, Enrolled: len(embeddings), Examples: examples, Warnings: warnings}, err
 }
 
 // maxClass is the maximum length in bytes of the name of a class.
@@ -226,7 +230,8 @@ const maxClass = 200
 
 // identified is the answer of POST /v1/identify.
 type identified struct {
-	Results []identification `json:"results"` // one for each image, in order
+	Results  []identification `json:"results"`  // one for each image, in order
+	Warnings []string         `json:"warnings"` // images for which the model was not trained
 }
 
 type identification struct {
@@ -284,7 +289,7 @@ func (s *Server) identify(r *http.Request, b body) (any, error) {
 	if empty {
 		return nil, refuse(http.StatusConflict, "gallery: found no classes, expected at least one: enroll images first")
 	}
-	embeddings, err := s.embeddings(r.Context(), b, "image")
+	embeddings, warnings, err := s.embeddings(r.Context(), b, "image")
 	if err != nil {
 		return nil, err
 	}
@@ -297,7 +302,7 @@ func (s *Server) identify(r *http.Request, b body) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := identified{Results: make([]identification, len(found))}
+	answer := identified{Results: make([]identification, len(found)), Warnings: warnings}
 	for i := range found {
 		answer.Results[i] = identificationOf(found[i])
 	}
@@ -339,6 +344,7 @@ type verified struct {
 	Distance  float64  `json:"distance"`
 	Threshold *float64 `json:"threshold"` // null if there is none
 	Same      *bool    `json:"same"`      // null if there is no threshold
+	Warnings  []string `json:"warnings"`  // images for which the model was not trained
 }
 
 func (s *Server) verify(r *http.Request, b body) (any, error) {
@@ -346,7 +352,7 @@ func (s *Server) verify(r *http.Request, b body) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	embeddings, err := s.embeddings(r.Context(), b, "image")
+	embeddings, warnings, err := s.embeddings(r.Context(), b, "image")
 	if err != nil {
 		return nil, err
 	}
@@ -354,7 +360,7 @@ func (s *Server) verify(r *http.Request, b body) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := verified{Class: found.Class, Distance: found.Distance}
+	answer := verified{Class: found.Class, Distance: found.Distance, Warnings: warnings}
 	if found.Calibrated {
 		answer.Threshold, answer.Same = &found.Threshold, &found.Same
 	}

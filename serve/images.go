@@ -12,6 +12,7 @@ import (
 	"github.com/likeness-go/likeness/imaging"
 	"github.com/likeness-go/likeness/internal/guard"
 	"github.com/likeness-go/likeness/internal/tiffdir"
+	"github.com/likeness-go/likeness/retrieval"
 	"github.com/pkg/errors"
 )
 
@@ -39,26 +40,33 @@ func (b body) imagesOf(fields ...string) (all []imageFile) {
 // images are checked before any is decoded. They are decoded and preprocessed here, one
 // after the other, so that the queue's goroutine only embeds. All work ends with the
 // context.
-func (s *Server) embeddings(ctx context.Context, b body, fields ...string) ([][]float32, error) {
+//
+// The warnings name the images that are out of the domain of the model, see
+// retrieval.CheckTraits. They are empty, not nil, if there are none.
+func (s *Server) embeddings(ctx context.Context, b body, fields ...string) (embeddings [][]float32, warnings []string, err error) {
 	images := b.imagesOf(fields...)
 	if err := s.checkSizes(images); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	warnings = []string{}
 	var pixels [][]uint8
 	for i, file := range images {
 		prepared, err := s.prepare(ctx, file)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		images[i].content = nil // let the garbage collector free it
-		pixels = append(pixels, prepared)
+		pixels = append(pixels, prepared.pixels)
+		if prepared.unsuitable != nil {
+			warnings = append(warnings, fmt.Sprintf("%s: %v: the distance means little", file.name, prepared.unsuitable))
+		}
 	}
 	clear(b.images)
-	embeddings, err := s.queue.Embed(ctx, pixels)
+	embeddings, err = s.queue.Embed(ctx, pixels)
 	if err == nil && ctx.Err() != nil { // a result after the timeout must not be used
 		err = context.Cause(ctx)
 	}
-	return embeddings, err
+	return embeddings, warnings, err
 }
 
 // checkSizes returns an error if the headers of the images state too many pixels, in
@@ -86,9 +94,15 @@ func (s *Server) checkSizes(images []imageFile) error {
 	return refuse(http.StatusRequestEntityTooLarge, "images: found %.0f pixels in %d images%s, expected at most %d in one request: send fewer or smaller images", pixels, len(images), counted, s.options.MaxRequestPixels)
 }
 
+// preparedImage is an image as the network reads it.
+type preparedImage struct {
+	pixels     []uint8
+	unsuitable error // why the image is out of the domain of the model; nil if it is not
+}
+
 // prepare decodes a file and preprocesses the image for the network, see decoding.
-func (s *Server) prepare(ctx context.Context, file imageFile) ([]uint8, error) {
-	return decoding(s, ctx, func() ([]uint8, error) { return s.decode(ctx, file) })
+func (s *Server) prepare(ctx context.Context, file imageFile) (preparedImage, error) {
+	return decoding(s, ctx, func() (preparedImage, error) { return s.decode(ctx, file) })
 }
 
 // decoding calls decode in a goroutine of its own. At most GOMAXPROCS images are decoded at a
@@ -122,13 +136,43 @@ func decoding[T any](s *Server, ctx context.Context, decode func() (T, error)) (
 }
 
 // decodeAndPrepare is the part of prepare that runs in a goroutine of its own.
-func (s *Server) decodeAndPrepare(ctx context.Context, file imageFile) (pixels []uint8, err error) {
+func (s *Server) decodeAndPrepare(ctx context.Context, file imageFile) (prepared preparedImage, err error) {
 	defer guard.Recover(&err, "decode")
 	img, err := s.open(ctx, file)
 	if err != nil {
-		return nil, err
+		return prepared, err
 	}
-	return s.model.Preprocessing.Pixels(img), nil
+	p := s.model.Preprocessing
+	prepared.pixels = p.Pixels(img)
+	traits := retrieval.MeasureImage(p, sampled(img))
+	if err := retrieval.CheckTraits(p, []retrieval.Traits{traits}); errors.Is(err, retrieval.ErrUnsuitable) {
+		prepared.unsuitable = err
+	}
+	return prepared, nil
+}
+
+// maxSampled is the number of pixels that are enough to measure an image: a share of pixels is then
+// within half a percent.
+const maxSampled = 1 << 16
+
+// sampled returns an image of at most maxSampled pixels, evenly spaced ones of a larger image. They are
+// not averaged, because thin strokes would become gray.
+func sampled(img image.Image) image.Image {
+	bounds := img.Bounds()
+	step := 1
+	for max(1, bounds.Dx()/step)*max(1, bounds.Dy()/step) > maxSampled {
+		step++
+	}
+	if step == 1 {
+		return img
+	}
+	small := image.NewRGBA(image.Rect(0, 0, max(1, bounds.Dx()/step), max(1, bounds.Dy()/step)))
+	for y := range small.Rect.Dy() {
+		for x := range small.Rect.Dx() {
+			small.Set(x, y, img.At(bounds.Min.X+min(x*step, bounds.Dx()-1), bounds.Min.Y+min(y*step, bounds.Dy()-1)))
+		}
+	}
+	return small
 }
 
 // open decodes an image, which has pixels.

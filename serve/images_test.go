@@ -8,6 +8,7 @@ import (
 	"image/color"
 	"image/jpeg"
 	"image/png"
+	"math"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -117,7 +118,7 @@ func TestRequestPixelsAreLimited(t *testing.T) {
 	s := start(t, Options{MaxPixels: 100, MaxRequestPixels: 250})
 	var decoded atomic.Int32
 	decode := s.decode
-	s.decode = func(ctx context.Context, file imageFile) ([]uint8, error) {
+	s.decode = func(ctx context.Context, file imageFile) (preparedImage, error) {
 		decoded.Add(1)
 		return decode(ctx, file)
 	}
@@ -173,5 +174,63 @@ func TestDecodingEndsWithTheContext(t *testing.T) {
 	}
 	if _, err := s.prepare(ended, imageFile{"image", file.Bytes()}); err != errLate {
 		t.Errorf("found error %v", err)
+	}
+}
+
+// Answers with distances name the images for which the model was not trained: a colored photograph of
+// any size for a model of gray images.
+func TestWarnings(t *testing.T) {
+	s := start(t, Options{})
+	colored := func(width, height int) string {
+		img := image.NewRGBA(image.Rect(0, 0, width, height))
+		for i := 0; i < len(img.Pix); i += 4 {
+			img.Pix[i], img.Pix[i+3] = 255, 255 // red and opaque
+		}
+		return encode(img)
+	}
+	small, large, gray := colored(3, 1), colored(3000, 40), grayPNG(1, 2, 3)
+	warned := func(what string, warnings []string, names ...string) {
+		t.Helper()
+		if len(warnings) != len(names) {
+			t.Errorf("%s: found the warnings %q, expected %d", what, warnings, len(names))
+			return
+		}
+		for i, name := range names {
+			if want := name + ": the model is for grayscale images, and 100 % of the pixels are colored"; !strings.HasPrefix(warnings[i], want) {
+				t.Errorf("%s: found %q, expected %q", what, warnings[i], want)
+			}
+		}
+	}
+	warned("compare", answer[compared](t, s, form("/v1/compare", "a", gray, "b", large)).Warnings, "b")
+	warned("enroll", answer[enrolled](t, s, form("/v1/enroll", "class", "a", "image", small, "image", gray)).Warnings, "image 1")
+	warned("identify", answer[identified](t, s, form("/v1/identify", "image", gray, "image", large)).Warnings, "image 2")
+	warned("verify", answer[verified](t, s, form("/v1/verify", "class", "a", "image", small)).Warnings, "image")
+}
+
+// What is measured of a large image are evenly spaced pixels of it, of any shape.
+func TestSampled(t *testing.T) {
+	for _, size := range []image.Point{{256, 256}, {257, 256}, {4000, 3000}, {1, 1 << 20}, {1 << 20, 1}} {
+		img := image.NewGray(image.Rectangle{image.Pt(-5, 7), image.Pt(-5, 7).Add(size)})
+		for i := range img.Pix {
+			img.Pix[i] = uint8(255 * (i % size.X * 2 / size.X)) // the right half is white
+		}
+		small := sampled(img)
+		found, white := small.Bounds(), 0
+		for y := found.Min.Y; y < found.Max.Y; y++ {
+			for x := found.Min.X; x < found.Max.X; x++ {
+				if color.GrayModel.Convert(small.At(x, y)).(color.Gray).Y > 127 {
+					white++
+				}
+			}
+		}
+		count := found.Dx() * found.Dy()
+		share := float64(white) / float64(count)
+		want := 0.5
+		if size.X == 1 {
+			want = 0 // its only column is a left one
+		}
+		if count > maxSampled || count < min(size.X*size.Y, maxSampled)/5 || math.Abs(share-want) > 0.01 {
+			t.Errorf("%v: found %v and a share of %v, expected at most %d pixels and %v", size, found, share, maxSampled, want)
+		}
 	}
 }

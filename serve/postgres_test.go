@@ -35,11 +35,11 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 	gray := grayPNG(1, 2, 3)
 	for range 3 {
-		if found := answer[enrolled](t, s, send("first", "a", gray, gray)); found != (enrolled{"a", 2, 2}) {
+		if found := answer[enrolled](t, s, send("first", "a", gray, gray)); found.Class != "a" || found.Enrolled != 2 || found.Examples != 2 {
 			t.Errorf("found %+v", found)
 		}
 	}
-	if found := answer[enrolled](t, s, send("second", "a", gray)); found != (enrolled{"a", 1, 3}) {
+	if found := answer[enrolled](t, s, send("second", "a", gray)); found.Class != "a" || found.Enrolled != 1 || found.Examples != 3 {
 		t.Errorf("found %+v", found)
 	}
 	refused(t, s, send("first", "b", gray, gray), http.StatusUnprocessableEntity, "Idempotency-Key")

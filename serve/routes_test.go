@@ -54,6 +54,7 @@ func TestCompare(t *testing.T) {
 			Formula: "|xⱼ − yⱼ|", AddsUpTo: "distance", Total: 9, Dimensions: 3,
 			Deciding: []share{{2, 6, 6.0 / 9}, {0, 3, 3.0 / 9}, {1, 0, 0}},
 		},
+		Warnings: []string{},
 	}
 	for name, r := range map[string]*http.Request{
 		"form": form("/v1/compare", "b", grayPNG(4, 5, 0), "a", grayPNG(1, 5, 6)),
@@ -107,15 +108,15 @@ func TestGallery(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", what, diff)
 		}
 	}
-	check("enroll", cmp.Diff(enrolled{"Greek/α", 2, 2}, answer[enrolled](t, s, form("/v1/enroll", "class", "Greek/α", "image", grayPNG(0, 0, 0), "image", grayPNG(0, 0, 9)))))
-	check("enroll more", cmp.Diff(enrolled{"Greek/α", 1, 3}, answer[enrolled](t, s, form("/v1/enroll", "class", "Greek/α", "image", grayPNG(0, 1, 0)))))
-	check("enroll JSON", cmp.Diff(enrolled{"β", 1, 1}, answer[enrolled](t, s, newRequest("/v1/enroll", "application/json", `{"class":"β","image":`+inBase64(grayPNG(100, 0, 0))+`}`))))
+	check("enroll", cmp.Diff(enrolled{"Greek/α", 2, 2, []string{}}, answer[enrolled](t, s, form("/v1/enroll", "class", "Greek/α", "image", grayPNG(0, 0, 0), "image", grayPNG(0, 0, 9)))))
+	check("enroll more", cmp.Diff(enrolled{"Greek/α", 1, 3, []string{}}, answer[enrolled](t, s, form("/v1/enroll", "class", "Greek/α", "image", grayPNG(0, 1, 0)))))
+	check("enroll JSON", cmp.Diff(enrolled{"β", 1, 1, []string{}}, answer[enrolled](t, s, newRequest("/v1/enroll", "application/json", `{"class":"β","image":`+inBase64(grayPNG(100, 0, 0))+`}`))))
 	check("classes", cmp.Diff(classes{[]class{{"Greek/α", 3}, {"β", 1}}, 4, "nearest", pointer(10.0), nil}, answer[classes](t, s, plainRequest("GET", "/v1/classes", ""))))
 
 	want := identified{[]identification{
 		{pointer("β"), pointer(true), pointer(10.0), false, false, []candidate{{"β", 2}}, nil},
 		{nil, pointer(false), pointer(10.0), false, false, []candidate{{"Greek/α", 50}}, nil},
-	}}
+	}, []string{}}
 	check("identify", cmp.Diff(want, answer[identified](t, s, form("/v1/identify", "image", grayPNG(98, 0, 0), "image", grayPNG(50, 0, 0), "candidates", "1"))))
 	if all := answer[identified](t, s, newRequest("/v1/identify", "application/json", `{"candidates":7,"image":`+inBase64(grayPNG(0, 0, 0))+`}`)); len(all.Results[0].Candidates) != 2 {
 		t.Errorf("identify: found %+v, want both classes", all)
@@ -123,7 +124,7 @@ func TestGallery(t *testing.T) {
 	if some := answer[identified](t, s, form("/v1/identify", "image", grayPNG(0, 0, 0))); len(some.Results[0].Candidates) != gallery.DefaultCandidates {
 		t.Errorf("identify: found %+v, want the default number of candidates %d, as in the tool", some, gallery.DefaultCandidates)
 	}
-	check("verify", cmp.Diff(verified{"β", 5, pointer(10.0), pointer(true)}, answer[verified](t, s, form("/v1/verify", "class", "β", "image", grayPNG(95, 0, 0)))))
+	check("verify", cmp.Diff(verified{"β", 5, pointer(10.0), pointer(true), []string{}}, answer[verified](t, s, form("/v1/verify", "class", "β", "image", grayPNG(95, 0, 0)))))
 
 	check("forget", cmp.Diff(forgotten{"Greek/α", 3}, answer[forgotten](t, s, plainRequest("DELETE", "/v1/classes/Greek%2F%CE%B1", ""))))
 	if left := s.options.Gallery.Classes(); len(left) != 1 || left[0].Name != "β" {
@@ -162,7 +163,7 @@ func TestSetAndGuarantee(t *testing.T) {
 		{pointer("y"), pointer(true), threshold, false, false, []candidate{{"y", 2}}, &set{0.5, 8, 2, []candidate{{"y", 2}}}},
 		{nil, pointer(false), threshold, false, false, []candidate{{"y", 40}}, &set{0.5, 8, 2, []candidate{}}},
 		{pointer("x"), pointer(true), threshold, false, false, []candidate{{"x", 6}}, &set{0.5, 8, 2, []candidate{{"x", 6}}}},
-	}}
+	}, []string{}}
 	if diff := cmp.Diff(want, found, near); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

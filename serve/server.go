@@ -35,7 +35,7 @@ type Server struct {
 	slots    slots         // one for each request under /v1 that is being computed
 	memory   *memory       // limits the bodies of requests
 	decoders chan struct{} // one element for each image that is being decoded
-	decode   func(context.Context, imageFile) ([]uint8, error)
+	decode   func(context.Context, imageFile) (preparedImage, error)
 	closing  atomic.Bool
 	// explainer is made when it is first needed, since it has a graph of its own.
 	explainer func() (*explain.Explainer, error)

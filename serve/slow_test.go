@@ -186,7 +186,10 @@ func (l *lines) String() string {
 func TestLateRequestIsAnswered(t *testing.T) {
 	for name, slow := range map[string]func(s *Server, until chan struct{}){
 		"decoding": func(s *Server, until chan struct{}) {
-			s.decode = func(context.Context, imageFile) ([]uint8, error) { <-until; return []uint8{1, 2, 3}, nil }
+			s.decode = func(context.Context, imageFile) (preparedImage, error) {
+				<-until
+				return preparedImage{pixels: []uint8{1, 2, 3}}, nil
+			}
 		},
 		"embedding": func(s *Server, until chan struct{}) {
 			s.queue.embed = func(pixels [][]uint8) ([][]float32, error) { <-until; return asEmbeddings(pixels), nil }
@@ -226,10 +229,10 @@ func TestDisconnectedClientIsLogged(t *testing.T) {
 		promised int
 	}{
 		"decoding": {func(s *Server, entered, until chan struct{}) {
-			s.decode = func(ctx context.Context, _ imageFile) ([]uint8, error) {
+			s.decode = func(ctx context.Context, _ imageFile) (preparedImage, error) {
 				close(entered)
 				<-ctx.Done() // as a decoder does that reads the file
-				return nil, errors.New("of the decoder")
+				return preparedImage{}, errors.New("of the decoder")
 			}
 		}, len(whole)},
 		"embedding": {func(s *Server, entered, until chan struct{}) {

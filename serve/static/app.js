@@ -67,6 +67,13 @@ function lay(track, distance, threshold, end) {
   return at;
 }
 
+// warn shows the warnings of an answer.
+function warn(section, warnings) {
+  const line = find(section + " .warning");
+  line.textContent = warnings.length === 0 ? "" : "Warning: " + warnings.join(". ") + ".";
+  line.hidden = warnings.length === 0;
+}
+
 function showComparison(found) {
   const verdict = find("#compared .verdict");
   verdict.className = "verdict " + (found.same === null ? "" : found.same ? "same" : "different");
@@ -83,6 +90,7 @@ function showComparison(found) {
     labels[1].textContent = "threshold " + digits(found.threshold);
     labels[1].style.left = inside(found.threshold);
   }
+  warn("#compared", found.warnings);
   showWhy(found.head, found.explanation);
   find("#compare-hint").hidden = true;
   find("#compared").hidden = false;
@@ -141,7 +149,8 @@ async function showMatch(found, files) {
   find("#explained").hidden = false;
 }
 
-function showIdentification(found) {
+function showIdentification(found, warnings) {
+  warn("#identified", warnings);
   const first = found.candidates[0];
   const verdict = find("#identified .verdict");
   verdict.className = "verdict " + (found.known === null ? "" : found.known ? "same" : "different");
@@ -232,10 +241,12 @@ function wireEnroll() {
   find("#enroll").addEventListener("submit", (event) => {
     event.preventDefault();
     done.hidden = true;
+    warn("#enroll", []);
     trying(find("#enroll"), button, async () => {
       const answer = await ask("POST", "v1/enroll", { class: find("#class").value.trim(), image: await pad.blob() });
       done.textContent = `${shown(answer.class)} now has ${count(answer.examples, "example", "examples")}.`;
       done.hidden = false;
+      warn("#enroll", answer.warnings);
       pad.clear();
       await loadClasses();
     }).then(() => (button.disabled = !pad.full));
@@ -249,7 +260,8 @@ function wireIdentify() {
     event.preventDefault();
     find("#identified").hidden = true;
     trying(find("#identify"), button, async () => {
-      showIdentification((await ask("POST", "v1/identify", { image: await pad.blob(), candidates: 5 })).results[0]);
+      const answer = await ask("POST", "v1/identify", { image: await pad.blob(), candidates: 5 });
+      showIdentification(answer.results[0], answer.warnings);
     });
   });
 }
