@@ -190,7 +190,25 @@ func open(path, name string, o Options) (Splits, error) {
 		splits.setName(name)
 		return splits, errors.Wrapf(err, "open data set %s", path)
 	}
-	return Splits{}, errors.Wrapf(ErrUnrecognized, "open data set %s: found %s; expected %s", path, listing(dir.names()), accepted)
+	return Splits{}, errors.Wrapf(ErrUnrecognized, "open data set %s: found %s; expected %s", path, dir.content(), accepted)
+}
+
+// content describes an unrecognized folder, the most frequent mistakes first: images that are not in
+// folders of classes, and a single class.
+func (f folder) content() string {
+	images := 0
+	for _, name := range f.files {
+		if imaging.HasExtension(name) {
+			images++
+		}
+	}
+	switch {
+	case images > 0 && len(f.folders) == 0:
+		return fmt.Sprintf("%d images in the folder itself, which are not sorted into folders of classes", images)
+	case len(f.folders) == 1 && len(f.files) == 0:
+		return fmt.Sprintf("only one folder, %s", cut(f.folders[0]))
+	}
+	return listing(f.names())
 }
 
 // warnOfCopies adds a warning of files with the same content in different classes, which

@@ -22,6 +22,10 @@ func TestOpenSaysWhatItFoundAndWhatItAccepts(t *testing.T) {
 	}
 	_, err := datasets.Open(folder(t, map[string][]byte{"cats/1.png": {}, "notes.txt": {}}), datasets.Options{})
 	expectError(t, "what was found", err, datasets.ErrUnrecognized, "found cats, notes.txt;")
+	_, err = datasets.Open(folder(t, map[string][]byte{"cats/1.png": {}}), datasets.Options{})
+	expectError(t, "one class", err, datasets.ErrUnrecognized, "found only one folder, cats; expected a folder of images for each class, at least two")
+	_, err = datasets.Open(folder(t, map[string][]byte{"1.png": {}, "2.png": {}, "notes.txt": {}}), datasets.Options{})
+	expectError(t, "images", err, datasets.ErrUnrecognized, "found 2 images in the folder itself, which are not sorted into folders of classes; expected")
 	_, err = datasets.Open(folder(t, nil), datasets.Options{})
 	expectError(t, "what was found", err, datasets.ErrUnrecognized, "found nothing;")
 	_, err = datasets.Open(filepath.Join(t.TempDir(), "missing"), datasets.Options{})

@@ -54,7 +54,7 @@ func readFile(file, labels string) (*Table, error) {
 		return nil, errors.Errorf("found a file that ends in %q, expected .csv or .npy", extension)
 	}
 	if extension == ".npy" && labels == "" {
-		return nil, errors.New("a .npy file has no labels: give a text file with one label a line, or write the embeddings as .csv")
+		return nil, errors.New("a .npy file has no labels: give a text file with one label a line (--labels), or write the embeddings as .csv")
 	}
 	opened, err := os.Open(file)
 	if err != nil {

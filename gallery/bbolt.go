@@ -28,6 +28,9 @@ func openStore(ctx context.Context, path string, o Options, create bool) (*store
 		if err != nil {
 			return nil, err
 		}
+		if info.IsDir() {
+			return nil, errors.Wrap(ErrNotGallery, "found a folder, expected the file of a gallery")
+		}
 		// bbolt checks only the first two pages of a file, and writes them to an empty one.
 		switch {
 		case info.Size() == 0 && !create:

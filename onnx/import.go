@@ -15,6 +15,7 @@ import (
 	"github.com/likeness-go/likeness/graph"
 	"github.com/likeness-go/likeness/heads"
 	"github.com/likeness-go/likeness/imaging"
+	"github.com/likeness-go/likeness/internal/safetensors"
 	"github.com/pkg/errors"
 )
 
@@ -78,6 +79,9 @@ func Read(data []byte, source string, o ImportOptions) (*Imported, error) {
 
 func read(data []byte, source string, o ImportOptions) (*Imported, error) {
 	network, own, err := parse(data, o)
+	if kind := safetensors.KindOf(data[:min(len(data), safetensors.KindLength)]); err != nil && len(data) > 0 && kind != "" && kind != safetensors.KindONNX {
+		return nil, errors.Errorf("found %s, expected a network in ONNX format", kind)
+	}
 	if err != nil {
 		return nil, err
 	}

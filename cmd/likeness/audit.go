@@ -119,10 +119,28 @@ func (a *auditCommand) checkOut() error {
 	if info, err := os.Stat(a.Out); err == nil && !info.IsDir() {
 		return errors.Errorf("--out: %s is a file, expected a folder", a.Out)
 	}
+	if inside, err := within(a.Data, a.Out); err != nil {
+		return errors.WithMessage(err, "--out")
+	} else if inside {
+		return errors.Errorf("--out: %s is in the folder of the images, where likeness train would take the contact sheet for an image: choose a folder outside %s", a.Out, a.Data)
+	}
 	if info, err := os.Stat(filepath.Dir(a.Out)); err != nil || !info.IsDir() {
 		return errors.Errorf("--out: found no folder %s, expected one to create %s in", filepath.Dir(a.Out), filepath.Base(a.Out))
 	}
 	return nil
+}
+
+// within reports whether a path is a folder or in it.
+func within(folder, path string) (bool, error) {
+	folder, err := filepath.Abs(folder)
+	if err != nil {
+		return false, err
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return false, err
+	}
+	relative, err := filepath.Rel(folder, path)
+	return err == nil && filepath.IsLocal(relative), nil
 }
 
 // print prints tables.

@@ -67,6 +67,9 @@ func TestAudit(t *testing.T) {
 	toolFails(t, failure, []string{"--most: found 0, expected 1 to 500"}, append(args, "--most", "0")...)
 	toolFails(t, failure, []string{"--out: file is a file, expected a folder"}, append(args, "--out", "file")...)
 	toolFails(t, failure, []string{"--out: found no folder none, expected one to create out in"}, append(args, "--out", filepath.Join("none", "out"))...)
+	for _, out := range []string{"photos", filepath.Join("photos", "audit")} {
+		toolFails(t, failure, []string{"--out: " + out, "in the folder of the images"}, append(args, "--out", out)...)
+	}
 	toolFails(t, failure, []string{"--data", "nowhere"}, "audit", "--data", "nowhere")
 	toolFails(t, failure, []string{"in the folder itself, expected one folder of images for each class"}, "audit", "--data", filepath.Join("photos", right), "--model", "model.safetensors", "--no-cache")
 	write(t, filepath.Join("photos", right, "broken.png"), "no image")

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -38,6 +39,13 @@ func (b *benchCommand) Run(c *console) error {
 	named, err := regexp.Compile(b.Workloads)
 	if err != nil {
 		return errors.Wrap(err, "--workloads")
+	}
+	if !slices.ContainsFunc(workload.All(), func(w workload.Workload) bool { return named.MatchString(w.Name) }) {
+		var names []string
+		for _, w := range workload.All() {
+			names = append(names, w.Name)
+		}
+		return errors.Errorf("--workloads: found %q, which no workload matches. There are %s", b.Workloads, strings.Join(names, ", "))
 	}
 	if !(b.Seconds > 0) || b.Threads < 0 {
 		return errors.Errorf("--seconds, --threads: found %v and %d, expected more than 0 seconds and at least 0 threads", b.Seconds, b.Threads)

@@ -1,7 +1,7 @@
 // Command likeness trains siamese and triplet networks for image similarity, and uses
 // them.
 //
-//	likeness train                       # train on MNIST and measure the network
+//	likeness train                       # train on handwritten characters and measure the network
 //	likeness train --data photos         # on a folder with one folder of images per class
 //	likeness sweep --over margin=0.1..2 --out sweeps/a    # search for settings
 //	likeness eval --run runs/…           # measure a run again
@@ -11,6 +11,9 @@
 //	likeness search a.png --in scans     # the most similar images of a folder
 //	likeness enroll alice a.jpg --gallery faces.gallery    # a class from an example image
 //	likeness identify b.jpg --gallery faces.gallery        # the nearest class, or unknown
+//	likeness adapt --data photos --out a.safetensors       # a model for these classes, without training its network
+//	likeness audit --data photos         # label errors and outliers
+//	likeness quantize photo --data photos --out q.safetensors    # a smaller and faster model
 //	likeness serve --gallery faces.gallery                 # HTTP API and web UI
 //	likeness export --onnx network.onnx  # export for ONNX Runtime
 //	likeness import w.pth …              # import PyTorch weights

@@ -246,7 +246,7 @@ func TestSkipBroken(t *testing.T) {
 		out       string // on standard output or error, with --skip-broken
 	}{
 		"embed":         {[]string{"embed", "photos", "--model", "model.safetensors", "--out", "e.csv"}, "wrote 6 embeddings"},
-		"enroll folder": {[]string{"enroll", "--folder", "photos", "--gallery", "a.gallery", "--model", "model.safetensors"}, "enrolled 6 examples of 2 classes; a.gallery holds 6 of 2"},
+		"enroll folder": {[]string{"enroll", "--folder", "photos", "--gallery", "a.gallery", "--model", "model.safetensors"}, "enrolled 6 examples of 2 classes; a.gallery holds 6 examples of 2 classes"},
 		"enroll class":  {[]string{"enroll", "bar0", "photos/bar0", "--gallery", "b.gallery", "--model", "model.safetensors"}, "enrolled 3 examples of bar0"},
 	}
 	for name, test := range commands {

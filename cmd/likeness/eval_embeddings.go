@@ -32,11 +32,11 @@ const embeddingsHelp = `With --embeddings it measures labeled embeddings of any 
 func (e *embeddingsFlags) run(c *console) error {
 	head, err := heads.Named(e.Head)
 	if err != nil {
-		return errors.Wrap(err, "head")
+		return errors.Wrap(err, "--head")
 	}
 	distance, err := head.Distance(graph.NewWeights(graph.Float32, 1))
 	if err != nil {
-		return errors.Errorf("head: found %s, which has trained weights that a file of embeddings does not hold: expected cosine, l2, squared-l2 or l1", e.Head)
+		return errors.Errorf("--head: found %s, which has trained weights that a file of embeddings does not hold: expected cosine, l2, squared-l2 or l1", e.Head)
 	}
 	table, err := evaluate.ReadFile(e.Embeddings, e.Labels)
 	if err != nil {

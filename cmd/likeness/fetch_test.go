@@ -101,7 +101,7 @@ func TestFetchFails(t *testing.T) {
 	inFolder(t)
 	publishSmall(t)
 	toolFails(t, failure, []string{`unknown data set or weights "omniglott"`, `did you mean "omniglot"?`}, "fetch", "omniglott")
-	toolFails(t, misuse, []string{`expected "<name>"`}, "fetch")
+	toolFails(t, misuse, []string{"missing argument <name>"}, "fetch")
 	write(t, filepath.Join("other", "train-images-idx3-ubyte.gz"), "other data")
 	code, _, said := runTool("fetch", "fashion-mnist", "--to", "other")
 	if other := filepath.Join("other", "train-images-idx3-ubyte.gz"); code != failure || !strings.Contains(said, other) || !strings.Contains(said, "found 10 bytes") {

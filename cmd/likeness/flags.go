@@ -141,13 +141,27 @@ func currentNames(args []string) (current, renamed []string) {
 	return current, renamed
 }
 
+// helpFlags replaces the words help and version, which other tools have as commands, by the flags.
+func helpFlags(args []string) []string {
+	switch {
+	case args[0] == "help":
+		return append(slices.Clone(args[1:]), "--help")
+	case args[0] == "version" && len(args) == 1:
+		return []string{"--version"}
+	}
+	return args
+}
+
 // parseError is an error of kong, but that of an unknown flag names the flag that was
-// probably meant.
+// probably meant, and that of a missing argument or one too many has the usage of the command.
 func parseError(err error) error {
 	var parse *kong.ParseError
-	unknown, isFlag := strings.CutPrefix(err.Error(), "unknown flag --")
-	if !isFlag || !errors.As(err, &parse) || parse.Context == nil {
+	if !errors.As(err, &parse) || parse.Context == nil {
 		return err
+	}
+	unknown, isFlag := strings.CutPrefix(err.Error(), "unknown flag --")
+	if !isFlag {
+		return withUsage(err, parse.Context)
 	}
 	name, _, _ := strings.Cut(unknown, ",")
 	var known []string
@@ -162,6 +176,19 @@ func parseError(err error) error {
 		return errors.Errorf("unknown flag --%s, did you mean --%s?", name, meant)
 	}
 	return errors.Errorf("unknown flag --%s", name)
+}
+
+// withUsage adds the usage of the selected command to an error about its arguments.
+func withUsage(err error, ctx *kong.Context) error {
+	selected, text := ctx.Selected(), err.Error()
+	argument, isMissing := strings.CutPrefix(text, "expected \"<")
+	if isMissing {
+		text = "missing argument <" + strings.TrimSuffix(argument, "\"")
+	}
+	if selected == nil || !isMissing && !strings.HasPrefix(text, "unexpected argument ") {
+		return err
+	}
+	return errors.Errorf("%s: the usage is likeness %s", text, selected.Summary())
 }
 
 // commandOf returns the command whose arguments could not be parsed.

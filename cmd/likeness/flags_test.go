@@ -57,6 +57,9 @@ func TestRefusals(t *testing.T) {
 		args []string
 	}{
 		"command":     {misuse, []string{`unexpected argument trian, did you mean "train"`}, []string{"trian"}},
+		"argument":    {misuse, []string{"missing argument <second>: the usage is likeness compare <first> <second> [flags]"}, []string{"compare", "a.png"}},
+		"arguments":   {misuse, []string{"unexpected argument bars: the usage is likeness search --in=DIR <image> [flags]"}, []string{"search", "a.png", "bars"}},
+		"workloads":   {failure, []string{`--workloads: found "none"`, "There are conv4, "}, []string{"bench", "--workloads", "none"}},
 		"flag":        {misuse, []string{`unknown flag --epoch, did you mean`, "--epochs", "see likeness train --help"}, train("--epoch", "1")},
 		"number":      {misuse, []string{"--batch", `"many"`}, train("--batch", "many")},
 		"objective":   {failure, []string{`unknown objective "contrastiv": did you mean "contrastive"?`}, train("--objective", "contrastiv")},
@@ -252,5 +255,24 @@ func TestFormerFlags(t *testing.T) {
 	current, renamed := currentNames([]string{"bench", "--works=a", "--", "--works"})
 	if diff := cmp.Diff([]string{"bench", "--workloads=a", "--", "--works"}, current); diff != "" || len(renamed) != 1 {
 		t.Errorf("found %q: %s", renamed, diff)
+	}
+}
+
+// The words help and version are understood as the flags, and the tool alone prints its help as an error.
+func TestHelpIsACommandToo(t *testing.T) {
+	want, _ := tool(t, "search", "--help")
+	if found, _ := tool(t, "help", "search"); found != want {
+		t.Errorf("likeness help search: found\n%s\nwant\n%s", found, want)
+	}
+	want, _ = tool(t, "--help")
+	if found, _ := tool(t, "help"); found != want {
+		t.Errorf("likeness help: found\n%s\nwant\n%s", found, want)
+	}
+	if code, stdout, stderr := runTool(); code != misuse || stdout != "" || stderr != want {
+		t.Errorf("likeness: exit code %d\n%s%s", code, stdout, stderr)
+	}
+	want, _ = tool(t, "--version")
+	if found, _ := tool(t, "version"); found != want {
+		t.Errorf("likeness version: found %s, want %s", found, want)
 	}
 }

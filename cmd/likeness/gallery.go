@@ -54,7 +54,7 @@ func (f galleryFlags) load(c *console) (foundModel, error) {
 	}
 	description, err := gallery.Describe(f.Gallery)
 	if errors.Is(err, fs.ErrNotExist) {
-		return foundModel{}, errors.WithMessage(err, "create a gallery with likeness enroll")
+		return foundModel{}, errors.WithMessage(err, "there is no such gallery; create a gallery with likeness enroll")
 	}
 	if err != nil {
 		return foundModel{}, err
@@ -235,13 +235,14 @@ func (e *enrollCommand) enroll(c *console, g *gallery.Gallery, found imaging.Fou
 		if err := g.EnrollFiles(c, e.Class, found.Files...); err != nil {
 			return "", skippable(err, e.SkipBroken)
 		}
-		said = fmt.Sprintf("enrolled %d examples of %s", len(found.Files)-len(g.Skipped()), e.Class)
+		said = fmt.Sprintf("enrolled %s of %s", count(len(found.Files)-len(g.Skipped()), "example", "examples"), e.Class)
+		e.sayFolders(c, found.Files)
 	} else {
 		classes, examples, err := g.EnrollFound(c, e.Folder, found)
 		if err != nil {
 			return "", skippable(err, e.SkipBroken)
 		}
-		said = fmt.Sprintf("enrolled %d examples of %d classes", examples, classes)
+		said = fmt.Sprintf("enrolled %s of %s", count(examples, "example", "examples"), count(classes, "class", "classes"))
 		sayIgnored(c, found.Skipped)
 	}
 	saySkipped(c, g.Skipped())
@@ -265,7 +266,28 @@ func (e *enrollCommand) enroll(c *console, g *gallery.Gallery, found imaging.Fou
 	if err := sayStale(c, g, false); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s; %s holds %d of %d", said, g.Path(), examples, len(classes)), nil
+	return fmt.Sprintf("%s; %s holds %s of %s", said, g.Path(), count(examples, "example", "examples"), count(len(classes), "class", "classes")), nil
+}
+
+// sayFolders warns of a folder whose images are in several subfolders, all of which became
+// examples of one class: probably each subfolder is a class.
+func (e *enrollCommand) sayFolders(c *console, files []string) {
+	for _, path := range e.Images {
+		var subfolders []string
+		for _, file := range files {
+			inside, err := filepath.Rel(path, filepath.Dir(file))
+			if err != nil || inside == "." || !filepath.IsLocal(inside) {
+				continue
+			}
+			if name := strings.Split(inside, string(filepath.Separator))[0]; !slices.Contains(subfolders, name) {
+				subfolders = append(subfolders, name)
+			}
+		}
+		if len(subfolders) > 1 {
+			c.say("warning: %s has %d subfolders with images, such as %s, and all of their images are now examples of the class %s: if each subfolder is a class, remove this one with likeness forget %s --gallery %s and enroll with --folder %s",
+				path, len(subfolders), subfolders[0], e.Class, e.Class, e.Gallery, path)
+		}
+	}
 }
 
 // openGallery opens the gallery with its own model, or makes it. While another process has it

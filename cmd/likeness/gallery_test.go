@@ -38,6 +38,21 @@ func printed(t *testing.T, what, text, expression string) {
 	}
 }
 
+// All images of a folder of classes become examples of the one class that is named, which is said.
+func TestEnrollWarnsOfAFolderOfClasses(t *testing.T) {
+	barGallery(t, nil)
+	const warning = "warning: bars has 3 subfolders with images, such as bar0"
+	if out, said := tool(t, "enroll", "all", "bars", "--gallery", "bars.gallery"); !strings.Contains(out, "enrolled 6 examples of all") ||
+		!strings.Contains(said, warning) || !strings.Contains(said, "likeness forget all --gallery bars.gallery and enroll with --folder bars") {
+		t.Errorf("found\n%s%s", out, said)
+	}
+	for _, args := range [][]string{{"bar3", "bars/bar0", "bars/bar1"}, {"bar4", "bars/bar0/0.png"}} {
+		if _, said := tool(t, append([]string{"enroll", "--gallery", "bars.gallery"}, args...)...); strings.Contains(said, "warning") {
+			t.Errorf("%v: found\n%s", args, said)
+		}
+	}
+}
+
 // From enrollment to forgetting, in the order of use: each command says what it did.
 func TestGalleryCommands(t *testing.T) {
 	threshold := 1e-3
@@ -46,7 +61,7 @@ func TestGalleryCommands(t *testing.T) {
 	write(t, "new.png", bar(t, 5, 7, 12))
 
 	out, said := tool(t, "enroll", "late", "new.png", "--gallery", "bars.gallery")
-	printed(t, "enroll", out, `enrolled 1 examples of late; bars\.gallery holds 7 of 4\n`)
+	printed(t, "enroll", out, `enrolled 1 example of late; bars\.gallery holds 7 examples of 4 classes\n`)
 	own := `model        .*/run/model\.safetensors, the gallery's own\n`
 	printed(t, "enroll says", said, own)
 	out, said = tool(t, "identify", "known.png", "--gallery", "bars.gallery")
@@ -274,6 +289,7 @@ func TestGalleryRefusals(t *testing.T) {
 		say  []string
 		args []string
 	}{
+		"folder as gallery":  {failure, []string{"gallery bars: found a folder, expected the file of a gallery"}, in("bars", "identify", image)},
 		"nothing to enroll":  {failure, []string{"either a class and its images or --folder"}, in("new.gallery", "enroll")},
 		"two ways to enroll": {failure, []string{"either a class and its images or --folder"}, in("new.gallery", "enroll", "a", image, "--folder", "bars")},
 		"no images":          {failure, []string{`class "a"`, "likeness enroll a a.png --gallery new.gallery"}, in("new.gallery", "enroll", "a")},
@@ -422,7 +438,7 @@ func TestPathsAreBytes(t *testing.T) {
 	write(t, second, bar(t, 2, 0, 12))
 	const file = "g\xe9.gallery"
 	out, _ := tool(t, "enroll", "one", first, "--gallery", file, "--model", "mod\xe9le")
-	printed(t, "enroll", out, `enrolled 1 examples of one; g\\xe9\.gallery holds 1 of 1\n`)
+	printed(t, "enroll", out, `enrolled 1 example of one; g\\xe9\.gallery holds 1 example of 1 class\n`)
 	tool(t, "enroll", "two", second, "--gallery", file)
 	out, said := tool(t, "identify", first, second, "--gallery", file)
 	printed(t, "identify says", said, `model        .*/mod\\xe9le/model\.safetensors, the gallery's own\n`)

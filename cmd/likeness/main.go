@@ -178,6 +178,11 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "likeness: %s\n", printable(strings.ReplaceAll(err.Error(), "\n", "; ")))
 		return failure
 	}
+	if len(args) == 0 {
+		_ = execute(ctx, []string{"--help"}, stderr, stderr)
+		return misuse
+	}
+	args = helpFlags(args)
 	helped := false
 	parser, err := newParser(grammar(args), args, stdout, stderr, func(int) { helped = true })
 	if err != nil {

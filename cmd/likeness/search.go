@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/likeness-go/likeness"
@@ -72,6 +74,9 @@ func (s *searchCommand) run(c *console) error {
 	}
 	defer closeCache(c)
 	model, name, files, err := s.prepare(c, s.Folder)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, imaging.ErrNoImages) {
+		return errors.WithMessage(err, "--in")
+	}
 	if err != nil {
 		return err
 	}
@@ -192,6 +197,9 @@ const maxExamined = 100
 func (l lookup) prepare(c *console, folder string) (model *likeness.Model, name string, files []string, err error) {
 	if l.Sheet != "" && filepath.Ext(l.Sheet) != ".png" {
 		return nil, "", nil, errors.Errorf("--sheet: found %q, expected a file that ends in .png", l.Sheet)
+	}
+	if info, err := os.Stat(folder); err == nil && !info.IsDir() {
+		return nil, "", nil, errors.Errorf("%s is a file, expected a folder of images", folder)
 	}
 	if files, err = imageFiles(c, []string{folder}); err != nil {
 		return nil, "", nil, err

@@ -332,6 +332,8 @@ func TestLookupRefusals(t *testing.T) {
 		args []string
 	}{
 		"no threshold":    {[]string{"threshold: the model plain.safetensors has none", "--threshold DISTANCE", "likeness compare"}, []string{"near-duplicates", "scans", "--model", "plain.safetensors"}},
+		"a file":          {[]string{"alone", "ring.png is a file, expected a folder of images"}, []string{"near-duplicates", filepath.Join("alone", "ring.png")}},
+		"not in a folder": {[]string{"--in: ", "nowhere"}, []string{"search", scanned("ring.png"), "--in", "nowhere"}},
 		"no images":       {[]string{"texts", "no images"}, []string{"near-duplicates", "texts"}},
 		"no folder":       {[]string{"nowhere"}, []string{"near-duplicates", "nowhere"}},
 		"a broken file":   {[]string{broken, "--skip-broken"}, []string{"near-duplicates", "scans"}},

@@ -91,7 +91,7 @@ func (k *serveCommand) Run(c *console) (err error) {
 	defer server.Close()
 	listener, err := net.Listen("tcp", k.Address)
 	if err != nil {
-		return errors.Wrap(err, "listen")
+		return errors.Wrap(err, "--address")
 	}
 	if token != "" || listener.Addr().(*net.TCPAddr).IP.IsLoopback() { // else Serve refuses
 		if _, err := fmt.Fprintf(c.out, "http://%s/\n", listener.Addr()); err != nil {

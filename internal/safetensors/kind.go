@@ -19,8 +19,11 @@ func (o other) Error() string { return fmt.Sprintf("found %s, expected a safeten
 
 func (o other) Is(target error) bool { return target == ErrOther || target == ErrMalformed }
 
-// longestStart is the number of bytes of a file that kindOf examines.
-const longestStart = 1 << 10
+// KindONNX is the name that KindOf gives to ONNX files.
+const KindONNX = "an ONNX model"
+
+// KindLength is the number of bytes of a file that KindOf examines.
+const KindLength = 1 << 10
 
 // hints follow the names of formats that users most likely give instead of a model.
 var hints = map[string]string{
@@ -30,10 +33,10 @@ var hints = map[string]string{
 	"a pointer of Git LFS": " instead of the file: run git lfs pull",
 }
 
-// kindOf names the format of a file with these first bytes. It is empty if the format is
+// KindOf names the format of a file with these first bytes. It is empty if the format is
 // unknown, or may be safetensors, whose header begins with { after 8 bytes of its
 // length.
-func kindOf(start []byte) string {
+func KindOf(start []byte) string {
 	if len(start) == 0 {
 		return "an empty file"
 	}
@@ -44,7 +47,7 @@ func kindOf(start []byte) string {
 		return kind + hints[kind]
 	}
 	if isONNX(start) {
-		return "an ONNX model"
+		return KindONNX
 	}
 	text := bytes.ToLower(bytes.TrimLeft(bytes.TrimPrefix(start, []byte("\ufeff")), " \t\r\n"))
 	switch {

@@ -88,11 +88,11 @@ type content struct {
 
 // readHeader returns the header, with the entries in the order of their offsets, and what follows.
 func readHeader(r io.ReaderAt, size int64) (rest io.Reader, metadata map[string]string, entries []entry, err error) {
-	start := make([]byte, min(max(size, 0), longestStart))
+	start := make([]byte, min(max(size, 0), KindLength))
 	if _, err := r.ReadAt(start, 0); err != nil && !(errors.Is(err, io.EOF) && len(start) == int(size)) {
 		return nil, nil, nil, errors.Wrap(err, "header")
 	}
-	if kind := kindOf(start); kind != "" {
+	if kind := KindOf(start); kind != "" {
 		return nil, nil, nil, other{kind}
 	}
 	if size < 8 {

@@ -45,7 +45,7 @@ prototypical: protonet prototypicalnet
 crossentropy: bce binarycrossentropy
 batchhard: hardtriplet hardmining
 semihard: semihardtriplet facenet
-residual: resnet resnet18 resnet50
+resnet18: resnet
 adamw: adamwd
 epochs: numepochs nepochs maxepochs nepoch epoch iters iterations
 stepsperepoch: epochsteps itersperepoch stepsepoch
