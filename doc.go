@@ -4,9 +4,10 @@
 // by the distance of their embeddings. A Model may be used by several goroutines at
 // once.
 //
-//	model, err := likeness.Load("model.safetensors")
-//	comparison, err := model.Compare(a, b)
+//	model, err := likeness.Load("model.safetensors") // or zoo.Load("photo")
+//	comparison, err := model.CompareFiles("a.jpg", "b.jpg")
 //
+// Package zoo has models for photographs and for drawings that need no file and no training.
 // Package run trains a model from settings, and package trainer with data, losses and
 // networks of your own. Networks are in package backbone, distances in heads, losses in
 // objectives, data in datasets, metrics in evaluate, galleries of known classes in

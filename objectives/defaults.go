@@ -344,7 +344,7 @@ func withOptions(loss Loss, o Options) (Loss, error) {
 		if hasOption(loss, name) {
 			result.FieldByName(name).Set(value)
 		} else if !value.IsZero() {
-			return nil, errors.WithStack(noOption{loss.Name(), optionName(name)})
+			return nil, errors.WithStack(noOption{loss, optionName(name)})
 		}
 	}
 	return result.Interface().(Loss), nil
@@ -354,9 +354,24 @@ func withOptions(loss Loss, o Options) (Loss, error) {
 var ErrNoOption = errors.New("the loss has no such option")
 
 // noOption names the loss and the option of an ErrNoOption.
-type noOption struct{ loss, option string }
+type noOption struct {
+	loss   Loss
+	option string
+}
 
-func (n noOption) Error() string { return fmt.Sprintf("%s has no option %s", n.loss, n.option) }
+func (n noOption) Error() string {
+	var known []string
+	options := reflect.TypeFor[Options]()
+	for i := range options.NumField() {
+		if name := options.Field(i).Name; name != "Features" && hasOption(n.loss, name) {
+			known = append(known, optionName(name))
+		}
+	}
+	if len(known) == 0 {
+		return fmt.Sprintf("%s has no option %s, nor any other", n.loss.Name(), n.option)
+	}
+	return fmt.Sprintf("%s has no option %s; it has %s", n.loss.Name(), n.option, strings.Join(known, ", "))
+}
 
 func (n noOption) Is(target error) bool { return target == ErrNoOption }
 
