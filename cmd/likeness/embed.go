@@ -367,7 +367,7 @@ func choose(c *console, images []string) (zoo.Choice, error) {
 // chosenModel loads the bundled model for the kind of the images, which must suit them, and
 // says why.
 func chosenModel(c *console, images []string) (model *likeness.Model, name, reason string, err error) {
-	choice := zoo.Choice{Name: zoo.Default, Reason: "the default"}
+	choice := zoo.Choice{Name: zoo.Default, Reason: "the default, for drawings"}
 	if len(images) > 0 {
 		if choice, err = choose(c, images); err != nil {
 			return nil, "", "", err

@@ -23,7 +23,7 @@ const minTokenLength = 16
 
 // serveCommand serves the HTTP API and the web UI.
 type serveCommand struct {
-	Model            string        `placeholder:"MODEL" help:"Model file, run folder or name of a bundled model (${zoo}). Default: the model of the gallery, or omniglot."`
+	Model            string        `placeholder:"MODEL" help:"Model file, run folder or name of a bundled model (${zoo}). Default: the model of the gallery, or omniglot, which is for drawings."`
 	Gallery          string        `placeholder:"GALLERY" help:"Gallery for enrollment and identification: a file or a PostgreSQL URI, such as postgres://USER@HOST/DATABASE. It is created if it does not exist."`
 	Address          string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on; port 0 chooses a free port. [127.0.0.1:8080]"`
 	MaxRequestPixels int           `default:"67108864" placeholder:"N" help:"Maximum number of pixels in all images of a request, by their headers; pixels with 16 bits per channel count twice. [67108864]"`
