@@ -29,6 +29,7 @@ type Network struct {
 
 	mutex   sync.Mutex
 	idle    []*groupMemory // for the first steps
+	tails   []*memory      // for the others, of as many images as are computed at a time
 	release func()         // of the scratch memory and the threads that package integer keeps; nil before the first use
 }
 
@@ -48,9 +49,10 @@ func (p *plan) network() (*Network, error) {
 	n := &Network{plan: p, steps: steps, tail: len(steps), keep: make([]bool, len(p.values))}
 	for n.tail > 1 {
 		s := steps[n.tail-1].at()
+		_, flattens := steps[n.tail-1].(*imageLinearStep)
 		vectors := s.out < 0 || p.values[s.out].isVector()
 		for _, x := range s.in {
-			vectors = vectors && p.values[x].isVector()
+			vectors = vectors && (flattens || p.values[x].isVector())
 		}
 		if !vectors {
 			break
@@ -325,7 +327,8 @@ func (n *Network) Embed(images [][]uint8) (embeddings [][]float32, err error) {
 	// Threads divide the images that are computed at a time, and the rows of one image.
 	threads := parallel.Threads()
 	group := min(n.images(threads), len(images))
-	tail := n.newMemory(len(images), n.keep)
+	tail := n.borrowTail(len(images), group)
+	defer n.giveBackTail(tail, group)
 	tail.pixels = images
 	for from := 0; from < len(images); from += group {
 		n.first(tail, from, min(group, len(images)-from), threads)
@@ -391,6 +394,34 @@ func (n *Network) borrow(images, threads int) *groupMemory {
 	return n.newGroupMemory(images, threads)
 }
 
+// borrowTail returns memory for the steps of the tail.
+func (n *Network) borrowTail(images, group int) *memory {
+	if images == group {
+		n.mutex.Lock()
+		defer n.mutex.Unlock()
+		if at := slices.IndexFunc(n.tails, func(m *memory) bool { return m.images == images }); at >= 0 {
+			m := n.tails[at]
+			n.tails = slices.Delete(n.tails, at, at+1)
+			return m
+		}
+	}
+	return n.newMemory(images, n.keep)
+}
+
+// giveBackTail keeps the memory of the tail for later calls, unless it is that of more images than are computed at a
+// time.
+func (n *Network) giveBackTail(m *memory, group int) {
+	if m.pixels, m.result = nil, nil; m.images != group {
+		return
+	}
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	if len(n.tails) == maxIdle {
+		n.tails = slices.Delete(n.tails, 0, 1)
+	}
+	n.tails = append(n.tails, m)
+}
+
 // maxIdle limits the memory that is kept between calls.
 const maxIdle = 4
 
@@ -412,7 +443,7 @@ func (n *Network) Close() error {
 	}
 	n.mutex.Lock()
 	defer n.mutex.Unlock()
-	n.idle = nil
+	n.idle, n.tails = nil, nil
 	if n.release != nil {
 		n.release()
 		n.release = nil

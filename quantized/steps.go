@@ -3,6 +3,7 @@ package quantized
 import (
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/likeness-go/likeness/internal/integer"
 	"github.com/likeness-go/likeness/internal/parallel"
@@ -55,6 +56,26 @@ type memory struct {
 	words  [][]uint16
 	sums   [][]int64
 	result [][]float32
+
+	products []int32 // scratch memory of fully connected layers
+}
+
+// eachVector calls work for parts of an array of the vectors of some images, in parallel where there are many
+// elements: for elements [first, last), which are those of the channels from a channel on.
+func eachVector(images, channels int, work func(first, last, channel int)) {
+	const most = 1 << 10 // elements of a part
+	if images*channels <= most {
+		for image := range images {
+			work(image*channels, (image+1)*channels, 0)
+		}
+		return
+	}
+	parts := (channels + most - 1) / most
+	parallel.For(images*parts, func(i int) {
+		image, part := i/parts*channels, i%parts
+		from, until := part*channels/parts, (part+1)*channels/parts
+		work(image+from, image+until, from)
+	})
 }
 
 // limits are the zero point, the least and the largest number of a result.
@@ -73,6 +94,12 @@ func (l limits) clamp(y int64) int64 { return min(max(int64(l[0])+y, int64(l[1])
 // scaled returns x·m/2ˢ rounded to the nearest integer, halves away from zero, for s from 1 to
 // maxShift. Its magnitude is at most 2⁶⁰.
 func scaled(x int64, m, s int32) int64 {
+	if x == int64(int32(x)) { // the product fits in 64 bits
+		product := x * int64(m)
+		sign := product >> 63
+		y := min(((product^sign)-sign+1<<((s-1)&63))>>(s&63), 1<<60)
+		return (y ^ sign) - sign
+	}
 	high, low := bits.Mul64(magnitude(x), magnitude(int64(m)))
 	low, carry := bits.Add64(low, 1<<(s-1), 0)
 	high += carry
@@ -144,26 +171,16 @@ func (s *inputStep) prepare(p *plan) error {
 }
 
 func (s *inputStep) run(p *plan, m *memory) {
-	// Threads divide the rows of a few images.
+	// Threads divide the rows of a few large images.
+	const least = 16 << 10 // bytes of a part
 	parts, size := 1, p.size.Len()
 	if m.images < 4*parallel.Threads() {
-		parts = min(p.size.Height, 4*parallel.Threads())
+		parts = max(1, min(p.size.Height, 4*parallel.Threads(), size/least))
 	}
 	parallel.For(m.images*parts, func(i int) {
 		image, row := i/parts, p.size.Width*p.size.Channels
 		first, last := i%parts*p.size.Height/parts*row, (i%parts+1)*p.size.Height/parts*row
-		x, y := m.pixels[image][first:last], m.bytes[s.out][image*size:][first:last]
-		if p.size.Channels == 1 {
-			table := (*[256]uint8)(s.table)
-			for i, v := range x {
-				y[i] = table[v]
-			}
-			return
-		}
-		red, green, blue := (*[256]uint8)(s.table), (*[256]uint8)(s.table[256:]), (*[256]uint8)(s.table[512:])
-		for i := 0; i+2 < len(y); i += 3 {
-			y[i], y[i+1], y[i+2] = red[x[i]], green[x[i+1]], blue[x[i+2]]
-		}
+		integer.LookupPixels(m.bytes[s.out][image*size:][first:last], m.pixels[image][first:last], s.table, p.size.Channels)
 	})
 }
 
@@ -179,6 +196,20 @@ func (s *flattenStep) prepare(p *plan) error {
 
 func (s *flattenStep) run(p *plan, m *memory) {
 	integer.Flatten(m.bytes[s.out], m.bytes[s.in[0]], p.values[s.in[0]].shape(), m.images)
+}
+
+// flattened returns the image that is flattened to a value which nothing else reads.
+func (p *plan) flattened(x int) (image int, ok bool) {
+	readers := 0
+	for _, s := range p.steps {
+		if slices.Contains(s.at().in, x) {
+			readers++
+		}
+		if f, is := s.(*flattenStep); is && f.out == x {
+			image, ok = f.in[0], true
+		}
+	}
+	return image, ok && readers == 1
 }
 
 // outputStep multiplies the numbers of the last value by their scales, in float64.
@@ -204,19 +235,23 @@ func (s *outputStep) run(p *plan, m *memory) {
 	v := p.values[s.in[0]]
 	m.result = make([][]float32, m.images)
 	for image := range m.result {
-		row := make([]float32, v.channels)
-		for c := range row {
-			var x int64
-			switch i := image*v.channels + c; v.kind {
-			case bytes:
-				x = int64(m.bytes[s.in[0]][i]) - int64(v.zero)
-			case words:
-				x = int64(m.words[s.in[0]][i]) - int64(v.zero)
-			default:
-				x = m.sums[s.in[0]][i]
-			}
-			row[c] = float32(float64(x) * s.scale[c])
-		}
-		m.result[image] = row
+		m.result[image] = make([]float32, v.channels)
 	}
+	eachVector(m.images, v.channels, func(first, last, channel int) {
+		scale, row := s.scale[channel:][:last-first], m.result[first/v.channels][channel:][:last-first]
+		switch v.kind {
+		case bytes:
+			for i, x := range m.bytes[s.in[0]][first:last] {
+				row[i] = float32(float64(int64(x)-int64(v.zero)) * scale[i])
+			}
+		case words:
+			for i, x := range m.words[s.in[0]][first:last] {
+				row[i] = float32(float64(int64(x)-int64(v.zero)) * scale[i])
+			}
+		default:
+			for i, x := range m.sums[s.in[0]][first:last] {
+				row[i] = float32(float64(x) * scale[i])
+			}
+		}
+	})
 }

@@ -33,14 +33,17 @@ func (s *requantizeStep) prepare(p *plan) error {
 }
 
 func (s *requantizeStep) run(_ *plan, m *memory) {
-	y, channels := m.words[s.out], len(s.multiplier)
-	for i, x := range m.sums[s.in[0]] {
-		factor := s.multiplier[i%channels]
-		if x < 0 && len(s.negative) > 0 {
-			factor = s.negative[i%channels]
+	shift := s.shift[0]
+	eachVector(m.images, len(s.multiplier), func(first, last, channel int) {
+		y, factors := m.words[s.out][first:last], s.multiplier[channel:][:last-first]
+		for i, x := range m.sums[s.in[0]][first:last] {
+			factor := factors[i]
+			if x < 0 && len(s.negative) > 0 {
+				factor = s.negative[channel+i]
+			}
+			y[i] = uint16(s.limits.clamp(scaled(x, factor, shift)))
 		}
-		y[i] = uint16(s.limits.clamp(scaled(x, factor, s.shift[0])))
-	}
+	})
 }
 
 // tableStep is an activation function: a table of bytes, or of words up to mostIndex.
@@ -84,16 +87,28 @@ func (s *tableStep) prepare(p *plan) error {
 func (s *tableStep) run(p *plan, m *memory) {
 	rows := s.rows(p)
 	switch from, to := p.values[s.in[0]].kind, p.values[s.out].kind; {
-	case from == words && to == words:
-		y := m.words[s.out]
-		for i, x := range m.words[s.in[0]] {
-			y[i] = uint16(s.wide[i%rows*(mostIndex+1)+int(x)])
-		}
 	case from == words:
-		y := m.bytes[s.out]
-		for i, x := range m.words[s.in[0]] {
-			y[i] = uint8(s.wide[i%rows*(mostIndex+1)+int(x)])
-		}
+		eachVector(m.images, p.values[s.in[0]].channels, func(first, last, channel int) {
+			step := 0 // from the table of a channel to that of the next
+			if rows > 1 {
+				step = mostIndex + 1
+			}
+			at := channel * step
+			x := m.words[s.in[0]][first:last]
+			if to == words {
+				y := m.words[s.out][first:last]
+				for i, v := range x {
+					y[i] = uint16(s.wide[at+int(v)])
+					at += step
+				}
+				return
+			}
+			y := m.bytes[s.out][first:last]
+			for i, v := range x {
+				y[i] = uint8(s.wide[at+int(v)])
+				at += step
+			}
+		})
 	case rows == 1:
 		integer.Lookup(m.bytes[s.out], m.bytes[s.in[0]], s.table)
 	default:

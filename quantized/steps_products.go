@@ -2,6 +2,7 @@ package quantized
 
 import (
 	"math"
+	"slices"
 
 	"github.com/likeness-go/likeness/internal/integer"
 	"github.com/pkg/errors"
@@ -99,6 +100,7 @@ type linearStep struct {
 
 	initial []int64
 	kernel  *integer.Linear
+	image   int // that the kernel reads in place of the input, which is that image flattened; -1 for none
 }
 
 func (s *linearStep) fields(*plan) []field {
@@ -123,21 +125,33 @@ func (s *linearStep) prepare(p *plan) (err error) {
 		}
 		s.initial[u] = s.bias[u] - int64(p.values[s.in[0]].zero)*sum
 	}
-	s.kernel, err = integer.NewLinear(s.inputs, s.units, integer.Shape{}, integer.Weights{Values: s.weight}, nil)
+	var shape integer.Shape
+	image, flattened := p.flattened(s.in[0])
+	if s.image = -1; flattened {
+		s.image, shape = image, p.values[image].shape()
+	}
+	s.kernel, err = integer.NewLinear(s.inputs, s.units, shape, integer.Weights{Values: s.weight}, nil)
 	return err
 }
 
 func (s *linearStep) run(p *plan, m *memory) {
 	if p.values[s.in[0]].kind == bytes {
-		y := make([]int32, m.images*s.units)
-		s.kernel.Sums(y, m.bytes[s.in[0]], m.images)
-		for i, sum := range y {
-			m.sums[s.out][i] = s.initial[i%s.units] + int64(sum)
+		x := m.bytes[s.in[0]]
+		if s.image >= 0 {
+			x = m.bytes[s.image]
 		}
+		y := m.scratch(m.images * s.units)
+		s.kernel.Sums(y, x, m.images)
+		eachVector(m.images, s.units, func(first, last, unit int) {
+			to, initial := m.sums[s.out][first:last], s.initial[unit:][:last-first]
+			for i, sum := range y[first:last] {
+				to[i] = initial[i] + int64(sum)
+			}
+		})
 		return
 	}
 	// The bytes of lower and of higher digits are two rows.
-	x, y := make([]uint8, 2*m.images*s.inputs), make([]int32, 2*m.images*s.units)
+	x, y := make([]uint8, 2*m.images*s.inputs), m.scratch(2*m.images*s.units)
 	for image := range m.images {
 		low, high := x[2*image*s.inputs:][:s.inputs], x[(2*image+1)*s.inputs:][:s.inputs]
 		for j, v := range m.words[s.in[0]][image*s.inputs:][:s.inputs] {
@@ -145,12 +159,22 @@ func (s *linearStep) run(p *plan, m *memory) {
 		}
 	}
 	s.kernel.Sums(y, x, 2*m.images)
-	for image := range m.images {
-		low, high := y[2*image*s.units:][:s.units], y[(2*image+1)*s.units:][:s.units]
-		for u := range s.units {
-			m.sums[s.out][image*s.units+u] = s.initial[u] + int64(low[u]) + int64(high[u])<<8
+	eachVector(m.images, s.units, func(first, last, unit int) {
+		to, initial := m.sums[s.out][first:last], s.initial[unit:][:last-first]
+		at := first/s.units*2*s.units + unit
+		low, high := y[at:][:len(to)], y[at+s.units:][:len(to)]
+		for i := range to {
+			to[i] = initial[i] + int64(low[i]) + int64(high[i])<<8
 		}
+	})
+}
+
+// scratch returns memory of unspecified contents for a number of products.
+func (m *memory) scratch(n int) []int32 {
+	if cap(m.products) < n {
+		m.products = make([]int32, n)
 	}
+	return m.products[:n]
 }
 
 // invertedStep is the three convolutions of an inverted residual, computed a few rows at a time. It
@@ -168,7 +192,17 @@ func (s *invertedStep) run(_ *plan, m *memory) {
 	s.kernel.Forward(m.bytes[s.out], m.bytes[s.in[0]], s.last.added(m), m.images)
 }
 
-// combined returns the steps of a plan as they run: inverted residuals are one step.
+// imageLinearStep is a fully connected layer that reads the image that was flattened for it. It replaces both steps
+// when a network runs.
+type imageLinearStep struct {
+	*linearStep
+	own base
+}
+
+func (s *imageLinearStep) at() *base { return &s.own }
+
+// combined returns the steps of a plan as they run: inverted residuals are one step, and so are fully connected layers
+// with the flattening before them.
 func (p *plan) combined() ([]step, error) {
 	readers := make([]int, len(p.values))
 	for _, s := range p.steps {
@@ -179,6 +213,11 @@ func (p *plan) combined() ([]step, error) {
 	var all []step
 	for i := 0; i < len(p.steps); i++ {
 		all = append(all, p.steps[i])
+		if linear, ok := p.steps[i].(*linearStep); ok && linear.image >= 0 {
+			all = slices.DeleteFunc(all, func(s step) bool { return s.at().out == linear.in[0] })
+			all[len(all)-1] = &imageLinearStep{linear, base{linear.name, []int{linear.image}, linear.out}}
+			continue
+		}
 		depthwise, ok := p.steps[i].(*convStep)
 		if !ok || i+1 == len(p.steps) || depthwise.shape.Groups < 2 || depthwise.shape.Groups != depthwise.shape.Input.Channels || len(depthwise.in) > 1 || readers[depthwise.out] > 1 {
 			continue

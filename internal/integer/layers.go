@@ -108,6 +108,14 @@ func Lookup(y, x, table []uint8) {
 	eachChunk(len(x), func(first, last int) { e.Lookup(y[first:last], x[first:last], table) })
 }
 
+// LookupPixels writes y[i] = tables[c][x[i]] for pixels, with c = i mod channels, the channel of a byte. y may be x.
+// Each of the tables has 256 bytes.
+func LookupPixels(y, x, tables []uint8, channels int) {
+	checkLength("y", y, len(x))
+	checkLength("the tables", tables, 256*channels)
+	vector.ByteEngineOf(vector.For[float32]()).Lookups(y, x, tables, channels)
+}
+
 // Flatten writes images (batch, height, width, channels) in PyTorch's order, (batch, channels, height,
 // width). A fully connected layer after images does not need it, see NewLinear.
 func Flatten(y, x []uint8, image Shape, batch int) {

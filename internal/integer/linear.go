@@ -101,7 +101,7 @@ func (l *Linear) run(y []uint8, sums []int32, x, addend []uint8, batch int) {
 		x = to
 	}
 	// Few rows read the weights from memory: each part of the work has its own.
-	const rowsOfPart = 96
+	const rowsOfPart, rowsOfPrefetch = 96, 8
 	parts := ceilDiv(batch, rowsOfPart)
 	panels := len(l.columns.panels)
 	divide(parts*panels, func(w *workspace, i int) {
@@ -113,6 +113,10 @@ func (l *Linear) run(y []uint8, sums []int32, x, addend []uint8, batch int) {
 			xOffsets[row-first], yOffsets[row-first] = int32(row*padded), int32(row*l.outputs)
 		}
 		r.XOffsets, r.YOffsets = xOffsets, yOffsets
-		l.columns.multiply(r, i%panels, i%panels+1, nil)
+		var after []uint8 // most likely the next of this thread, which few rows read as fast as it is loaded ahead
+		if next := i%panels + 1; next < panels && last-first >= rowsOfPrefetch {
+			after = l.columns.panel(next)
+		}
+		l.columns.multiply(r, i%panels, i%panels+1, after)
 	})
 }

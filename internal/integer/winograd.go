@@ -19,6 +19,7 @@ type winograd struct {
 	blocks       int // in each direction
 	rows         int // of tiles
 	columns      int
+	least        float64   // images of a thread that are worth the transformed weights
 	images       int       // that share the transformed weights
 	padded       ConvShape // with the padding that the tiles need
 	input        halo
@@ -68,8 +69,10 @@ func newWinograd(e vector.ByteEngine, s ConvShape, w Weights, initial []int32, q
 		}
 	}
 	a := best
-	// Transformed weights are eight times as large as the weights, so several images have to share them.
-	const leastSaved = 0.8 // instructions for each byte of the transformed weights
+	// Transformed weights are eight times as large as the weights, so several images have to share them: a thread
+	// reads them for each block of tiles. It saves time from leastSaved instructions for each byte of them on, and the
+	// reading hardly counts from enoughSaved on.
+	const leastSaved, enoughSaved = 0.2, 0.8
 	out := s.convolved()
 	direct := float64(out.Height*out.Width*s.patch()) * float64(s.Filters) / 64
 	saved, bytes := direct-a.cost(), 2*tileValues*a.blocks*a.blocks*channels*s.Filters
@@ -77,7 +80,8 @@ func newWinograd(e vector.ByteEngine, s ConvShape, w Weights, initial []int32, q
 		if a.cost() > 0.74*direct {
 			return nil
 		}
-		a.images = max(1, int(math.Ceil(leastSaved*float64(bytes)/saved)))
+		a.least = leastSaved * float64(bytes) / saved
+		a.images = max(1, int(math.Ceil(enoughSaved*float64(bytes)/saved)))
 	}
 	in, p, extent := s.Input, &a.padded.Padding, a.blocks*a.kernel
 	a.padded.KernelHeight, a.padded.KernelWidth = extent, extent
@@ -91,11 +95,27 @@ func newWinograd(e vector.ByteEngine, s ConvShape, w Weights, initial []int32, q
 		from, to := i*vectors/count, (i+1)*vectors/count
 		a.panels = append(a.panels, panel{left: from * outputLanes, columns: (to - from) * outputLanes, width: to - from})
 	}
+	if !forced && a.least*float64(a.rows*a.columns) > float64(a.tilesOfBlock()) {
+		return nil
+	}
 	a.result = q.sums(s.Filters)
 	for f := range s.Filters {
 		q.set(&a.result, f, f)
 	}
 	return a
+}
+
+// widest returns the number of filters of the widest panel.
+func (a *winograd) widest() (columns int) {
+	for _, p := range a.panels {
+		columns = max(columns, p.columns)
+	}
+	return columns
+}
+
+// tilesOfBlock returns the largest number of tiles that are computed at a time.
+func (a *winograd) tilesOfBlock() int {
+	return max(1, winogradBytes/(tileValues*(2*a.depth+4*a.widest())))
 }
 
 // cost is about the number of instructions of products and transforms of an image.
@@ -155,103 +175,97 @@ func (a *winograd) panelSize(panel int) int {
 }
 
 // pays reports whether the algorithm is faster than the products of windows.
-func (a *winograd) pays(batch int) bool { return a != nil && a.available(batch) >= a.images }
-
-// available returns the number of images of a batch that a thread has, 0 if threads divide images: that was
-// slower whenever it was tried.
-func (a *winograd) available(batch int) int {
-	threads := parallel.Threads()
-	if batch%threads != 0 && batch < 4*threads {
-		return 0
-	}
-	return batch / threads
+func (a *winograd) pays(batch int) bool {
+	return a != nil && float64(batch)/float64(parallel.Threads()) >= a.least
 }
 
-// winogradUnit is a part of the results: rows of tiles of some images, and some panels.
-type winogradUnit struct {
-	image, images, top, bottom, first, last int
-}
+// winogradUnit is a part of the results: one of some parts of the tiles of some images.
+type winogradUnit struct{ image, images, part, parts int }
 
 // forward writes the results.
 func (a *winograd) forward(y, x, addend []uint8, batch int) {
-	threads, rowParts, panelParts := parallel.Threads(), 1, 1
-	images := max(1, min(a.images, a.available(batch)))
+	threads, parts := parallel.Threads(), 1
+	images := max(1, min(a.images, batch/threads))
 	if batch%threads != 0 && batch < 4*threads {
-		if len(a.panels)%threads == 0 {
-			panelParts = threads
-		} else if a.shape.Pool.Size == 0 {
-			rowParts = min(threads, a.rows)
-		}
+		images = batch
+		parts = min(threads, batch*a.rows*a.columns)
 	}
 	a.prepare()
-	parts := rowParts * panelParts
+	pooled := a.shape.Pool.Size > 0 && parts > 1
+	out, full := y, a.shape
+	if pooled {
+		shared := borrow(-1) // of no worker
+		defer shared.release()
+		full.Pool = Pool{}
+		out = grow(&shared.between, batch*full.Output().Size())
+	}
 	divide(ceilDiv(batch, images)*parts, func(w *workspace, i int) {
-		first, part := i/parts*images, i%parts
-		row, panel := part/panelParts, part%panelParts
-		a.part(w, y, x, addend, winogradUnit{
-			image: first, images: min(images, batch-first),
-			top: row * a.rows / rowParts, bottom: (row + 1) * a.rows / rowParts,
-			first: panel * len(a.panels) / panelParts, last: (panel + 1) * len(a.panels) / panelParts,
-		})
+		first := i / parts * images
+		a.part(w, out, x, addend, full, winogradUnit{image: first, images: min(images, batch-first), part: i % parts, parts: parts})
 	})
+	if pooled {
+		maxPool(a.engine, y, out, a.shape.convolved(), a.shape.Pool, batch)
+	}
 }
 
-// part writes a part of the results.
-func (a *winograd) part(w *workspace, y, x, addend []uint8, u winogradUnit) {
-	s, out := a.shape, a.shape.convolved()
-	in := a.input.window(w, x, a.padded, a.zero, unit{image: u.image, images: u.images}, span{u.top * a.size, u.bottom * a.size})
+// part writes a part of the results of a shape, which is that of the convolution, or without its pool.
+func (a *winograd) part(w *workspace, y, x, addend []uint8, s ConvShape, u winogradUnit) {
+	out := s.convolved()
+	runs, rows := a.tiles(w, u)
+	in := a.input.window(w, x, a.padded, a.zero, unit{image: u.image, images: u.images}, span{rows.first * a.size, rows.last * a.size})
 	to := y[u.image*s.Output().Size():]
 	if s.Pool.Size > 0 {
 		to = grow(&w.between, u.images*out.Size())
 	} else if addend != nil {
 		addend = addend[u.image*out.Size():]
 	}
-	runs := a.tiles(w, u)
 	all := len(w.xOffsets)
-	widest := 0
-	for _, p := range a.panels[u.first:u.last] {
-		widest = max(widest, p.columns)
-	}
-	step := max(1, min(all, winogradBytes/(tileValues*(2*a.depth+4*widest))))
+	widest, step := a.widest(), min(all, a.tilesOfBlock())
 	step = ceilDiv(all, ceilDiv(all, step)) // blocks of equal size
 	values := grow(&w.transformed, tileValues*valueStride(2*step*a.depth))
 	sums := grow(&w.sums, tileValues*valueStride(4*step*widest)/4)
 	for first := 0; first < all; first += step {
 		last := min(first+step, all)
 		a.transform(w, values, in, first, last)
-		for i := u.first; i < u.last; i++ {
+		for i := range a.panels {
 			a.multiply(w, sums, values, i, last-first)
 			a.results(w, to, addend, sums, i, runs, first, last)
 		}
 	}
 	if s.Pool.Size > 0 {
-		left := a.panels[u.first].left
-		channels := a.panels[u.last-1].left + a.panels[u.last-1].columns - left
 		pooled := s.Output()
 		for i := range u.images * pooled.Height {
 			at := (u.image*pooled.Height + i) * pooled.Width * pooled.Channels
-			s.Pool.row(w, a.engine, y[at:], to[i/pooled.Height*out.Size():], out, i%pooled.Height, 0, left, channels)
+			s.Pool.row(w, a.engine, y[at:], to[i/pooled.Height*out.Size():], out, i%pooled.Height, 0, 0, out.Channels)
 		}
 	}
 }
 
 // tiles sets the offsets of the tiles of a unit: first those that are whole, then those that the right
-// and the bottom border cut off. It returns the number of tiles of each of the four kinds.
-func (a *winograd) tiles(w *workspace, u winogradUnit) (runs [4]int) {
+// and the bottom border cut off. It returns the number of tiles of each of the four kinds, and the rows of tiles in
+// which they are.
+func (a *winograd) tiles(w *workspace, u winogradUnit) (runs [4]int, rows span) {
 	out := a.shape.convolved()
 	w.xOffsets, w.yOffsets = w.xOffsets[:0], w.yOffsets[:0]
+	rows = span{a.rows, 0}
+	all := u.images * a.rows * a.columns
+	first, last, at := u.part*all/u.parts, (u.part+1)*all/u.parts, 0
 	for kind := range runs {
-		rows, columns := span{u.top, min(u.bottom, out.Height/a.size)}, span{0, out.Width / a.size}
+		height, width := span{0, out.Height / a.size}, span{0, out.Width / a.size}
 		if kind&1 > 0 {
-			columns = span{columns.last, a.columns}
+			width = span{width.last, a.columns}
 		}
 		if kind&2 > 0 {
-			rows = span{max(u.top, out.Height/a.size), u.bottom}
+			height = span{height.last, a.rows}
 		}
 		before := len(w.xOffsets)
 		for image := range u.images {
-			for row := rows.first; row < rows.last; row++ {
-				for column := columns.first; column < columns.last; column++ {
+			for row := height.first; row < height.last; row++ {
+				for column := width.first; column < width.last; column++ {
+					if at++; at <= first || at > last {
+						continue
+					}
+					rows = span{min(rows.first, row), max(rows.last, row+1)}
 					w.xOffsets = append(w.xOffsets, int32(image*a.input.size()+row*a.size*a.input.row+column*a.size*a.input.channels))
 					w.yOffsets = append(w.yOffsets, int32(image*out.Size()+(row*out.Width+column)*a.size*out.Channels))
 				}
@@ -259,7 +273,7 @@ func (a *winograd) tiles(w *workspace, u winogradUnit) (runs [4]int) {
 		}
 		runs[kind] = len(w.xOffsets) - before
 	}
-	return runs
+	return runs, rows
 }
 
 // valueStride is the number of bytes from a value of tiles to the next one, given those of a value of all tiles

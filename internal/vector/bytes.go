@@ -44,6 +44,9 @@ type ByteEngine interface {
 	Multiply(y, x []uint8, factors []int32, firstZero uint8, q *WideByteResult)
 	// Lookup writes y[i] = table[x[i]]. y may be x. The table has 256 bytes.
 	Lookup(y, x, table []uint8)
+	// Lookups writes y[i] = tables[256·(i mod channels) + x[i]], with the 256 bytes of each channel in tables.
+	// y may be x.
+	Lookups(y, x, tables []uint8, channels int)
 	// MultiplyAdds is that of Engine, for bytes.
 	MultiplyAdds(iterations int) int
 }
@@ -352,6 +355,20 @@ func (PortableBytes) Lookup(y, x, table []uint8) {
 	t := (*[256]uint8)(table)
 	for i, a := range x {
 		y[i] = t[a]
+	}
+}
+
+// Lookups writes the bytes of the tables of channels.
+func (PortableBytes) Lookups(y, x, tables []uint8, channels int) {
+	if channels == 3 {
+		red, green, blue := (*[256]uint8)(tables), (*[256]uint8)(tables[256:]), (*[256]uint8)(tables[512:])
+		for len(x) >= 3 && len(y) >= 3 {
+			y[0], y[1], y[2] = red[x[0]], green[x[1]], blue[x[2]]
+			x, y = x[3:], y[3:]
+		}
+	}
+	for i, a := range x {
+		y[i] = tables[i%channels<<8|int(a)]
 	}
 }
 

@@ -29,6 +29,8 @@ type byteRoutines struct {
 	maxima func(y, x *uint8, offsets *int32, positions, count, step, yStep, channels int)
 	sums   func(sum *int32, x *uint8, rows, step, channels int)
 	lookup func(y, x, table *uint8, n int) // nil if there is none
+	// Bytes of pixels of three channels with a table of each, a multiple of pixelBlock; nil if there is none.
+	lookups func(y, x, tables *uint8, n int)
 
 	byteCeiling func(iterations int)
 
@@ -338,6 +340,25 @@ func (s *ByteSet) Lookup(y, x, table []uint8) {
 	}
 	_ = table[255]
 	s.lookup(&y[:len(x)][0], &x[0], &table[0], len(x))
+}
+
+// pixelBlock is the number of bytes that lookups replaces together.
+const pixelBlock = 192
+
+// Lookups writes the bytes of the tables of channels.
+func (s *ByteSet) Lookups(y, x, tables []uint8, channels int) {
+	if channels == 1 {
+		s.Lookup(y, x, tables)
+		return
+	}
+	whole := 0
+	if s.lookups != nil && cpu.X86.HasAVX512VBMI && channels == 3 {
+		if whole = len(x) / pixelBlock * pixelBlock; whole > 0 {
+			_ = tables[3*256-1]
+			s.lookups(&y[:whole][0], &x[0], &tables[0], whole)
+		}
+	}
+	PortableBytes{}.Lookups(y[whole:], x[whole:], tables, channels)
 }
 
 // MultiplyAdds multiplies and adds in registers.

@@ -343,6 +343,16 @@ func TestByteElements(t *testing.T) {
 				f.Fatalf("call %d: element %d of %d: found %d, expected %d", f.seed, i, len(y), got, want)
 			}
 		}
+
+		planes := 1 + f.IntN(4)
+		tables, pixels := f.activations(256*planes), f.activations(planes*f.IntN(200))
+		y = array[uint8](f, len(pixels))
+		e.Lookups(y, pixels, tables, planes)
+		for i, got := range y {
+			if want := tables[256*(i%planes)+int(pixels[i])]; got != want {
+				f.Fatalf("call %d: byte %d of %d of pixels of %d channels: found %d, expected %d", f.seed, i, len(y), planes, got, want)
+			}
+		}
 	})
 }
 

@@ -827,6 +827,7 @@ var avx512Bytes = &ByteSet{
 		sums:        sums_avx512,
 		byteCeiling: byteCeiling_avx512,
 		lookup:      lookup_avx512,
+		lookups:     lookups_avx512,
 		combine:     combine_avx512,
 		multiply:    multiply_avx512,
 	},
@@ -1152,6 +1153,9 @@ func byteCeiling_avx512(iterations int)
 
 //go:noescape
 func lookup_avx512(y, x, table *uint8, n int)
+
+//go:noescape
+func lookups_avx512(y, x, tables *uint8, n int)
 
 //go:noescape
 func combine_avx512(y, a *uint8, b *uint8, n int, p *byteCombination)

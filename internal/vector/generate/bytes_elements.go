@@ -16,6 +16,7 @@ func writeByteElements(c *code) {
 	c.byteCeiling()
 	if c.wide() {
 		c.byteLookup()
+		c.byteLookups()
 		c.byteCombinations()
 	}
 }
@@ -178,6 +179,46 @@ func (c *code) byteLookup() {
 	mask := c.byteMaskOf(n)
 	one(func(v reg.VecVirtual) { c.VMOVDQU8_Z(operand.Mem{Base: x}, mask, v) }, func(v reg.VecVirtual) { c.VMOVDQU8(v, mask, operand.Mem{Base: y}) })
 	c.Label(done)
+	c.end()
+}
+
+// byteLookups replaces the bytes of pixels of three channels by those of the table of each channel, for a multiple
+// of 192 bytes: three vectors, of whose bytes a mask says which channel they belong to.
+func (c *code) byteLookups() {
+	c.byteRoutine("lookups", "(y, x, tables *uint8, n int)")
+	y, x, tables, n := c.argument("y"), c.argument("x"), c.argument("tables"), c.argument("n")
+	const channels = 3
+	var parts [channels][4]reg.VecVirtual
+	var masks [channels]reg.OpmaskVirtual
+	bits := c.GP64()
+	for channel := range channels {
+		for i := range parts[channel] {
+			parts[channel][i] = c.any()
+			c.VMOVDQU32(operand.Mem{Base: tables, Disp: 256*channel + 64*i}, parts[channel][i])
+		}
+		masks[channel] = c.K()
+		c.MOVQ(operand.U64(0x9249249249249249<<channel), bits)
+		c.KMOVQ(bits, masks[channel])
+	}
+	loop := c.label("loop")
+	c.Label(loop)
+	for i := range channels {
+		low, high, upper := c.any(), c.any(), c.K()
+		c.VMOVDQU32(operand.Mem{Base: x, Disp: 64 * i}, low)
+		c.VPMOVB2M(low, upper)
+		c.VMOVDQA32(low, high)
+		for channel, part := range parts {
+			mask := masks[(channel-i+channels)%channels]
+			c.VPERMI2B(part[1], part[0], mask, low)
+			c.VPERMI2B(part[3], part[2], mask, high)
+		}
+		c.VMOVDQU8(high, upper, low)
+		c.VMOVDQU32(low, operand.Mem{Base: y, Disp: 64 * i})
+	}
+	c.ADDQ(operand.U32(64*channels), x)
+	c.ADDQ(operand.U32(64*channels), y)
+	c.SUBQ(operand.U32(64*channels), n)
+	c.JNZ(operand.LabelRef(loop))
 	c.end()
 }
 
