@@ -220,6 +220,25 @@ func newConv(e vector.ByteEngine, s ConvShape, w Weights, q Requantize) (*Conv, 
 // the cache in time. It must be called before the first Forward, and changes no result.
 func (c *Conv) Then(next *Conv) { c.next = next }
 
+// Instructions returns about the number of instructions of the products of an image, and how many of them Winograd's
+// algorithm saves where two threads divide one image; 0 if it is not used there.
+func (c *Conv) Instructions() (products, saved float64) {
+	out := c.shape.convolved()
+	products = float64(out.Height*out.Width*c.shape.Filters) * float64(c.shape.patch()) / 64
+	if c.winograd != nil && c.winograd.least <= 0.5 {
+		saved = c.winograd.saved
+	}
+	return products, saved
+}
+
+// DivideWithoutWinograd tells a convolution to compute images that threads divide by the products of windows. It must
+// be called before the first Forward, and changes no result.
+func (c *Conv) DivideWithoutWinograd() {
+	if c.winograd != nil {
+		c.winograd.whole = true
+	}
+}
+
 // SharedImages returns the number of images from which on a thread computes them faster together than
 // one after the other, because they share transformed weights; 1 if it does not.
 func (c *Conv) SharedImages() int {

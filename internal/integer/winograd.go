@@ -21,6 +21,8 @@ type winograd struct {
 	columns      int
 	least        float64   // images of a thread that are worth the transformed weights
 	images       int       // that share the transformed weights
+	saved        float64   // instructions of an image
+	whole        bool      // threads do not divide images
 	padded       ConvShape // with the padding that the tiles need
 	input        halo
 	depth        int // numbers of a value of a tile: of the channels of all blocks
@@ -76,7 +78,7 @@ func newWinograd(e vector.ByteEngine, s ConvShape, w Weights, initial []int32, q
 	out := s.convolved()
 	direct := float64(out.Height*out.Width*s.patch()) * float64(s.Filters) / 64
 	saved, bytes := direct-a.cost(), 2*tileValues*a.blocks*a.blocks*channels*s.Filters
-	if !forced {
+	if a.saved = saved; !forced {
 		if a.cost() > 0.74*direct {
 			return nil
 		}
@@ -176,7 +178,13 @@ func (a *winograd) panelSize(panel int) int {
 
 // pays reports whether the algorithm is faster than the products of windows.
 func (a *winograd) pays(batch int) bool {
-	return a != nil && float64(batch)/float64(parallel.Threads()) >= a.least
+	return a != nil && float64(batch)/float64(parallel.Threads()) >= a.least && !(a.whole && dividesImages(batch))
+}
+
+// dividesImages reports whether threads divide the images of a batch.
+func dividesImages(batch int) bool {
+	threads := parallel.Threads()
+	return batch%threads != 0 && batch < 4*threads
 }
 
 // winogradUnit is a part of the results: one of some parts of the tiles of some images.
@@ -186,7 +194,7 @@ type winogradUnit struct{ image, images, part, parts int }
 func (a *winograd) forward(y, x, addend []uint8, batch int) {
 	threads, parts := parallel.Threads(), 1
 	images := max(1, min(a.images, batch/threads))
-	if batch%threads != 0 && batch < 4*threads {
+	if dividesImages(batch) {
 		images = batch
 		parts = min(threads, batch*a.rows*a.columns)
 	}

@@ -64,3 +64,29 @@ func TestWinograd(t *testing.T) {
 		t.Error("found no example that Winograd's algorithms compute")
 	}
 }
+
+// A convolution of 64 channels and filters on 56×56 pixels uses Winograd's algorithm for one image on two threads unless it is told
+// not to, and then for two images only. Its products are 56·56·64·64·9/64 instructions.
+func TestWinogradOfOneImage(t *testing.T) {
+	if vector.WinogradOf(vector.ByteEngineOf(vector.For[float32]())) == nil {
+		t.Skip("the instructions have no such algorithm")
+	}
+	defer parallel.SetThreads(parallel.Threads())
+	parallel.SetThreads(2)
+	r := newRandom(1)
+	s := ConvShape{Input: Shape{56, 56, 64}, Filters: 64, KernelHeight: 3, KernelWidth: 3, Stride: 1, Padding: Padding{1, 1, 1, 1}}
+	c, err := NewConv(s, r.weights(s.Filters, s.patch()), Requantize{Scale: []float32{1e-4}, High: 255})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if products, saved := c.Instructions(); products != 1806336 || saved <= 0.2*products || saved >= products {
+		t.Errorf("found %v instructions and %v that are saved, expected 1806336, and between a fifth and all of them", products, saved)
+	}
+	if !c.winograd.pays(1) {
+		t.Error("the algorithm is not used for one image")
+	}
+	c.DivideWithoutWinograd()
+	if c.winograd.pays(1) || !c.winograd.pays(2) {
+		t.Error("without a division of images, the algorithm is used for one image, or is not used for two")
+	}
+}
