@@ -34,7 +34,7 @@ func TestAssemblyWritesNoPointers(t *testing.T) {
 				}
 				for _, part := range strings.Split(string(text), "\nTEXT ·")[1:] {
 					name, _, _ := strings.Cut(part, "(SB)")
-					argument := regexp.MustCompile(`(?m)^\s*MOV[QD]\s+call\+0\(FP\), (\w+)`).FindStringSubmatch(part)
+					argument := loadOfArgument.FindStringSubmatch(part)
 					if argument == nil {
 						continue // its arguments are not in a structure
 					}
@@ -115,6 +115,9 @@ type span struct{ first, end int64 }
 
 // store is an instruction with memory as its last operand: its name, the other operands, the offset and the register.
 var store = regexp.MustCompile(`(?m)^\s*([A-Z0-9.]+)\s+(?:(.*),\s*)?(-?[0-9]*)\((\w+)\)\s*$`)
+
+// loadOfArgument loads the argument of a function to a register.
+var loadOfArgument = regexp.MustCompile(`(?m)^\s*MOV[QD]\s+call\+0\(FP\), (\w+)`)
 
 // writes returns the bytes that a function writes relative to a register.
 func writes(function, register string) []span {
