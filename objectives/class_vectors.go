@@ -193,7 +193,7 @@ type imageSoftmax[T graph.Float] struct {
 	classSoftmax
 	classes int
 	slopes  []T         // (N, Classes·K): of the sum of the losses by the cosines
-	rooms   [][]float64 // of each thread: room for a row, kept because it is large if K is
+	scratch [][]float64 // of each thread, for one row; kept because it is large if K is
 }
 
 func (f *imageSoftmax[T]) Forward(y []T, x ...[]T) {
@@ -204,16 +204,16 @@ func (f *imageSoftmax[T]) Forward(y []T, x ...[]T) {
 	}
 	losses := make([]float64, rows)
 	threads := graph.Threads()
-	for len(f.rooms) < threads {
-		f.rooms = append(f.rooms, nil)
+	for len(f.scratch) < threads {
+		f.scratch = append(f.scratch, nil)
 	}
 	parallel.ForWorkers(threads, rows, func(worker, i int) {
 		own := classOf(labels, i, f.classes)
-		if len(f.rooms[worker]) == 0 {
-			f.rooms[worker] = make([]float64, 2*columns+f.classes)
+		if len(f.scratch[worker]) == 0 {
+			f.scratch[worker] = make([]float64, 2*columns+f.classes)
 		}
-		room := f.rooms[worker]
-		cosines, slopes, logits := room[:columns], room[columns:2*columns], room[2*columns:]
+		scratch := f.scratch[worker]
+		cosines, slopes, logits := scratch[:columns], scratch[columns:2*columns], scratch[2*columns:]
 		for j, v := range matrix[i*columns:][:columns] {
 			cosines[j] = float64(v)
 		}
