@@ -305,7 +305,8 @@ func TestImportOfTensors(t *testing.T) {
 // Files that are no ONNX files, or damaged ones.
 func TestImportOfOtherFiles(t *testing.T) {
 	expectRefused(t, nil, onnx.ImportOptions{}, "no graph")
-	expectRefused(t, []byte("\x89PNG\r\n\x1a\n a picture"), onnx.ImportOptions{})
+	expectRefused(t, []byte("\x89PNG\r\n\x1a\n a picture"), onnx.ImportOptions{}, "found a PNG image, expected a network in ONNX format")
+	expectRefused(t, []byte("weights of a network, in words\n"), onnx.ImportOptions{}, "found a text file, expected a network in ONNX format")
 	file := build("w: 4 3 3 3\nConv x w -> z\nGlobalAveragePool z -> y", 0, 3, 5, 5)
 	for length := range file {
 		if _, err := onnx.Read(file[:length], "short", onnx.ImportOptions{}); err == nil {
